@@ -1,0 +1,73 @@
+"""`python -m provisioner_sandbox --port 0 --state-dir DIR [--time-scale N]`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from provisioner_sandbox import __version__
+from provisioner_sandbox.clock import DEFAULT_SCALE
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="provisioner_sandbox", description="An AWS on loopback")
+    parser.add_argument("--port", type=int, default=0, help="0 lets the system choose (default)")
+    parser.add_argument("--state-dir", type=Path, required=True, help="where endpoint.json is written")
+    parser.add_argument(
+        "--time-scale", type=float, default=DEFAULT_SCALE, help="how much faster than in AWS things become ready"
+    )
+    parsed = parser.parse_args(argv)
+    if parsed.time_scale <= 0:
+        parser.error("--time-scale must be greater than 0")
+    return parsed
+
+
+def write_endpoint(directory: Path, port: int) -> None:
+    """By rename, so that whoever waits for the file never reads half of it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    endpoint = {"endpoint": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid(), "version": __version__}
+    partial = directory / f".endpoint.{os.getpid()}"
+    partial.write_text(json.dumps(endpoint) + "\n")
+    partial.replace(directory / "endpoint.json")
+
+
+def warm_up(world: object) -> None:
+    """Loads what the first calls of every run need; a request that comes meanwhile just waits for it."""
+    from provisioner_sandbox import backend, registry
+    from provisioner_sandbox.wire.models import service_model
+
+    for service in ("sts", "s3", "dynamodb", "kms", "iam", "logs", "ec2"):
+        with world.lock:
+            service_model(service)
+            backend.handlers(service, "us-east-1")
+            registry.load(service)
+
+
+def main() -> int:
+    options = arguments()
+    # The system's own action ends the process at once, whatever a thread is doing; there is no
+    # state to save.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    from provisioner_sandbox.server import Server
+    from provisioner_sandbox.world import World
+
+    world = World(options.time_scale)
+    server = Server(options.port, world)
+    serving = threading.Thread(target=server.serve_forever, name="serve")
+    serving.start()
+    write_endpoint(options.state_dir, server.server_address[1])
+    threading.Thread(target=warm_up, args=(world,), name="warm-up", daemon=True).start()
+    try:
+        serving.join()
+    except KeyboardInterrupt:
+        server.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

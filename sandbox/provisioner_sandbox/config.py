@@ -1,0 +1,97 @@
+"""The body of `POST /_ext/config`, checked strictly: a misspelt fault would test nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioner_sandbox.clock import DEFAULT_SCALE
+from provisioner_sandbox.faults import KINDS, Fault
+
+NUMBER = (int, float)
+FIELDS: dict[str, Any] = {"seed": int, "timeScale": NUMBER, "latencyMs": NUMBER, "faults": list, "health": list}
+FAULT_FIELDS: dict[str, Any] = {
+    "on": str, "kind": str, "match": str, "code": str, "status": int, "message": str,
+    "ms": NUMBER, "times": int, "skip": int, "prob": NUMBER, "seconds": NUMBER,
+}  # fmt: skip
+HEALTH_FIELDS: dict[str, Any] = {"on": str, "status": str, "code": str, "message": str, "resourceIds": list}
+HEALTH_PREFIXES = ("addon/", "nodegroup/", "fargateprofile/")
+
+
+class ConfigError(ValueError):
+    pass
+
+
+@dataclass
+class Config:
+    seed: int = 0
+    time_scale: float = DEFAULT_SCALE
+    latency_ms: float = 0
+    faults: list[Fault] = field(default_factory=list)
+    health: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_config(document: Any, default_scale: float) -> Config:
+    values = check("config", document, FIELDS)
+    scale = values.get("timeScale", default_scale)
+    if scale <= 0:
+        raise ConfigError("timeScale must be greater than 0")
+    if values.get("latencyMs", 0) < 0:
+        raise ConfigError("latencyMs must not be negative")
+    return Config(
+        values.get("seed", 0),
+        scale,
+        values.get("latencyMs", 0),
+        [read_fault(n, item) for n, item in enumerate(values.get("faults", []))],
+        [read_health(n, item) for n, item in enumerate(values.get("health", []))],
+    )
+
+
+def read_fault(n: int, item: Any) -> Fault:
+    name = f"faults[{n}]"
+    values = check(name, item, FAULT_FIELDS)
+    require(name, values, "on", "kind")
+    if values["kind"] not in KINDS:
+        raise ConfigError(f"{name}.kind must be one of {', '.join(sorted(KINDS))}")
+    if values["kind"] == "latency" and "ms" not in values:
+        raise ConfigError(f"{name}.ms is missing")
+    if not 0 <= values.get("prob", 1) <= 1:
+        raise ConfigError(f"{name}.prob must be between 0 and 1")
+    if not 400 <= values.get("status", 400) <= 599:
+        raise ConfigError(f"{name}.status must be between 400 and 599")
+    for key in ("ms", "times", "skip", "seconds"):
+        if values.get(key, 0) < 0:
+            raise ConfigError(f"{name}.{key} must not be negative")
+    return Fault(**values)
+
+
+def read_health(n: int, item: Any) -> dict[str, Any]:
+    name = f"health[{n}]"
+    values = check(name, item, HEALTH_FIELDS)
+    require(name, values, "on")
+    if values["on"] != "cluster" and not any(
+        values["on"].startswith(prefix) and values["on"] != prefix for prefix in HEALTH_PREFIXES
+    ):
+        raise ConfigError(f"{name}.on must be cluster, addon/NAME, nodegroup/NAME or fargateprofile/NAME")
+    if not all(isinstance(entry, str) for entry in values.get("resourceIds", [])):
+        raise ConfigError(f"{name}.resourceIds must be a list of strings")
+    return values
+
+
+def check(name: str, document: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise ConfigError(f"{name} must be an object")
+    for key, value in document.items():
+        if key not in fields:
+            raise ConfigError(f"{name} has no key {key!r}; it has {', '.join(fields)}")
+        wanted = fields[key]
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            kind = "a number" if wanted is NUMBER else {int: "an integer", str: "a string", list: "a list"}[wanted]
+            raise ConfigError(f"{name}.{key} must be {kind}")
+    return document
+
+
+def require(name: str, values: dict[str, Any], *keys: str) -> None:
+    for key in keys:
+        if key not in values:
+            raise ConfigError(f"{name}.{key} is missing")

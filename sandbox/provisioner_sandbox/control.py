@@ -1,0 +1,57 @@
+"""`/_ext/`: what tests ask of the sandbox itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from provisioner_sandbox import __version__
+from provisioner_sandbox.config import ConfigError
+from provisioner_sandbox.wire.message import Answer, Request
+from provisioner_sandbox.world import World
+
+PREFIX = "/_ext/"
+
+
+class Control:
+    def __init__(self, world: World):
+        self.world = world
+        self.routes = {
+            ("GET", "/_ext/log"): lambda _: self.get_log(),
+            ("DELETE", "/_ext/log"): lambda _: self.done(world.empty_log),
+            ("POST", "/_ext/config"): self.configure,
+            ("GET", "/_ext/status"): lambda _: self.status(),
+            ("POST", "/_ext/reset"): lambda _: self.done(world.reset),
+        }
+
+    def handle(self, request: Request) -> Answer:
+        route = self.routes.get((request.method, request.path))
+        if route:
+            return route(request)
+        known = any(path == request.path for _, path in self.routes)
+        return reply(405 if known else 404, {"message": f"no {request.method} {request.path}"})
+
+    def get_log(self) -> Answer:
+        with self.world.lock:
+            return reply(200, self.world.log)
+
+    def configure(self, request: Request) -> Answer:
+        try:
+            self.world.configure(json.loads(request.body or b"{}"))
+        except (ConfigError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            return reply(400, {"message": str(error)})
+        return reply(200, {})
+
+    def status(self) -> Answer:
+        world = self.world
+        scale = world.config.time_scale
+        return reply(200, {"running": True, "version": __version__, "timeScale": scale, "calls": world.calls})
+
+    @staticmethod
+    def done(action: Any) -> Answer:
+        action()
+        return reply(200, {})
+
+
+def reply(status: int, document: Any) -> Answer:
+    return Answer(status, {"Content-Type": "application/json"}, json.dumps(document).encode())

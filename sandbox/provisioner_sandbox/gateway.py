@@ -1,0 +1,104 @@
+"""The way of a request: identify, fault, check, token, moto, log."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from contextlib import nullcontext
+from typing import Any
+
+from provisioner_sandbox import registry
+from provisioner_sandbox.errors import AwsError
+from provisioner_sandbox.faults import Fault
+from provisioner_sandbox.registry import Call
+from provisioner_sandbox.subject import subject
+from provisioner_sandbox.wire.identify import Target, identify, scope
+from provisioner_sandbox.wire.message import Answer, Request
+from provisioner_sandbox.wire.models import is_read
+from provisioner_sandbox.wire.parse import parse
+from provisioner_sandbox.wire.render import render_error, render_result
+from provisioner_sandbox.wire.validate import validate
+from provisioner_sandbox.world import World
+
+# What the log says of a call whose answer was never sent.
+NO_ANSWER = 0
+
+
+class Gateway:
+    def __init__(self, world: World):
+        self.world = world
+
+    def handle(self, request: Request) -> Answer | None:
+        """The answer, or None where the connection is to be dropped without one."""
+        try:
+            target = identify(request)
+        except AwsError as error:
+            return self.unidentified(request, error)
+        protocol = target.operation.service_model.protocol
+        name = f"{target.service}:{target.operation.name}"
+        with self.world.lock:
+            delays, fault = self.world.faults.pick(name, request)
+            latency = self.world.config.latency_ms + sum(delay.ms for delay in delays)
+        if latency:
+            time.sleep(latency / 1000)
+        resource: str | None = None
+        answer: Answer | None
+        try:
+            params = parse(request, target)
+            resource = subject(target.operation, params) if params else None
+            answer = self.act(request, target, params, fault)
+        except AwsError as error:
+            answer = render_error(protocol, error, request)
+        except Exception as crash:
+            traceback.print_exc(file=sys.stderr)
+            error = AwsError("SandboxFailure", f"{name}: {type(crash).__name__}: {crash}", 501)
+            answer = render_error(protocol, error, request)
+        if fault and fault.kind == "error_after" and answer.ok:
+            answer = render_error(protocol, fault.error(target.service, protocol), request)
+        if fault and fault.kind in ("lost_request", "lost_response"):
+            answer = None
+        hit = fault or (delays[0] if delays else None)
+        status = answer.status if answer else NO_ANSWER
+        self.world.record(target.service, target.operation.name, resource, status, hit and hit.kind)
+        return answer
+
+    def act(self, request: Request, target: Target, params: dict[str, Any] | None, fault: Fault | None) -> Answer:
+        operation, service, region = target.operation, target.service, target.region
+        if fault and fault.kind in ("throttle", "error"):
+            raise fault.error(service, operation.service_model.protocol)
+        if fault and fault.kind == "lost_request":
+            return Answer(200, {}, b"")
+        if params is None:
+            params = {}
+        else:
+            validate(operation, params)
+        world = self.world
+        reading = is_read(operation.name)
+        with world.lock:
+            replayed = world.tokens.replay(service, region, operation, params)
+            if replayed:
+                return replayed
+            if not reading:
+                world.history.before_write(service, region, world.faults.stale_window(service))
+            stale = fault is not None and fault.kind == "stale" and reading
+            past = world.history.as_of(service, region, fault.delay()) if stale else nullcontext()
+            with past:
+                result = registry.run(Call(request, service, region, operation, params))
+            answer = result if isinstance(result, Answer) else render_result(operation, result, request)
+            world.tokens.remember(service, region, operation, params, answer)
+        return answer
+
+    def unidentified(self, request: Request, error: AwsError) -> Answer:
+        service, _ = scope(request)
+        action = request.form.get("Action") or request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        self.world.record(service, action or f"{request.method} {request.path}", None, error.status, None)
+        return render_error(protocol_guess(request, service), error, request)
+
+
+def protocol_guess(request: Request, service: str) -> str:
+    if service == "ec2":
+        return "ec2"
+    if service == "s3":
+        return "rest-xml"
+    return "query" if "Action" in request.form else "json"

@@ -1,0 +1,29 @@
+"""EC2's network part: life cycles, dependencies, filters and pages as AWS has them.
+
+Error codes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+"""
+
+from provisioner_sandbox.errors import AwsError
+from provisioner_sandbox.registry import Call, prepares
+from provisioner_sandbox.services.ec2 import (  # noqa: F401  each registers its operations
+    addresses,
+    endpoints,
+    flow_logs,
+    gateways,
+    groups,
+    interfaces,
+    nat,
+    routes,
+    tags,
+    vpc,
+    zones,
+)
+from provisioner_sandbox.services.ec2.state import settle
+
+
+@prepares("ec2")
+def prepare(call: Call) -> None:
+    settle(call.backend)
+    if call.params.get("DryRun"):
+        message = "Request would have succeeded, but DryRun flag is set."
+        raise AwsError("DryRunOperation", message, 412)

@@ -1,0 +1,1 @@
+"""Between bytes and parameters: identify, parse, validate, render. Knows protocols, no service."""

@@ -1,0 +1,63 @@
+"""All that a run of the sandbox knows beside moto's own backends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from provisioner_sandbox import backend
+from provisioner_sandbox.clock import CLOCK, DEFAULT_SCALE
+from provisioner_sandbox.config import Config, read_config
+from provisioner_sandbox.faults import Faults
+from provisioner_sandbox.history import History
+from provisioner_sandbox.tokens import Tokens
+
+
+class World:
+    def __init__(self, time_scale: float = DEFAULT_SCALE):
+        # moto checks, then acts, without locks of its own: two winners of one If-Match were seen.
+        self.lock = threading.RLock()
+        self.default_scale = time_scale
+        self.log: list[dict[str, Any]] = []
+        self.calls = 0
+        self.tokens = Tokens()
+        self.apply(Config(time_scale=time_scale))
+
+    def configure(self, document: Any) -> None:
+        config = read_config(document, self.default_scale)
+        with self.lock:
+            self.apply(config)
+
+    def apply(self, config: Config) -> None:
+        self.config = config
+        self.faults = Faults(config.faults, config.seed)
+        self.history = History()
+        CLOCK.scale = config.time_scale
+
+    def reset(self) -> None:
+        with self.lock:
+            backend.reset()
+            self.tokens = Tokens()
+            self.log = []
+            self.calls = 0
+            self.apply(Config(time_scale=self.default_scale))
+
+    def record(self, service: str, action: str, resource: str | None, status: int, fault: str | None) -> None:
+        with self.lock:
+            self.calls += 1
+            self.log.append(
+                {
+                    "n": self.calls,
+                    "time": time.time(),
+                    "service": service,
+                    "action": action,
+                    "resource": resource,
+                    "status": status,
+                    "fault": fault,
+                }
+            )
+
+    def empty_log(self) -> None:
+        with self.lock:
+            self.log = []

@@ -1,0 +1,119 @@
+//! What a resource kind's verbs are given.
+
+use super::Clients;
+use crate::{
+    aws::error::Call,
+    model::{Fault, Owner},
+};
+use aws_sdk_ec2::types::{RouteTable, SecurityGroup, SecurityGroupRule};
+use std::{ops::Deref, sync::Arc};
+use tokio::sync::OnceCell;
+
+/// The clients, and on whose behalf they are used.
+///
+/// Made anew for each round of looking, so that what it remembers is never older than the round.
+#[derive(Clone)]
+pub struct Cx {
+    clients: Clients,
+    /// Whose resources.
+    pub owner: Owner,
+    /// The account, twelve digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    route_tables: Arc<OnceCell<Vec<RouteTable>>>,
+    groups: Arc<OnceCell<Vec<SecurityGroup>>>,
+    rules: Arc<OnceCell<Vec<SecurityGroupRule>>>,
+}
+
+impl Deref for Cx {
+    type Target = Clients;
+
+    fn deref(&self) -> &Clients {
+        &self.clients
+    }
+}
+
+impl Cx {
+    /// A context with nothing remembered.
+    pub fn new(clients: Clients, owner: Owner, account: &str, region: &str) -> Self {
+        Cx {
+            clients,
+            owner,
+            account: account.to_owned(),
+            region: region.to_owned(),
+            route_tables: Arc::default(),
+            groups: Arc::default(),
+            rules: Arc::default(),
+        }
+    }
+
+    /// The same with nothing remembered.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Cx { route_tables: Arc::default(), groups: Arc::default(), rules: Arc::default(), ..self.clone() }
+    }
+
+    /// The ARN partition that the region is in.
+    pub fn partition(&self) -> &'static str {
+        partition(&self.region)
+    }
+
+    /// The stack's route tables; route tables, routes and associations are all read off one answer.
+    pub async fn route_tables(&self) -> Result<&[RouteTable], Fault> {
+        let tables = self.route_tables.get_or_try_init(|| async {
+            let pages = self.ec2.describe_route_tables().set_filters(Some(super::by_owner(&self.owner)));
+            let pages = pages.into_paginator().page_size(100).items().send();
+            pages.try_collect().await.call("ec2", "DescribeRouteTables")
+        });
+        Ok(tables.await?)
+    }
+
+    /// The stack's security groups.
+    pub async fn security_groups(&self) -> Result<&[SecurityGroup], Fault> {
+        let groups = self.groups.get_or_try_init(|| async {
+            let pages = self.ec2.describe_security_groups().set_filters(Some(super::by_owner(&self.owner)));
+            let pages = pages.into_paginator().page_size(1000).items().send();
+            pages.try_collect().await.call("ec2", "DescribeSecurityGroups")
+        });
+        Ok(groups.await?)
+    }
+
+    /// All rules in the stack's security groups, also those that others put there.
+    pub async fn security_group_rules(&self) -> Result<&[SecurityGroupRule], Fault> {
+        let rules = self.rules.get_or_try_init(|| async {
+            let groups = self.security_groups().await?;
+            let ids: Vec<String> = groups.iter().filter_map(|group| group.group_id.clone()).collect();
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let pages = self.ec2.describe_security_group_rules().filters(super::filter("group-id", ids));
+            let pages = pages.into_paginator().page_size(1000).items().send();
+            pages.try_collect().await.call("ec2", "DescribeSecurityGroupRules")
+        });
+        Ok(rules.await?)
+    }
+}
+
+/// The ARN partition of a region.
+pub fn partition(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
+/// The per-call configuration of a create that takes no client token: sent once (a retry by the SDK makes a twin),
+/// signed with the time in the intent (AWS refuses it when a process that slept sends it late), never re-signed.
+macro_rules! once {
+    ($sdk:ident, $intent:expr) => {
+        $sdk::config::Config::builder()
+            .retry_config(aws_config::retry::RetryConfig::disabled())
+            .time_source(aws_smithy_async::time::StaticTimeSource::from_secs(
+                u64::try_from($intent.signed_at).unwrap_or_default(),
+            ))
+            .disable_clock_skew_correction(true)
+    };
+}
+pub(crate) use once;

@@ -1,0 +1,95 @@
+//! The pure half of a resource kind.
+
+use super::{Changes, Fault};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// How a resource is found again when nobody wrote down its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// AWS keeps the name (or another natural key) unique: a second create is refused.
+    Name,
+    /// The create call takes our own client token: the same call again returns the same resource.
+    Token,
+    /// Neither: the create goes out exactly once, and the owner tags inside it are the only trace.
+    OwnerTag,
+}
+
+/// How a resource goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// By its own delete call; the engine looks until it is gone.
+    Deleted,
+    /// With the resource that it belongs to; removing it only drops the record.
+    WithParent,
+}
+
+/// What one look at a live resource says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// It can be used.
+    Yes,
+    /// Not yet, and why.
+    Wait(String),
+    /// It will never be, and why.
+    Failed(String),
+}
+
+/// The pure half of a resource kind: what it is, and how a wanted one compares with a live one.
+pub trait Resource: Send + Sync + Sized + 'static {
+    /// The kind's name in addresses, tags, plans and state. Never renamed.
+    const KIND: &'static str;
+    /// How it is found again.
+    const IDENTITY: Identity;
+    /// Whether the live form has a `tags` field that holds the owner tags. A resource found under its name without
+    /// them is somebody else's.
+    const TAGGED: bool = true;
+    /// How it goes.
+    const DEPARTURE: Departure = Departure::Deleted;
+    /// What is asked for. Fields fed by other resources are [`In`](super::In).
+    type Spec: Serialize + DeserializeOwned + Send + Sync;
+    /// What AWS reports, reduced to what the spec says, ids and status.
+    type Live: Serialize + DeserializeOwned + Send + Sync;
+
+    /// What must change for `live` to be as wanted. Empty when nothing must.
+    fn diff(want: &Self::Spec, live: &Self::Live) -> Changes;
+    /// Whether it can be used.
+    fn ready(live: &Self::Live) -> Ready;
+}
+
+/// A kind with its types rubbed out, so that plan and engine can hold a list of them.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// [`Resource::KIND`].
+    pub name: &'static str,
+    /// [`Resource::IDENTITY`].
+    pub identity: Identity,
+    /// [`Resource::TAGGED`].
+    pub tagged: bool,
+    /// [`Resource::DEPARTURE`].
+    pub departure: Departure,
+    /// [`Resource::diff`], over serialised forms. Errors when a form is not of this kind.
+    pub diff: fn(&Value, &Value) -> Result<Changes, Fault>,
+    /// [`Resource::ready`], over a serialised live form.
+    pub ready: fn(&Value) -> Result<Ready, Fault>,
+}
+
+impl Kind {
+    /// The erased form of `R`.
+    pub const fn of<R: Resource>() -> Kind {
+        Kind {
+            name: R::KIND,
+            identity: R::IDENTITY,
+            tagged: R::TAGGED,
+            departure: R::DEPARTURE,
+            diff: |want, live| Ok(R::diff(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?)),
+            ready: |live| Ok(R::ready(&Fault::decode(R::KIND, live)?)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kind").field("name", &self.name).field("identity", &self.identity).finish_non_exhaustive()
+    }
+}

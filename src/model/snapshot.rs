@@ -1,0 +1,378 @@
+//! The state of a stack: what is recorded of it, and how records change that. Pure: bytes in, bytes out.
+
+use super::{Address, Owner, Stage};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+/// The newest schema that this program reads and the one that it writes.
+pub const SCHEMA: u32 = 1;
+
+/// Who wrote a version of the state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Writer {
+    /// The process (a UUID of one run).
+    pub owner: String,
+    /// A UUID of this one write: after a lost answer it tells our own write from another's.
+    pub write_id: String,
+    /// Program and version.
+    pub tool: String,
+}
+
+/// What identifies a process on a machine well enough to know that it is dead.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// The host's name.
+    pub host: String,
+    /// Changes with each boot of the machine.
+    pub boot_id: String,
+    /// The pid namespace that `pid` counts in.
+    pub pid_namespace: String,
+    /// The process id.
+    pub pid: u32,
+    /// When the process started, in clock ticks since boot.
+    pub started: u64,
+}
+
+/// The name of the lock table's key attribute, which holds a stack's name.
+pub const LEASE_KEY: &str = "stack";
+
+/// Who holds the lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldBy {
+    /// The run (a UUID).
+    pub owner: String,
+    /// The user's name.
+    pub user: String,
+    /// The process.
+    pub process: Process,
+    /// What was typed, without values that could be secret.
+    pub command: String,
+    /// The monotonic number of this holding.
+    pub fence: u64,
+    /// Changes with each heartbeat.
+    pub record: String,
+    /// How long the holder may be silent, in milliseconds.
+    pub lease_ms: u64,
+    /// When the lease was taken, RFC 3339; for people only.
+    pub since: String,
+}
+
+/// Whether the stack lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It is there, or is being made.
+    #[default]
+    Live,
+    /// `down` has begun.
+    Destroying,
+    /// The tombstone: everything is gone.
+    Destroyed,
+}
+
+/// One recorded resource, with all that its removal needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its kind's name.
+    pub kind: String,
+    /// Its stage.
+    pub stage: Stage,
+    /// The spec that it was last brought to, resolved.
+    pub spec: Value,
+    /// What was there then.
+    pub live: Value,
+    /// What it stands on.
+    pub dependencies: BTreeSet<Address>,
+    /// Set while a removal is under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
+}
+
+/// What is written ahead of a create call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    /// The kind to be made.
+    pub kind: String,
+    /// The stage that it belongs to.
+    pub stage: Stage,
+    /// One attempt's own number, a UUID; in the tags of what the attempt makes.
+    pub nonce: String,
+    /// The client token of the attempt, for calls that take one: 64 hexadecimal digits.
+    pub token: String,
+    /// The time that the call is signed with, in seconds since 1970; AWS refuses the call some minutes later.
+    pub signed_at: i64,
+    /// The spec that it is made from, resolved.
+    pub request: Value,
+    /// What it stands on.
+    pub dependencies: BTreeSet<Address>,
+    /// The run that made it (a UUID).
+    pub owner: String,
+    /// The process of that run.
+    pub process: Process,
+    /// Whether the call is known to have been accepted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub made: bool,
+}
+
+impl Intent {
+    /// The client token for one attempt at one resource. The nonce is in it because AWS remembers the tokens of
+    /// things already deleted: the same token would hand back a dead NAT gateway.
+    pub fn token(lineage: &str, address: &Address, nonce: &str) -> String {
+        hex(&Sha256::digest(format!("{lineage}|{address}|{nonce}")))
+    }
+}
+
+/// A change of the state, folded in by [`Snapshot::apply`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A create call is about to be sent.
+    Begin(Address, Box<Intent>),
+    /// The create call was accepted.
+    Made(Address),
+    /// The attempt came to nothing; its intent is closed.
+    Void(Address),
+    /// The resource is as wanted.
+    Done(Address, Box<Entry>),
+    /// Its removal begins.
+    Leaving(Address),
+    /// It is gone.
+    Gone(Address),
+    /// The stack's phase.
+    Phase(Phase),
+    /// Something to remember that is not a resource: the zones chosen, learned durations.
+    Output(String, Value),
+}
+
+/// The whole state of one stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// The form of this document.
+    pub schema: u32,
+    /// The stack's name.
+    pub stack: String,
+    /// The account that it is in, twelve digits.
+    pub account: String,
+    /// The region that it is in.
+    pub region: String,
+    /// The stack's UUID, made with it.
+    pub lineage: String,
+    /// One more with each write.
+    pub version: u64,
+    /// The fence of the last writer; only grows.
+    pub epoch: u64,
+    /// Who wrote it.
+    pub writer: Writer,
+    /// SHA-256 of the bytes of the version before, hexadecimal; empty for the first.
+    pub previous: String,
+    /// Whether the stack lives.
+    pub phase: Phase,
+    /// What is there.
+    pub resources: BTreeMap<Address, Entry>,
+    /// Create calls whose end is not known.
+    pub intents: BTreeMap<Address, Intent>,
+    /// What else is remembered; nothing secret.
+    pub outputs: BTreeMap<String, Value>,
+    /// SHA-256 of this document with this field empty, hexadecimal.
+    pub digest: String,
+}
+
+/// Why a state document is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// There is an object, with nothing in it.
+    #[error("the state is empty where there was one")]
+    Empty,
+    /// It is not a state.
+    #[error("the state cannot be read: {0}")]
+    Unreadable(String),
+    /// A newer program wrote it.
+    #[error("the state has schema {0}, written by a newer provisioner ({1}); this one reads up to {SCHEMA}")]
+    Newer(u32, String),
+    /// It was changed by hand or damaged.
+    #[error("the state fails its integrity check: it was edited by hand or damaged")]
+    Altered,
+    /// It belongs to something else.
+    #[error("the state belongs to stack {0} in account {1}, region {2}")]
+    Foreign(String, String, String),
+}
+
+impl Snapshot {
+    /// The state of a stack of which nothing is there yet.
+    pub fn new(owner: &Owner, account: &str, region: &str) -> Self {
+        Snapshot {
+            schema: SCHEMA,
+            stack: owner.stack.clone(),
+            account: account.to_owned(),
+            region: region.to_owned(),
+            lineage: owner.lineage.clone(),
+            version: 0,
+            epoch: 0,
+            writer: Writer::default(),
+            previous: String::new(),
+            phase: Phase::Live,
+            resources: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            digest: String::new(),
+        }
+    }
+
+    /// Whose resources these are.
+    pub fn owner(&self) -> Owner {
+        Owner { stack: self.stack.clone(), lineage: self.lineage.clone() }
+    }
+
+    /// Folds one record in.
+    pub fn apply(&mut self, record: Record) {
+        match record {
+            Record::Begin(address, intent) => {
+                self.intents.insert(address, *intent);
+            }
+            Record::Made(address) => {
+                if let Some(intent) = self.intents.get_mut(&address) {
+                    intent.made = true;
+                }
+            }
+            Record::Void(address) => {
+                self.intents.remove(&address);
+            }
+            Record::Done(address, entry) => {
+                self.intents.remove(&address);
+                self.resources.insert(address, *entry);
+            }
+            Record::Leaving(address) => {
+                if let Some(entry) = self.resources.get_mut(&address) {
+                    entry.leaving = true;
+                }
+            }
+            Record::Gone(address) => {
+                self.intents.remove(&address);
+                self.resources.remove(&address);
+            }
+            Record::Phase(phase) => self.phase = phase,
+            Record::Output(name, value) => {
+                self.outputs.insert(name, value);
+            }
+        }
+    }
+
+    /// The document's bytes, sealed with its digest.
+    pub fn encode(&mut self) -> Result<Vec<u8>, SnapshotError> {
+        self.digest = String::new();
+        self.digest = hex(&Sha256::digest(self.bytes()?));
+        self.bytes()
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, SnapshotError> {
+        serde_json::to_vec_pretty(self).map_err(|error| SnapshotError::Unreadable(error.to_string()))
+    }
+
+    /// Reads a document and checks it: schema first, so that a newer one is named as such and not as damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+            #[serde(default)]
+            writer: Writer,
+        }
+        let unreadable = |error: serde_json::Error| SnapshotError::Unreadable(error.to_string());
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(SnapshotError::Empty);
+        }
+        let head: Head = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if head.schema > SCHEMA {
+            return Err(SnapshotError::Newer(head.schema, head.writer.tool));
+        }
+        let mut snapshot: Snapshot = serde_json::from_slice(bytes).map_err(unreadable)?;
+        let digest = snapshot.digest.clone();
+        snapshot.encode()?;
+        if snapshot.digest != digest {
+            return Err(SnapshotError::Altered);
+        }
+        Ok(snapshot)
+    }
+
+    /// Refuses a state of another stack, account or region.
+    pub fn belongs_to(&self, stack: &str, account: &str, region: &str) -> Result<(), SnapshotError> {
+        if self.stack == stack && self.account == account && self.region == region {
+            return Ok(());
+        }
+        Err(SnapshotError::Foreign(self.stack.clone(), self.account.clone(), self.region.clone()))
+    }
+
+    /// SHA-256 of a document's bytes, as the next version names it.
+    pub fn hash(bytes: &[u8]) -> String {
+        hex(&Sha256::digest(bytes))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn sample() -> Snapshot {
+        let owner = Owner { stack: "shop".into(), lineage: "l-1".into() };
+        let mut snapshot = Snapshot::new(&owner, "123456789012", "eu-central-1");
+        snapshot.apply(Record::Done(
+            "network/vpc".into(),
+            Box::new(Entry {
+                kind: "vpc".into(),
+                stage: Stage::Network,
+                spec: json!({"cidr": "10.0.0.0/16"}),
+                live: json!({"id": "vpc-1"}),
+                dependencies: BTreeSet::new(),
+                leaving: false,
+            }),
+        ));
+        snapshot
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut snapshot = sample();
+        let bytes = snapshot.encode().unwrap();
+        assert_eq!(Snapshot::decode(&bytes).unwrap(), snapshot);
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_trusted_is_refused_by_name() {
+        let bytes = sample().encode().unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert_eq!(Snapshot::decode(b"  \n"), Err(SnapshotError::Empty));
+        assert!(matches!(Snapshot::decode(&bytes[..bytes.len() / 2]), Err(SnapshotError::Unreadable(_))));
+        assert_eq!(Snapshot::decode(text.replace("vpc-1", "vpc-2").as_bytes()), Err(SnapshotError::Altered));
+        let newer = text.replace("\"schema\": 1", "\"schema\": 9");
+        assert_eq!(Snapshot::decode(newer.as_bytes()), Err(SnapshotError::Newer(9, String::new())));
+        let snapshot = Snapshot::decode(&bytes).unwrap();
+        assert!(snapshot.belongs_to("shop", "999999999999", "eu-central-1").is_err());
+        assert!(snapshot.belongs_to("shop", "123456789012", "eu-central-1").is_ok());
+    }
+
+    #[test]
+    fn a_token_differs_by_stack_address_and_attempt() {
+        let one = Intent::token("l", &"a".into(), "n");
+        assert_eq!(one.len(), 64);
+        for (lineage, address, nonce) in [("m", "a", "n"), ("l", "b", "n"), ("l", "a", "o")] {
+            assert_ne!(one, Intent::token(lineage, &address.into(), nonce));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The three-way comparison of one resource: what is asked for, what was recorded, what is there.
+
+use crate::model::{Change, Changes, Class, Entry, Fault, Identity, Kind, Origin, Owner, Address, tag};
+use serde_json::{Map, Value};
+
+/// Reduces the live tags to those that this program manages: the wanted ones, and the ones it once set. Tags that
+/// others put there (EKS, cost tools, the organisation) are nobody's drift.
+pub fn managed_tags(want: &Value, recorded: Option<&Value>, live: &Value) -> Value {
+    let Some(tags) = live.get("tags").and_then(Value::as_object) else { return live.clone() };
+    let known = |side: Option<&Value>, key: &str| {
+        side.and_then(|side| side.get("tags")).and_then(Value::as_object).is_some_and(|tags| tags.contains_key(key))
+    };
+    let kept: Map<String, Value> = tags
+        .iter()
+        .filter(|(key, _)| known(Some(want), key) || known(recorded, key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let mut reduced = live.clone();
+    if let Some(map) = reduced.as_object_mut() {
+        map.insert("tags".to_owned(), Value::Object(kept));
+    }
+    reduced
+}
+
+/// Refuses to touch what carries another stack's tags, or, under a name that AWS keeps unique, nobody's.
+pub fn check_owner(
+    kind: Kind,
+    owner: &Owner,
+    address: &Address,
+    recorded: bool,
+    want: &Value,
+    live: &Value,
+) -> Result<(), Fault> {
+    if !kind.tagged {
+        return Ok(());
+    }
+    let tag_of = |side: &Value, key: &str| side.get("tags").and_then(|tags| tags.get(key)?.as_str().map(str::to_owned));
+    // The backend belongs to all stacks: its tag alone counts.
+    if tag_of(want, tag::BACKEND).is_some() && tag_of(live, tag::BACKEND).is_some() {
+        return Ok(());
+    }
+    let value = |key: &str| tag_of(live, key);
+    let conflict = |message: String, hint: &str| {
+        Err(Fault { code: "NotOurs".to_owned(), ..Fault::new(Class::Refused, message).hint(hint) })
+    };
+    match (value(tag::STACK), value(tag::LINEAGE)) {
+        (Some(stack), _) if stack != owner.stack => conflict(
+            format!("{address}: there is already a {} with this name, and it belongs to stack `{stack}`", kind.name),
+            "give this stack another name",
+        ),
+        (Some(_), Some(lineage)) if lineage != owner.lineage => conflict(
+            format!(
+                "{address}: there is already a {} of a stack named `{}`, but of another lineage ({lineage})",
+                kind.name, owner.stack
+            ),
+            "its state is elsewhere or lost: use the state that belongs to it, or remove what it left; `provisioner status` lists it",
+        ),
+        (None, _) if !recorded && kind.identity == Identity::Name => conflict(
+            format!("{address}: there is already a {} with this name, and provisioner did not make it", kind.name),
+            "rename the stack, or remove the existing one by hand if nobody needs it",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Where a difference comes from: the file, when what it asks for is not what was recorded; else the account moved.
+pub fn origin(changes: &Changes, want: &Value, entry: Option<&Entry>) -> Origin {
+    let Some(entry) = entry else { return Origin::File };
+    let drifted = changes.0.iter().all(|change| drift(change, want, entry));
+    if drifted { Origin::Drift } else { Origin::File }
+}
+
+/// Whether one field differs though the file asks for what was recorded.
+pub fn drift(change: &Change, want: &Value, entry: &Entry) -> bool {
+    let field = change.path.split(['.', '[']).next().unwrap_or_default();
+    match (want.get(field), entry.spec.get(field)) {
+        (Some(want), Some(recorded)) => want == recorded,
+        // A field that the kind derives from several: compare the whole specs.
+        _ => *want == entry.spec,
+    }
+}
+
+/// All fields of a spec as changes from nothing, for a create.
+pub fn from_nothing(spec: &Value) -> Changes {
+    let fields = spec.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).map(|(path, value)| {
+        Change { path: path.clone(), old: Value::Null, new: value.clone(), forces_replace: false }
+    });
+    Changes(fields.collect())
+}

@@ -1,0 +1,144 @@
+//! The stores' twins in memory: for tests of everything above them, and with the mishaps of the real ones.
+
+use super::{LeaseItem, LeaseStore, StateStore, Stored, Taken};
+use crate::model::{Class, Fault, HeldBy};
+use async_trait::async_trait;
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// What can happen to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// The request never arrives.
+    LostRequest,
+    /// It has its effect, and the answer is lost.
+    LostAnswer,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn silence() -> Fault {
+    Fault::new(Class::Ambiguous, "no answer")
+}
+
+/// A state object in memory.
+#[derive(Debug, Default)]
+pub struct MemoryState {
+    versions: Mutex<Vec<Vec<u8>>>,
+    mishaps: Mutex<VecDeque<Mishap>>,
+}
+
+impl MemoryState {
+    /// Lets `mishap` befall the next write that has none waiting.
+    pub fn next(&self, mishap: Mishap) {
+        locked(&self.mishaps).push_back(mishap);
+    }
+
+    /// How many versions were written.
+    pub fn versions(&self) -> usize {
+        locked(&self.versions).len()
+    }
+}
+
+#[async_trait]
+impl StateStore for MemoryState {
+    async fn read(&self) -> Result<Option<Stored>, Fault> {
+        let versions = locked(&self.versions);
+        Ok(versions.last().map(|bytes| Stored { bytes: bytes.clone(), etag: versions.len().to_string() }))
+    }
+
+    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, Fault> {
+        let mishap = locked(&self.mishaps).pop_front();
+        if mishap == Some(Mishap::LostRequest) {
+            return Err(silence());
+        }
+        let mut versions = locked(&self.versions);
+        let there = (!versions.is_empty()).then(|| versions.len().to_string());
+        if there.as_deref() != expected {
+            return Err(Fault::new(Class::Lost, "another version is there"));
+        }
+        versions.push(bytes.to_vec());
+        match mishap {
+            Some(_) => Err(silence()),
+            None => Ok(versions.len().to_string()),
+        }
+    }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+/// A lease in memory.
+#[derive(Debug, Default)]
+pub struct MemoryLease {
+    item: Mutex<LeaseItem>,
+    mishaps: Mutex<VecDeque<Mishap>>,
+}
+
+impl MemoryLease {
+    /// Lets `mishap` befall the next heartbeat or taking that has none waiting.
+    pub fn next(&self, mishap: Mishap) {
+        locked(&self.mishaps).push_back(mishap);
+    }
+}
+
+#[async_trait]
+impl LeaseStore for MemoryLease {
+    async fn read(&self) -> Result<LeaseItem, Fault> {
+        Ok(locked(&self.item).clone())
+    }
+
+    async fn take(&self, holder: &HeldBy, over: Option<&HeldBy>, at_least: u64) -> Result<Taken, Fault> {
+        let mishap = locked(&self.mishaps).pop_front();
+        if mishap == Some(Mishap::LostRequest) {
+            return Err(silence());
+        }
+        let mut item = locked(&self.item);
+        let free = match (&item.holder, over) {
+            (None, _) => true,
+            (Some(there), _) if there.owner == holder.owner && there.record == holder.record => {
+                return Ok(Taken::Yes(item.fence));
+            }
+            (Some(there), Some(over)) => there.owner == over.owner && there.record == over.record,
+            (Some(_), None) => false,
+        };
+        if !free {
+            return Ok(Taken::No(item.clone()));
+        }
+        item.fence = item.fence.saturating_add(1).max(at_least);
+        item.holder = Some(HeldBy { fence: item.fence, ..holder.clone() });
+        match mishap {
+            Some(_) => Err(silence()),
+            None => Ok(Taken::Yes(item.fence)),
+        }
+    }
+
+    async fn beat(&self, holder: &HeldBy, record: &str) -> Result<(), Fault> {
+        let mishap = locked(&self.mishaps).pop_front();
+        if mishap == Some(Mishap::LostRequest) {
+            return Err(silence());
+        }
+        let mut item = locked(&self.item);
+        match &mut item.holder {
+            Some(there) if there.owner == holder.owner => record.clone_into(&mut there.record),
+            _ => return Err(Fault::new(Class::Lost, "somebody else holds the lease")),
+        }
+        match mishap {
+            Some(_) => Err(silence()),
+            None => Ok(()),
+        }
+    }
+
+    async fn release(&self, holder: &HeldBy) -> Result<(), Fault> {
+        let mut item = locked(&self.item);
+        if item.holder.as_ref().is_some_and(|there| there.owner == holder.owner) {
+            item.holder = None;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! Compare-and-swap that survives lost answers: every write carries an id of its own, and after a refusal or a silence
+//! it is read back. Without that, a retry meets the refusal that its own first attempt caused.
+
+use super::StateStore;
+use crate::model::{Class, Fault, Snapshot, SnapshotError, Writer};
+use std::{sync::Arc, time::Duration};
+
+/// How often a write whose fate is unknown is tried.
+const ATTEMPTS: u32 = 6;
+
+/// The state object as one process sees it.
+pub struct Register {
+    store: Arc<dyn StateStore>,
+    etag: Option<String>,
+    hash: String,
+    version: u64,
+    owner: String,
+    fence: u64,
+}
+
+impl Register {
+    /// A register that writes in the name of the run `owner`, under the lease's `fence`.
+    pub fn new(store: Arc<dyn StateStore>, owner: &str, fence: u64) -> Self {
+        Register { store, etag: None, hash: String::new(), version: 0, owner: owner.to_owned(), fence }
+    }
+
+    /// Reads the newest version and checks it. None where there never was one.
+    ///
+    /// # Errors
+    /// A state that cannot be trusted is refused, with what to do.
+    pub async fn read(&mut self) -> Result<Option<Snapshot>, Fault> {
+        let Some(stored) = self.store.read().await? else { return Ok(None) };
+        let snapshot = Snapshot::decode(&stored.bytes).map_err(|error| unusable(&error, &self.store.place()))?;
+        self.hash = Snapshot::hash(&stored.bytes);
+        self.etag = Some(stored.etag);
+        self.version = snapshot.version;
+        Ok(Some(snapshot))
+    }
+
+    /// Writes `snapshot` as the next version.
+    ///
+    /// # Errors
+    /// [`Class::Lost`] when somebody else wrote since, or holds a later fence: this run must stop. Anything else means
+    /// that the store could not be reached.
+    pub async fn write(&mut self, snapshot: &mut Snapshot) -> Result<(), Fault> {
+        if snapshot.epoch > self.fence {
+            return Err(lost(&self.store.place(), &format!("a run with fence {} wrote it", snapshot.epoch)));
+        }
+        let write_id = uuid::Uuid::new_v4().to_string();
+        snapshot.version = self.version.saturating_add(1);
+        snapshot.epoch = self.fence;
+        snapshot.previous.clone_from(&self.hash);
+        let tool = concat!("provisioner ", env!("CARGO_PKG_VERSION")).to_owned();
+        snapshot.writer = Writer { owner: self.owner.clone(), write_id: write_id.clone(), tool };
+        let bytes = snapshot.encode().map_err(|error| Fault::bug(error.to_string()))?;
+        let mut pause = Duration::from_millis(200);
+        for attempt in 1..=ATTEMPTS {
+            let fault = match self.store.write(&bytes, self.etag.as_deref()).await {
+                Ok(etag) => {
+                    self.landed(etag, &bytes, snapshot.version);
+                    return Ok(());
+                }
+                Err(fault) => fault,
+            };
+            if !matches!(fault.class, Class::Lost | Class::Ambiguous | Class::Throttled | Class::Gone) {
+                return Err(fault);
+            }
+            if let Ok(stored) = self.store.read().await {
+                let there = stored.as_ref().map(|stored| stored.etag.as_str());
+                match stored.as_ref().and_then(|stored| Snapshot::decode(&stored.bytes).ok()) {
+                    Some(seen) if seen.writer.write_id == write_id => {
+                        self.landed(there.unwrap_or_default().to_owned(), &bytes, snapshot.version);
+                        return Ok(());
+                    }
+                    Some(seen) if there != self.etag.as_deref() => {
+                        let who = format!("run {} wrote version {} of it", seen.writer.owner, seen.version);
+                        return Err(lost(&self.store.place(), &who));
+                    }
+                    None if self.etag.is_some() => {
+                        return Err(lost(&self.store.place(), "it was removed or damaged"));
+                    }
+                    _ => {}
+                }
+            }
+            if attempt == ATTEMPTS {
+                return Err(fault);
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
+        }
+        Err(Fault::bug("a write that was never tried"))
+    }
+
+    /// Where the state is, for people.
+    pub fn place(&self) -> String {
+        self.store.place()
+    }
+
+    fn landed(&mut self, etag: String, bytes: &[u8], version: u64) {
+        self.etag = Some(etag);
+        self.hash = Snapshot::hash(bytes);
+        self.version = version;
+    }
+}
+
+fn lost(place: &str, why: &str) -> Fault {
+    Fault::new(Class::Lost, format!("{place} is no longer this run's to write: {why}"))
+        .hint("another run took over: let it finish, then run again")
+}
+
+fn unusable(error: &SnapshotError, place: &str) -> Fault {
+    let hint = match error {
+        SnapshotError::Newer(..) => "use that newer provisioner",
+        SnapshotError::Foreign(..) => "check the account, the region and the stack's name",
+        _ => "nothing was changed; the bucket keeps older versions of the object: restore a sound one",
+    };
+    Fault::new(Class::Refused, format!("{place}: {error}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::Owner,
+        store::{MemoryState, memory::Mishap},
+    };
+
+    fn snapshot() -> Snapshot {
+        Snapshot::new(&Owner { stack: "s".into(), lineage: "l".into() }, "1", "r")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_whose_answer_was_lost_counts_once() {
+        let store = Arc::new(MemoryState::default());
+        let mut register = Register::new(store.clone(), "run", 1);
+        register.write(&mut snapshot()).await.unwrap();
+        store.next(Mishap::LostAnswer);
+        let mut second = snapshot();
+        register.write(&mut second).await.unwrap();
+        assert_eq!((second.version, store.versions()), (2, 2));
+        store.next(Mishap::LostRequest);
+        register.write(&mut second).await.unwrap();
+        assert_eq!((second.version, store.versions()), (3, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_overtaken_writes_nothing() {
+        let store = Arc::new(MemoryState::default());
+        let (mut one, mut two) = (Register::new(store.clone(), "one", 1), Register::new(store.clone(), "two", 2));
+        one.write(&mut snapshot()).await.unwrap();
+        let mut seen = two.read().await.unwrap().unwrap();
+        two.write(&mut seen).await.unwrap();
+        assert_eq!(one.write(&mut snapshot()).await.unwrap_err().class, Class::Lost);
+        assert_eq!(one.write(&mut seen).await.unwrap_err().class, Class::Lost, "a later fence is seen before writing");
+        assert_eq!(store.versions(), 2);
+    }
+}
