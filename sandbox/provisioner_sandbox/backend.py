@@ -20,8 +20,6 @@ from urllib.parse import urlencode
 ACCOUNT = "123456789012"
 os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-# AWS's managed policies, such as AmazonEKSClusterPolicy, are absent from moto without this.
-os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 
 import botocore.parsers  # noqa: E402
 import moto.backend_index as backend_index  # noqa: E402
@@ -33,11 +31,15 @@ from moto.core.base_backend import BackendDict  # noqa: E402
 from moto.core.exceptions import HTTPException, ServiceException  # noqa: E402
 from moto.core.model import OperationModel  # noqa: E402
 from moto.core.model_instances import reset_model_data  # noqa: E402
+from moto.core.serialize import SERIALIZERS  # noqa: E402
 from moto.utilities.utils import get_partition  # noqa: E402
 
+from provisioner_sandbox import managed_policies  # noqa: E402
 from provisioner_sandbox.errors import AwsError, not_implemented  # noqa: E402
 from provisioner_sandbox.wire.message import Answer, Request  # noqa: E402
 from provisioner_sandbox.wire.models import service_model  # noqa: E402
+
+managed_policies.install()
 
 
 def account_backends(service: str, region: str) -> tuple[Any, str]:
@@ -92,14 +94,14 @@ def forward(request: Request, service: str, region: str) -> Answer:
 def call(operation: OperationModel, params: dict[str, Any], region: str, like: Request) -> dict[str, Any]:
     """moto's answer to `params`, read back by botocore: for handlers that change either."""
     service = operation.service_model.service_name
-    protocol = operation.service_model.protocol
+    protocol = moto_protocol(operation)
     # As it stands before auth, a serialised request has no host and no credentials; moto needs none.
     raw = create_serializer(protocol, include_validation=False).serialize_to_request(params, operation)
     body = raw["body"]
     if isinstance(body, dict):
         body = urlencode(body, doseq=True)
     path, _, inline = raw["url_path"].partition("?")
-    query = inline or "&".join(f"{key}={value}" for key, value in raw["query_string"].items())
+    query = inline or urlencode(raw["query_string"] or {}, doseq=True)
     headers = HTTPHeaders()
     for key, value in raw["headers"].items():
         headers[key] = value
@@ -108,8 +110,14 @@ def call(operation: OperationModel, params: dict[str, Any], region: str, like: R
     return read_answer(operation, forward(request, service, region))
 
 
+def moto_protocol(operation: OperationModel) -> str:
+    """The first of the service's protocols that moto has a serialiser for."""
+    model = operation.service_model
+    return next(name for name in model.metadata.get("protocols", [model.protocol]) if name in SERIALIZERS)
+
+
 def read_answer(operation: OperationModel, answer: Answer) -> dict[str, Any]:
-    parser = botocore.parsers.create_parser(operation.service_model.protocol)
+    parser = botocore.parsers.create_parser(moto_protocol(operation))
     parts = {"status_code": answer.status, "headers": HTTPHeaders(), "body": answer.body, "context": {}}
     for key, value in answer.headers.items():
         parts["headers"][key] = value

@@ -11,6 +11,7 @@ from typing import Any
 
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.wire.message import Request
+from provisioner_sandbox.wire.models import is_read
 
 KINDS = {"throttle", "error", "error_after", "lost_request", "lost_response", "latency", "stale"}
 
@@ -103,6 +104,8 @@ class Faults:
         for fault in self.faults:
             if fault.kind != "latency" and chosen is not None:
                 continue
+            if fault.kind == "stale" and not is_read(name.partition(":")[2]):
+                continue  # a write always meets the world as it is
             if fault.concerns(name, request) and fault.fires(self.rng):
                 if fault.kind == "latency":
                     delays.append(fault)

@@ -8,7 +8,10 @@ import traceback
 from contextlib import nullcontext
 from typing import Any
 
+from moto.core.exceptions import HTTPException, ServiceException
+
 from provisioner_sandbox import registry
+from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.faults import Fault
 from provisioner_sandbox.registry import Call
@@ -35,7 +38,7 @@ class Gateway:
             target = identify(request)
         except AwsError as error:
             return self.unidentified(request, error)
-        protocol = target.operation.service_model.protocol
+        protocol = target.protocol
         name = f"{target.service}:{target.operation.name}"
         with self.world.lock:
             delays, fault = self.world.faults.pick(name, request)
@@ -46,10 +49,12 @@ class Gateway:
         answer: Answer | None
         try:
             params = parse(request, target)
-            resource = subject(target.operation, params) if params else None
+            resource = subject(target.operation, params)
             answer = self.act(request, target, params, fault)
         except AwsError as error:
             answer = render_error(protocol, error, request)
+        except (ServiceException, HTTPException) as refused:
+            answer = render_error(protocol, from_moto(refused), request)
         except Exception as crash:
             traceback.print_exc(file=sys.stderr)
             error = AwsError("SandboxFailure", f"{name}: {type(crash).__name__}: {crash}", 501)
@@ -63,29 +68,27 @@ class Gateway:
         self.world.record(target.service, target.operation.name, resource, status, hit and hit.kind)
         return answer
 
-    def act(self, request: Request, target: Target, params: dict[str, Any] | None, fault: Fault | None) -> Answer:
+    def act(self, request: Request, target: Target, params: dict[str, Any], fault: Fault | None) -> Answer:
         operation, service, region = target.operation, target.service, target.region
         if fault and fault.kind in ("throttle", "error"):
-            raise fault.error(service, operation.service_model.protocol)
+            raise fault.error(service, target.protocol)
         if fault and fault.kind == "lost_request":
             return Answer(200, {}, b"")
-        if params is None:
-            params = {}
-        else:
-            validate(operation, params)
+        validate(operation, params)
         world = self.world
-        reading = is_read(operation.name)
         with world.lock:
             replayed = world.tokens.replay(service, region, operation, params)
             if replayed:
                 return replayed
-            if not reading:
+            if not is_read(operation.name):
                 world.history.before_write(service, region, world.faults.stale_window(service))
-            stale = fault is not None and fault.kind == "stale" and reading
-            past = world.history.as_of(service, region, fault.delay()) if stale else nullcontext()
-            with past:
-                result = registry.run(Call(request, service, region, operation, params))
-            answer = result if isinstance(result, Answer) else render_result(operation, result, request)
+            stale = fault if fault and fault.kind == "stale" else None
+            past = world.history.as_of(service, region, stale.delay()) if stale else nullcontext()
+            with past, CLOCK.standing_still():
+                result = registry.run(Call(request, service, region, operation, params, target.protocol))
+            answer = (
+                result if isinstance(result, Answer) else render_result(operation, result, request, target.protocol)
+            )
             world.tokens.remember(service, region, operation, params, answer)
         return answer
 
@@ -94,6 +97,14 @@ class Gateway:
         action = request.form.get("Action") or request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         self.world.record(service, action or f"{request.method} {request.path}", None, error.status, None)
         return render_error(protocol_guess(request, service), error, request)
+
+
+def from_moto(error: Exception) -> AwsError:
+    """What moto's own classes raise when a handler calls them directly."""
+    if isinstance(error, ServiceException):
+        return AwsError(error.code, error.message)
+    code = getattr(error, "error_type", type(error).__name__)
+    return AwsError(code, getattr(error, "message", str(error)), error.code or 400)
 
 
 def protocol_guess(request: Request, service: str) -> str:

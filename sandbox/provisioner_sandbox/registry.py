@@ -19,6 +19,7 @@ from typing import Any
 from moto.core.model import OperationModel
 
 from provisioner_sandbox import backend
+from provisioner_sandbox.wire import cbor
 from provisioner_sandbox.wire.message import Answer, Request
 
 
@@ -31,6 +32,7 @@ class Call:
     region: str
     operation: OperationModel
     params: dict[str, Any]
+    protocol: str
 
     @property
     def name(self) -> str:
@@ -40,7 +42,9 @@ class Call:
     def backend(self) -> Any:
         return backend.backend(self.service, self.region)
 
-    def forward(self) -> Answer:
+    def forward(self) -> Answer | dict[str, Any]:
+        if self.protocol == cbor.PROTOCOL:
+            return self.moto()  # moto speaks the service's other protocol only
         return backend.forward(self.request, self.service, self.region)
 
     def moto(self, params: dict[str, Any] | None = None, operation: str | None = None) -> dict[str, Any]:

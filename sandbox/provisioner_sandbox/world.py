@@ -33,7 +33,7 @@ class World:
         self.config = config
         self.faults = Faults(config.faults, config.seed)
         self.history = History()
-        CLOCK.scale = config.time_scale
+        CLOCK.set_scale(config.time_scale)
 
     def reset(self) -> None:
         with self.lock:

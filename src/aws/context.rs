@@ -56,7 +56,7 @@ impl Cx {
 
     /// The ARN partition that the region is in.
     pub fn partition(&self) -> &'static str {
-        partition(&self.region)
+        crate::model::partition(&self.region)
     }
 
     /// The stack's route tables; route tables, routes and associations are all read off one answer.
@@ -92,15 +92,6 @@ impl Cx {
             pages.try_collect().await.call("ec2", "DescribeSecurityGroupRules")
         });
         Ok(rules.await?)
-    }
-}
-
-/// The ARN partition of a region.
-pub fn partition(region: &str) -> &'static str {
-    match region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
     }
 }
 

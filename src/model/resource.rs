@@ -35,6 +35,12 @@ pub enum Ready {
     Failed(String),
 }
 
+/// What is asked for of one kind: the form in which the graph names a resource.
+pub trait Desired: Serialize {
+    /// [`Resource::KIND`] of its kind.
+    const KIND: &'static str;
+}
+
 /// The pure half of a resource kind: what it is, and how a wanted one compares with a live one.
 pub trait Resource: Send + Sync + Sized + 'static {
     /// The kind's name in addresses, tags, plans and state. Never renamed.

@@ -5,7 +5,7 @@ use super::{
     order::topological,
 };
 use crate::model::{
-    Action, Address, Change, Changes, Fault, Graph, Kind, Node, Observed, Origin, Owner, Plan, PlannedChange, Ready,
+    Action, Address, Change, Changes, Entry, Fault, Graph, Kind, Node, Observed, Origin, Owner, Plan, PlannedChange, Ready,
     Refresh, Snapshot, Stage, Step, StepId, resolve, tag,
 };
 use serde_json::{Value, json};
@@ -110,6 +110,8 @@ fn decide(
     }
     let action = match (replace, entry) {
         (true, _) => Some(Action::Replace),
+        // The backend is all stacks' own: that another machine made it is no change.
+        (false, None) if shared(&want) && changes.is_empty() => None,
         (false, None) => Some(Action::Adopt),
         (false, Some(_)) if changes.is_empty() => None,
         (false, Some(_)) => Some(Action::Update),
@@ -124,9 +126,10 @@ fn decide(
         }
         None => {
             plan.standing.insert(node.address.clone(), found.live.clone());
-            if entry.is_some_and(|entry| entry.spec != want || entry.live != found.live)
-                || entry.is_some_and(|entry| entry.dependencies != node.dependencies())
-            {
+            let current = |entry: &Entry| {
+                entry.spec == want && entry.live == found.live && entry.dependencies == node.dependencies()
+            };
+            if !entry.is_some_and(current) {
                 plan.refresh.push(Refresh {
                     address: node.address.clone(),
                     kind: node.kind.clone(),
@@ -141,8 +144,12 @@ fn decide(
     Ok(Decision { action, live: found.live.clone() })
 }
 
+fn shared(want: &Value) -> bool {
+    want.get("tags").is_some_and(|tags| tags.get(tag::BACKEND).is_some())
+}
+
 /// In a change that the file asks for, names the fields that moved in the account.
-fn mark_drift(changes: &mut Changes, want: &Value, entry: &crate::model::Entry, note: &mut Option<String>) {
+fn mark_drift(changes: &mut Changes, want: &Value, entry: &Entry, note: &mut Option<String>) {
     let drifted: Vec<&str> =
         changes.0.iter().filter(|change| drift(change, want, entry)).map(|change: &Change| change.path.as_str()).collect();
     if !drifted.is_empty() && note.is_none() {

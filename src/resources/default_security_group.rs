@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     aws::{Call, Cx, Tags, filter, from_ec2, retag_ec2},
-    model::{Changes, Class, Departure, Fault, Identity, In, Intent, Ready, Resource},
+    model::{Changes, Class, Departure, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,10 @@ pub struct Live {
     pub rules: Vec<String>,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = DefaultSecurityGroup::KIND;
 }
 
 impl Resource for DefaultSecurityGroup {

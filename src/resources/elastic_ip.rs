@@ -5,7 +5,7 @@
 use super::{Asked, Found, Lifecycle, Lost};
 use crate::{
     aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, once, retag_ec2},
-    model::{Changes, Fault, Identity, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, DomainType, Filter, ResourceType};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,10 @@ pub struct Live {
     pub address: String,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = ElasticIp::KIND;
 }
 
 impl Resource for ElasticIp {

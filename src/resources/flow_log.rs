@@ -6,7 +6,7 @@
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
     aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2},
-    model::{Changes, Fault, Identity, In, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, Filter, FlowLogsResourceType, LogDestinationType, ResourceType, TrafficType};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,10 @@ pub struct Live {
     pub role: String,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = FlowLog::KIND;
 }
 
 impl Resource for FlowLog {

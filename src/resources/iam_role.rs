@@ -9,7 +9,7 @@
 use super::{Asked, Found, Lifecycle};
 use crate::{
     aws::{Call, Cx, Tags, gone_is_done, normal, once, parse, tag_map, tagged},
-    model::{Changes, Class, Fault, Identity, Intent, Ready, Resource, same_set},
+    model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, same_set},
 };
 use aws_sdk_iam::types::Tag;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,10 @@ pub struct Live {
     pub managed: Vec<String>,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = IamRole::KIND;
 }
 
 impl Resource for IamRole {

@@ -8,7 +8,7 @@
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
     aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, once, retag_ec2},
-    model::{Changes, Fault, Identity, In, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, Filter, ResourceType};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,10 @@ pub struct Live {
     pub vpc: Option<String>,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = InternetGateway::KIND;
 }
 
 impl Resource for InternetGateway {

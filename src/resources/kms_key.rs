@@ -10,7 +10,7 @@
 use super::{Asked, Found, Lifecycle};
 use crate::{
     aws::{Call, Cx, Tags, gone_is_done, normal, once, parse, tag_map, tagged},
-    model::{Changes, Class, Fault, Identity, Intent, Ready, Resource, tag},
+    model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, tag},
 };
 use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
 use aws_sdk_resourcegroupstagging::types::TagFilter;
@@ -19,6 +19,9 @@ use serde_json::Value;
 
 /// The kind.
 pub struct KmsKey;
+
+/// The tag that keeps the deletion window, so that a key is scheduled as asked for even when its state is lost.
+const WINDOW: &str = "provisioner:deletion-window-days";
 
 /// What is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,7 +57,7 @@ pub struct Live {
     pub description: String,
     /// See [`Spec::rotation_days`]; none without rotation.
     pub rotation_days: Option<i32>,
-    /// The window for the deletion, as it was last asked for. AWS keeps none while the key lives.
+    /// The window for the deletion, read off the tag [`WINDOW`]: AWS keeps none while the key lives.
     pub deletion_window_days: i32,
     /// The key policy in its normal form.
     pub policy: Value,
@@ -62,6 +65,10 @@ pub struct Live {
     pub state: String,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = KmsKey::KIND;
 }
 
 impl Resource for KmsKey {
@@ -98,7 +105,9 @@ impl Lifecycle for KmsKey {
     }
 
     async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
-        let tags = tagged(&want.tags, intent).into_iter().map(|(key, value)| kms_tag(&key, &value));
+        let mut tags = tagged(&want.tags, intent);
+        tags.insert(WINDOW.to_owned(), want.deletion_window_days.to_string());
+        let tags = tags.into_iter().map(|(key, value)| kms_tag(&key, &value));
         let call = cx
             .kms
             .create_key()
@@ -131,7 +140,7 @@ impl Lifecycle for KmsKey {
             let call = cx.kms.update_key_description().key_id(&live.id).description(&want.description);
             call.send().await.call("kms", "UpdateKeyDescription")?;
         }
-        retag(cx, &want.tags, live).await
+        retag(cx, want, live).await
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
@@ -163,7 +172,6 @@ async fn look(cx: &Cx, asked: &Asked<KmsKey>) -> Result<Option<Live>, Fault> {
     // A key whose deletion is scheduled is gone: nothing can be encrypted with it.
     let Some(key) = key.filter(|key| !leaving(key)) else { return Ok(None) };
     let alias_target = by_alias.as_ref().map(KeyMetadata::key_id);
-    let window = asked.want.as_ref().map(|want| want.deletion_window_days);
     let (rotation, policy, tags) = futures_util::try_join!(
         async { cx.kms.get_key_rotation_status().key_id(key.key_id()).send().await.call("kms", "GetKeyRotationStatus") },
         async {
@@ -177,6 +185,8 @@ async fn look(cx: &Cx, asked: &Asked<KmsKey>) -> Result<Option<Live>, Fault> {
     )?;
     let tags: Vec<Tag> = tags;
     let rotates = rotation.key_rotation_enabled;
+    let mut tags = tag_map(tags.iter().map(|tag| (Some(tag.tag_key()), Some(tag.tag_value()))));
+    let window = tags.remove(WINDOW).and_then(|days| days.parse().ok());
     let live = Live {
         id: key.key_id().to_owned(),
         arn: key.arn().unwrap_or_default().to_owned(),
@@ -184,10 +194,10 @@ async fn look(cx: &Cx, asked: &Asked<KmsKey>) -> Result<Option<Live>, Fault> {
         alias: alias.filter(|_| alias_target == Some(key.key_id())),
         description: key.description().unwrap_or_default().to_owned(),
         rotation_days: rotates.then(|| rotation.rotation_period_in_days.unwrap_or(365)),
-        deletion_window_days: window.or(asked.last.as_ref().map(|last| last.deletion_window_days)).unwrap_or(30),
+        deletion_window_days: window.unwrap_or(30),
         policy: policy.policy.as_deref().map(parse).unwrap_or_default(),
         state: key.key_state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
-        tags: tag_map(tags.iter().map(|tag| (Some(tag.tag_key()), Some(tag.tag_value())))),
+        tags,
     };
     // An alias of this name can lead to a key of somebody else; its tags tell, and the plan refuses it.
     Ok(Some(live))
@@ -220,8 +230,12 @@ async fn tagged_key(cx: &Cx, asked: &Asked<KmsKey>) -> Result<Option<String>, Fa
     Ok(None)
 }
 
-async fn retag(cx: &Cx, want: &Tags, live: &Live) -> Result<(), Fault> {
-    let new: Vec<Tag> = want
+async fn retag(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    let mut wanted = want.tags.clone();
+    if want.deletion_window_days != live.deletion_window_days {
+        wanted.insert(WINDOW.to_owned(), want.deletion_window_days.to_string());
+    }
+    let new: Vec<Tag> = wanted
         .iter()
         .filter(|(key, value)| live.tags.get(*key) != Some(value))
         .map(|(key, value)| kms_tag(key, value))
@@ -230,7 +244,7 @@ async fn retag(cx: &Cx, want: &Tags, live: &Live) -> Result<(), Fault> {
         let call = cx.kms.tag_resource().key_id(&live.id).set_tags(Some(new));
         call.send().await.call("kms", "TagResource")?;
     }
-    let old: Vec<String> = live.tags.keys().filter(|key| !want.contains_key(*key)).cloned().collect();
+    let old: Vec<String> = live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
     if !old.is_empty() {
         let call = cx.kms.untag_resource().key_id(&live.id).set_tag_keys(Some(old));
         call.send().await.call("kms", "UntagResource")?;

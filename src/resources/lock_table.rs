@@ -7,7 +7,7 @@
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
     aws::{Call, Cx, Tags, gone_is_done, once, tag_map, tagged},
-    model::{Changes, Class, Fault, Identity, In, Intent, LEASE_KEY as KEY, Ready, Resource},
+    model::{Changes, Class, Desired, Fault, Identity, In, Intent, LEASE_KEY as KEY, Ready, Resource},
 };
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus,
@@ -49,6 +49,10 @@ pub struct Live {
     pub on_demand: bool,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = LockTable::KIND;
 }
 
 impl Resource for LockTable {

@@ -6,7 +6,7 @@
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
     aws::{Call, Cx, Tags, gone_is_done, once, tagged},
-    model::{Changes, Class, Fault, Identity, In, Intent, Ready, Resource},
+    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,10 @@ pub struct Live {
     pub key: Option<String>,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = LogGroup::KIND;
 }
 
 impl Resource for LogGroup {

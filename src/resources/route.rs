@@ -5,7 +5,7 @@
 use super::{Asked, Found, Lifecycle, handler::given, route_table::named};
 use crate::{
     aws::{Call, Cx, gone_is_done, once},
-    model::{Changes, Fault, Identity, In, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,10 @@ pub struct Live {
     pub gateway: Option<String>,
     /// The NAT gateway that it leads to.
     pub nat: Option<String>,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = Route::KIND;
 }
 
 impl Resource for Route {

@@ -5,7 +5,7 @@
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
     aws::{Call, Cx, Tags, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2},
-    model::{Changes, Fault, Identity, In, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, ResourceType};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub struct Live {
     pub vpc: String,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = RouteTable::KIND;
 }
 
 impl Resource for RouteTable {

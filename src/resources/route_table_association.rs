@@ -6,7 +6,7 @@
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
     aws::{Call, Cx, gone_is_done, once},
-    model::{Changes, Fault, Identity, In, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,10 @@ pub struct Live {
     pub subnet: String,
     /// The route table.
     pub table: String,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = RouteTableAssociation::KIND;
 }
 
 impl Resource for RouteTableAssociation {

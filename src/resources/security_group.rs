@@ -10,7 +10,7 @@
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
     aws::{Call, Cx, Tags, ec2_tags, filter, from_ec2, gone_is_done, once, resource_of, retag_ec2},
-    model::{Changes, Fault, Identity, In, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, ResourceType, SecurityGroupRule};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,10 @@ pub struct Live {
     pub foreign_rules: Vec<String>,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = SecurityGroup::KIND;
 }
 
 impl Resource for SecurityGroup {

@@ -9,7 +9,7 @@
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
     aws::{Call, Cx, Tags, ec2_tags, from_ec2, gone_is_done, once, resource_of, retag_ec2},
-    model::{Changes, Fault, Identity, In, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, IpPermission, IpRange, ResourceType, SecurityGroupRuleRequest, SecurityGroupRuleUpdate, UserIdGroupPair};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,10 @@ pub struct Live {
     pub description: String,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = SecurityGroupRule::KIND;
 }
 
 impl Resource for SecurityGroupRule {

@@ -11,8 +11,8 @@
 
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, normal, once, parse, partition, tag_map, tagged},
-    model::{Changes, Class, Fault, Identity, In, Intent, Ready, Resource},
+    aws::{Call, Cx, Tags, gone_is_done, normal, once, parse, tag_map, tagged},
+    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, partition},
 };
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Delete, ObjectIdentifier, ObjectOwnership,
@@ -57,6 +57,10 @@ pub struct Live {
     pub policy: Value,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = StateBucket::KIND;
 }
 
 impl Resource for StateBucket {

@@ -8,7 +8,7 @@
 use super::{Asked, Found, Lifecycle};
 use crate::{
     aws::{Call, Cx, Tags, filter, from_ec2},
-    model::{Changes, Class, Fault, Identity, Intent, Ready, Resource},
+    model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::Tag;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,10 @@ pub struct Live {
     pub set: Vec<String>,
     /// Those of the wanted role tags that are there.
     pub roles: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = SubnetTags::KIND;
 }
 
 impl Resource for SubnetTags {

@@ -8,7 +8,7 @@
 use super::{Asked, Found, Lifecycle, Lost};
 use crate::{
     aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, once, retag_ec2},
-    model::{Changes, Fault, Identity, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, AttributeBooleanValue, Filter, ResourceType, VpcAttributeName};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,10 @@ pub struct Live {
     pub state: String,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = Vpc::KIND;
 }
 
 impl Resource for Vpc {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, normal, parse, retag_ec2},
-    model::{Changes, Class, Fault, Identity, In, Intent, Ready, Resource, same_set},
+    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
 };
 use aws_sdk_ec2::types::{self, Filter, ResourceType, VpcEndpointType};
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,10 @@ pub struct Live {
     pub failure: Option<String>,
     /// Tags.
     pub tags: Tags,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = VpcEndpoint::KIND;
 }
 
 impl Resource for VpcEndpoint {

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 from moto.core.model import OperationModel, ServiceModel
 
 from provisioner_sandbox.errors import not_implemented
+from provisioner_sandbox.wire.cbor import PROTOCOL as CBOR
 from provisioner_sandbox.wire.message import Request
 from provisioner_sandbox.wire.models import input_members, service_model, service_name
 
@@ -25,6 +26,7 @@ class Target:
     region: str
     operation: OperationModel
     labels: dict[str, str]
+    protocol: str
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,25 @@ def identify(request: Request) -> Target:
     name, labels = operation_name(request, model)
     if name is None or name not in model.operation_names:
         raise not_implemented(f"{service}:{name or request.method + ' ' + request.path}")
-    return Target(service, region, model.operation_model(name), labels)
+    return Target(service, region, model.operation_model(name), labels, protocol(request, model))
+
+
+def protocol(request: Request, model: ServiceModel) -> str:
+    """By what came, since a service may offer several and each SDK takes the one it likes best."""
+    if "X-Amz-Target" in request.headers:
+        return "json"
+    if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
+        return CBOR
+    if "Action" in request.form:
+        return "ec2" if model.protocol == "ec2" else "query"
+    return model.protocol
 
 
 def operation_name(request: Request, model: ServiceModel) -> tuple[str | None, dict[str, str]]:
     target = request.headers.get("X-Amz-Target")
     if target:
         return target.rpartition(".")[2], {}
-    if "Action" in request.form and model.protocol in ("query", "ec2"):
+    if "Action" in request.form:
         return request.form["Action"], {}
     found = re.match(r"^/service/[^/]+/operation/(\w+)$", request.path)
     if found:

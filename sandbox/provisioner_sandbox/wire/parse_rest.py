@@ -42,7 +42,9 @@ def take_query(params: dict[str, Any], name: str, member: Shape, wire_name: str,
         params[name] = {key: items[0] for key, items in request.query_items.items()}
     elif values is not None:
         is_list = isinstance(member, ListShape)
-        params[name] = [simple(member.member, v, wire_name) for v in values] if is_list else simple(member, values[0], wire_name)
+        params[name] = (
+            [simple(member.member, v, wire_name) for v in values] if is_list else simple(member, values[0], wire_name)
+        )
 
 
 def simple(shape: Shape, text: str, name: str) -> Any:

@@ -10,15 +10,17 @@ from moto.core.model import OperationModel
 from moto.core.serialize import SerializationContext, get_serializer_class
 
 from provisioner_sandbox.errors import AwsError
+from provisioner_sandbox.wire import cbor
 from provisioner_sandbox.wire.message import Answer, Request
 
 XML = "text/xml;charset=UTF-8"
 HOST_ID = "sandbox"
 
 
-def render_result(operation: OperationModel, result: Any, request: Request) -> Answer:
-    service = operation.service_model
-    serializer_class = get_serializer_class(service.service_name, service.protocol)
+def render_result(operation: OperationModel, result: Any, request: Request, protocol: str) -> Answer:
+    if protocol == cbor.PROTOCOL:
+        return Answer(200, {**cbor.HEADERS, "x-amzn-RequestId": request.id}, cbor.render_cbor(operation, result))
+    serializer_class = get_serializer_class(operation.service_model.service_name, protocol)
     serializer = serializer_class(operation, SerializationContext(request.id))
     rendered = serializer.serialize(result)
     body = rendered["body"]
@@ -29,6 +31,9 @@ def render_result(operation: OperationModel, result: Any, request: Request) -> A
 
 def render_error(protocol: str, error: AwsError, request: Request) -> Answer:
     code, message = escape(error.code), escape(error.message)
+    if protocol == cbor.PROTOCOL:
+        headers = {**cbor.HEADERS, "x-amzn-RequestId": request.id}
+        return Answer(error.status, headers, cbor.render_cbor_error(error))
     if protocol == "ec2":
         body = (
             f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"

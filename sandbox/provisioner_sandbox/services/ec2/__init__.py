@@ -24,6 +24,7 @@ from provisioner_sandbox.services.ec2.state import settle
 @prepares("ec2")
 def prepare(call: Call) -> None:
     settle(call.backend)
+    tags.check_specifications(call)
     if call.params.get("DryRun"):
         message = "Request would have succeeded, but DryRun flag is set."
         raise AwsError("DryRunOperation", message, 412)

@@ -20,6 +20,7 @@ from provisioner_sandbox.registry import HANDLERS, Call
 
 Item = dict[str, Any]
 MAX_PAGE = 1000
+TOKEN_MARK = "after"
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,14 @@ def paginate(items: list[Item], id_member: str, params: dict[str, Any]) -> tuple
     size = min(params.get("MaxResults") or MAX_PAGE, MAX_PAGE)
     if len(items) <= size:
         return items, None
-    return items[:size], base64.urlsafe_b64encode(items[size - 1][id_member].encode()).decode()
+    return items[:size], base64.urlsafe_b64encode(f"{TOKEN_MARK}:{items[size - 1][id_member]}".encode()).decode()
 
 
 def read_token(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
+        mark, _, last = base64.urlsafe_b64decode(token).decode().partition(":")
     except (binascii.Error, UnicodeError):
-        raise AwsError("InvalidNextToken", "The specified NextToken is not valid.") from None
+        mark = last = ""
+    if mark != TOKEN_MARK or not last:
+        raise AwsError("InvalidNextToken", "The specified NextToken is not valid.")
+    return last

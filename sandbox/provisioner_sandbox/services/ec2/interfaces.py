@@ -11,7 +11,7 @@ from provisioner_sandbox.services.ec2.state import remove
 from provisioner_sandbox.wire.message import Answer
 
 
-def managed_interface(backend: Any, interface: Any, kind: str, description: str) -> None:
+def managed_interface(interface: Any, kind: str, description: str) -> None:
     interface.interface_type = kind
     interface.description = description
     interface.status = "in-use"
@@ -21,7 +21,7 @@ def managed_interface(backend: Any, interface: Any, kind: str, description: str)
 def create_managed(backend: Any, subnet_id: str, group_ids: list[str], kind: str, description: str) -> Any:
     subnet = backend.get_subnet(subnet_id)
     interface = backend.create_network_interface(subnet, None, group_ids=group_ids, description=description)
-    managed_interface(backend, interface, kind, description)
+    managed_interface(interface, kind, description)
     return interface
 
 

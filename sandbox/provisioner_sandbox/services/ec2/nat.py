@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from provisioner_sandbox.clock import CLOCK
+from moto.ec2.utils import random_private_ip
+
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
 from provisioner_sandbox.services.ec2.gateways import attached_to
 from provisioner_sandbox.services.ec2.interfaces import managed_interface
-from provisioner_sandbox.services.ec2.state import NAT_DELETING, ec2_state, nat_state
+from provisioner_sandbox.services.ec2.state import ec2_state, nat_state
 
 # AWS takes the request and fails later:
 # https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html
@@ -30,12 +30,26 @@ def create(call: Call) -> dict:
         raise AwsError("InvalidParameterCombination", message)
     result = call.moto({**call.params, "ConnectivityType": "public" if public else "private"})
     nat = backend.nat_gateways[result["NatGateway"]["NatGatewayId"]]
-    managed_interface(backend, nat._eni, "nat_gateway", f"Interface for NAT Gateway {nat.id}")
+    managed_interface(nat._eni, "nat_gateway", f"Interface for NAT Gateway {nat.id}")
+    place_interface(nat)
     state = ec2_state(backend)
     state.begin(nat.id)
     if public and not attached_to(backend, nat.vpc_id):
         state.failures[nat.id] = (NO_GATEWAY, f"Network {nat.vpc_id} has no Internet gateway attached")
-    return {"NatGateway": decorate(call, [result["NatGateway"]])[0], "ClientToken": call.params.get("ClientToken")}
+    described = call.moto({"NatGatewayIds": [nat.id]}, "DescribeNatGateways")["NatGateways"]
+    return {"NatGateway": decorate(call, described)[0], "ClientToken": call.params.get("ClientToken")}
+
+
+def place_interface(nat: Any) -> None:
+    """Into its subnet's range, and without a group: moto takes any address and the default group."""
+    interface = nat._eni
+    address = random_private_ip(interface.subnet.cidr_block)
+    interface.private_ip_address = address
+    interface.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": address}]
+    interface._group_set = []
+    nat.private_ip = address
+    for entry in nat.address_set:
+        entry["privateIp"] = address
 
 
 def check_address(backend: Any, allocation_id: str | None) -> None:
@@ -66,10 +80,8 @@ def decorate(call: Call, items: list[Item]) -> list[Item]:
         nat = backend.nat_gateways[item["NatGatewayId"]]
         item["State"] = nat_state(backend, nat.id)
         item["ConnectivityType"] = nat.connectivity_type or "public"
-        gone = state.gone_for(nat.id)
-        if gone is not None and gone >= NAT_DELETING:
-            ended_ago = (CLOCK.now() - state.deleted[nat.id]) - NAT_DELETING / CLOCK.scale
-            item["DeleteTime"] = datetime.now(timezone.utc) - timedelta(seconds=ended_ago)
+        if item["State"] == "deleted":
+            item["DeleteTime"] = state.ended[nat.id]
         if item["State"] == "failed":
             item["FailureCode"], item["FailureMessage"] = state.failures[nat.id]
     return items

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 from provisioner_sandbox.clock import CLOCK
@@ -25,6 +26,7 @@ class Ec2State:
     created: dict[str, float] = field(default_factory=dict)
     deleted: dict[str, float] = field(default_factory=dict)
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
+    ended: dict[str, datetime] = field(default_factory=dict)
 
     def begin(self, resource_id: str) -> None:
         self.created[resource_id] = CLOCK.now()
@@ -42,7 +44,7 @@ class Ec2State:
         return None if ended is None else CLOCK.elapsed(ended)
 
     def forget(self, resource_id: str) -> None:
-        for record in (self.created, self.deleted, self.failures):
+        for record in (self.created, self.deleted, self.failures, self.ended):
             record.pop(resource_id, None)
 
 
@@ -89,6 +91,7 @@ def settle_nat(backend: Any, state: Ec2State, nat: Any) -> None:
                 backend.disassociate_address(association_id=address["associationId"])
         drop_interface(backend, nat._eni.id)
         nat._eni = None
+        state.ended[nat.id] = datetime.now(timezone.utc)
     listed_until = NAT_DELETING + NAT_LISTED
     gone = state.gone_for(nat.id)
     failed_for = state.age(nat.id) - NAT_FAILING if status == "failed" else 0

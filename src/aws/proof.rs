@@ -1,0 +1,42 @@
+//! The proof that nothing of a stack is left: a query by its tags.
+
+use super::{Call, Clients};
+use crate::model::{Class, Fault, tag};
+use aws_sdk_kms::types::KeyState;
+use aws_sdk_resourcegroupstagging::types::TagFilter;
+
+/// Something that carries a stack's tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It is there.
+    There(String),
+    /// A key that AWS deletes at this time (RFC 3339), unless somebody cancels it.
+    KeyUntil(String, String),
+}
+
+/// All that carries the tags of `stack`, as the tagging API sees it.
+///
+/// IAM roles are not in that API's answer; they are found by name, and the engine has seen them go.
+pub async fn left_behind(clients: &Clients, stack: &str) -> Result<Vec<Left>, Fault> {
+    let owned = TagFilter::builder().key(tag::STACK).values(stack).build();
+    let pages = clients.tagging.get_resources().tag_filters(owned).into_paginator().items().send();
+    let resources: Vec<_> = pages.try_collect().await.call("tag", "GetResources")?;
+    let mut left = Vec::new();
+    for arn in resources.into_iter().filter_map(|resource| resource.resource_arn) {
+        if !arn.contains(":kms:") {
+            left.push(Left::There(arn));
+            continue;
+        }
+        let key = match clients.kms.describe_key().key_id(&arn).send().await.call("kms", "DescribeKey") {
+            Err(fault) if fault.class == Class::Gone => continue,
+            answer => answer?.key_metadata,
+        };
+        let Some(key) = key.filter(|key| key.key_state() == Some(&KeyState::PendingDeletion)) else {
+            left.push(Left::There(arn));
+            continue;
+        };
+        let date = key.deletion_date().map(ToString::to_string).unwrap_or_default();
+        left.push(Left::KeyUntil(arn, date));
+    }
+    Ok(left)
+}

@@ -1,0 +1,123 @@
+//! The backend as a command sees it: known from the local record, looked for by name, or made.
+
+use super::{exit::Failure, lock::Scene, session::Session};
+use crate::{
+    engine::{Closed, Run, World, observe},
+    graph::{BACKEND, backend},
+    model::{Address, Class, Fault, Graph, Outcome, Plan, Snapshot},
+    plan::Strays,
+    store::{LocalState, Register},
+};
+use rustix::fs::{FlockOperation, flock};
+use std::{path::PathBuf, sync::Arc};
+
+/// The backend, looked at.
+pub struct Backed {
+    /// Whether bucket and table are there.
+    pub exists: bool,
+    /// What is to be done about it.
+    pub plan: Plan,
+    snapshot: Snapshot,
+    register: Register,
+}
+
+impl Session {
+    fn backend_record(&self) -> PathBuf {
+        self.target.state.join(format!("backend-{}.json", self.backend.bucket))
+    }
+
+    async fn read_backend(&self) -> Result<(Snapshot, Register), Failure> {
+        let path = self.backend_record();
+        let mut register = Register::new(Arc::new(LocalState::new(path.clone())), &self.run, 0);
+        let (account, region) = (&self.identity.account, &self.stack.region);
+        let snapshot = register.read().await.and_then(|snapshot| {
+            let snapshot = snapshot.unwrap_or_else(|| Snapshot::new(&self.backend.owner(), account, region));
+            let foreign = |error: crate::model::SnapshotError| Fault::new(Class::Refused, error.to_string());
+            snapshot.belongs_to(BACKEND, account, region).map_err(foreign).map(|()| snapshot)
+        });
+        let snapshot = snapshot.map_err(|fault| {
+            fault.hint(format!("remove {}: the backend is then found by its name and its tags", path.display()))
+        })?;
+        Ok((snapshot, register))
+    }
+
+    /// Whether the backend is there, as far as a command that only reads needs to know: by the record, else by a look.
+    pub async fn backend_is_there(&self) -> Result<bool, Failure> {
+        let (snapshot, _) = self.read_backend().await?;
+        let recorded = |address: &str| snapshot.resources.contains_key(&Address::from(address));
+        if recorded("backend/bucket") && recorded("backend/table") {
+            return Ok(true);
+        }
+        Ok(self.backed().await?.exists)
+    }
+
+    /// Looks at the whole backend.
+    pub async fn backed(&self) -> Result<Backed, Failure> {
+        let (snapshot, register) = self.read_backend().await?;
+        let graph = backend(&self.backend);
+        let world = self.world(&snapshot.owner());
+        let observed = observe(&world as &dyn World, &graph, &snapshot, false).await?;
+        let untargeted = Session::untargeted(&graph, &snapshot, &observed)?;
+        let found = |address: &str| observed.found.contains_key(&Address::from(address));
+        let exists = found("backend/bucket") && found("backend/table");
+        Ok(Backed { exists, plan: untargeted, snapshot, register })
+    }
+
+    fn untargeted(graph: &Graph, snapshot: &Snapshot, observed: &crate::model::Observed) -> Result<Plan, Fault> {
+        let kinds = &super::session::kind;
+        crate::plan::make(&crate::plan::Input { graph, snapshot, observed, targets: &[], strays: Strays::Keep, kinds })
+    }
+
+    /// Carries the backend's plan out.
+    pub async fn make_backend(&self, backed: Backed, scene: &Scene) -> Result<Outcome, Failure> {
+        self.run_backend(backed.plan, backed.snapshot, backed.register, scene).await
+    }
+
+    /// Removes bucket, table and key.
+    pub async fn remove_backend(&self, scene: &Scene) -> Result<Outcome, Failure> {
+        let (snapshot, register) = self.read_backend().await?;
+        let graph = backend(&self.backend);
+        let world = self.world(&snapshot.owner());
+        let mut snapshot = snapshot;
+        let observed = observe(&world as &dyn World, &graph, &snapshot, false).await?;
+        // A machine without a record knows what is there by looking.
+        for refresh in Session::untargeted(&graph, &snapshot, &observed)?.refresh {
+            let entry = crate::model::Entry {
+                kind: refresh.kind,
+                stage: refresh.stage,
+                spec: refresh.spec,
+                live: refresh.live,
+                dependencies: refresh.dependencies.into_iter().collect(),
+                leaving: false,
+            };
+            snapshot.apply(crate::model::Record::Done(refresh.address, Box::new(entry)));
+        }
+        let plan = Session::untargeted(&Graph::default(), &snapshot, &observed)?;
+        self.run_backend(plan, snapshot, register, scene).await
+    }
+
+    async fn run_backend(
+        &self,
+        plan: Plan,
+        snapshot: Snapshot,
+        register: Register,
+        scene: &Scene,
+    ) -> Result<Outcome, Failure> {
+        let file = |error: std::io::Error| {
+            let fault = Fault::new(Class::Other, format!("{}: {error}", self.target.state.display()));
+            Failure::from(fault.hint("make room, or make the folder writable, then run again"))
+        };
+        std::fs::create_dir_all(&self.target.state).map_err(file)?;
+        let guard = std::fs::File::create(self.target.state.join("backend.lock")).map_err(file)?;
+        // Two first runs in one folder: one makes the backend, the other finds it.
+        flock(&guard, FlockOperation::LockExclusive).map_err(|error| file(error.into()))?;
+        let run = Run {
+            world: Arc::new(self.world(&snapshot.owner())),
+            settings: self.settings(),
+            halt: scene.halt.clone(),
+            events: scene.events.clone(),
+        };
+        let (outcome, Closed { .. }) = run.execute(&plan, snapshot, register).await;
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,146 @@
+//! `down`: removes the stack, and proves that nothing is left.
+
+use super::{
+    args::{Down as Args, Global},
+    exit::{Exit, Failure},
+    lock::{Scene, give_back},
+    proof,
+    session::Session,
+    up::report,
+};
+use crate::{
+    engine::{Closed, Held, Journal, Run, World, observe},
+    model::{Graph, Outcome, Phase, Plan, Record, Snapshot, Stage},
+    plan::{Strays, counts, render},
+    store::Register,
+    ui::{Ui, plan_in_colour},
+};
+use std::sync::Arc;
+
+/// Removes it.
+pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
+    if !global.yes && !ui.can_ask() {
+        return Err(Failure::refused("`down` asks before it removes anything, and there is no terminal to ask on", "give --yes"));
+    }
+    if args.backend && !global.target.is_empty() {
+        return Err(Failure::refused("--backend removes everything, and --target only a part", "give one of them"));
+    }
+    let session = Session::open(global, ui).await?;
+    if session.stack.protect {
+        let help = Some("set `protect: false`, and run `down` again".to_owned());
+        return Err(session.stack.diagnostic("protect", "the stack is protected".to_owned(), help).into());
+    }
+    let scene = Scene::open(ui, global.timeout)?;
+    let result = go(&session, &scene, args).await;
+    scene.close().await;
+    result
+}
+
+async fn go(session: &Session, scene: &Scene, args: &Args) -> Result<Exit, Failure> {
+    let ui = session.ui;
+    if !scene.reading(session.backend_is_there()).await? {
+        ui.tell(&format!("{}: there is no state, so nothing to remove", session.place()));
+        return proof::show(session, scene).await;
+    }
+    let (held, register, snapshot) = session.hold(scene).await?;
+    let exit = match stack(session, scene, &held, register, snapshot).await {
+        Ok(Exit::Done) if args.backend => backend(session, scene, held).await?,
+        other => {
+            give_back(held, ui).await;
+            other?
+        }
+    };
+    match exit {
+        Exit::Done if session.global.target.is_empty() => proof::show(session, scene).await,
+        exit => Ok(exit),
+    }
+}
+
+async fn stack(
+    session: &Session,
+    scene: &Scene,
+    held: &Held,
+    register: Register,
+    snapshot: Snapshot,
+) -> Result<Exit, Failure> {
+    let ui = session.ui;
+    let plan = scene.reading(plan(session, &snapshot)).await?;
+    let known = snapshot.version > 0;
+    if !plan.is_empty() {
+        let text = render(&plan, false);
+        if ui.json {
+            plan.changes.iter().for_each(|change| ui.line(crate::plan::change_json(change)));
+        } else {
+            ui.say(&format!("Removal of {}\n", session.place()));
+            ui.say(plan_in_colour(&ui, &text).trim_end());
+            ui.say(&format!("\n{}\n", counts(plan.totals(), false)));
+        }
+        let question = format!("Remove all this from {}?", session.place());
+        if !session.global.yes && !scene.confirm(&question).await {
+            ui.tell("nothing was changed");
+            return Ok(if scene.signalled() { Exit::Interrupted } else { Exit::Failed });
+        }
+    }
+    if plan.is_empty() && !known {
+        return Ok(Exit::Done);
+    }
+    let whole = session.global.target.is_empty();
+    let (snapshot, register) = if whole { mark(snapshot, register, Phase::Destroying).await? } else { (snapshot, register) };
+    let run = Run {
+        world: Arc::new(session.world(&snapshot.owner())),
+        settings: session.settings(),
+        halt: scene.halt.clone(),
+        events: scene.events.clone(),
+    };
+    let (outcome, closed) = run.execute(&plan, snapshot, register).await;
+    let Closed { mut snapshot, register, failed } = closed;
+    if failed.is_some() {
+        session.dump(&mut snapshot);
+    }
+    let exit = report(session, scene, std::slice::from_ref(&outcome));
+    if whole && matches!(outcome, Outcome::Done(_)) && snapshot.resources.is_empty() && snapshot.intents.is_empty() {
+        // The tombstone: a late arrival can still be told to be this stack's.
+        mark(snapshot, register, Phase::Destroyed).await?;
+    }
+    debug_assert!(held.fence() > 0);
+    Ok(exit)
+}
+
+/// Everything recorded, begun or tagged, to be removed.
+async fn plan(session: &Session, snapshot: &Snapshot) -> Result<Plan, Failure> {
+    let world = session.world(&snapshot.owner());
+    let nothing = Graph::default();
+    let observed = observe(&world as &dyn World, &nothing, snapshot, true).await?;
+    Ok(session.decide(&nothing, snapshot, &observed, Strays::Remove)?)
+}
+
+async fn mark(snapshot: Snapshot, register: Register, phase: Phase) -> Result<(Snapshot, Register), Failure> {
+    let journal = Journal::open(snapshot, register);
+    journal.commit(Record::Phase(phase)).await?;
+    let closed = journal.close().await?;
+    Ok((closed.snapshot, closed.register))
+}
+
+/// Removes the backend, when no other stack's state is in it.
+async fn backend(session: &Session, scene: &Scene, held: Held) -> Result<Exit, Failure> {
+    let others = scene.reading(async { Ok(session.other_stacks().await?) }).await;
+    let others = match others {
+        Ok(others) => others,
+        Err(failure) => {
+            give_back(held, session.ui).await;
+            return Err(failure);
+        }
+    };
+    give_back(held, session.ui).await;
+    if !others.is_empty() {
+        let message = format!("the backend stays: it holds the state of {}", others.join(", "));
+        return Err(Failure::refused(message, "remove those stacks first; this one is gone"));
+    }
+    let question = format!("{}: remove bucket {} and its table, with all old states?", Stage::Backend, session.backend.bucket);
+    if !session.global.yes && !scene.confirm(&question).await {
+        session.ui.tell("the backend stays");
+        return Ok(Exit::Done);
+    }
+    let outcome = session.remove_backend(scene).await?;
+    Ok(report(session, scene, &[outcome]))
+}

@@ -1,0 +1,70 @@
+//! `plan`: what `up` would do.
+
+use super::{
+    args::{Global, Plan as Args},
+    exit::{Exit, Failure},
+    saved::Saved,
+    session::Session,
+};
+use crate::{
+    model::{Plan, Totals},
+    plan::{change_json, counts, render, summary_json},
+    ui::{Ui, plan_in_colour},
+};
+
+/// Shows the plan.
+pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
+    let session = Session::open(global, ui).await?;
+    let mut register = session.register(0);
+    let mut plans: Vec<Plan> = Vec::new();
+    let mut snapshot = if session.backend_is_there().await? {
+        session.snapshot(&mut register).await?
+    } else {
+        plans.push(session.backed().await?.plan);
+        session.snapshot(&mut register).await?
+    };
+    let graph = session.graph(&mut snapshot).await?;
+    let (plan, _) = session.plan(&graph, &snapshot).await?;
+    if let Some(path) = &args.out {
+        Saved::new(&session, &snapshot, &plan)?.write(path)?;
+    }
+    plans.push(plan);
+    let totals = show(&session, &plans);
+    if let (Some(path), false) = (&args.out, ui.json) {
+        ui.say(&format!("saved to {}: `provisioner up {}` applies exactly this", path.display(), path.display()));
+    }
+    Ok(if args.detailed_exitcode && totals.changes() > 0 { Exit::Changes } else { Exit::Done })
+}
+
+/// Shows plans as one, on stdout: they are the data of this command.
+fn show(session: &Session, plans: &[Plan]) -> Totals {
+    let totals = total(plans);
+    let ui = session.ui;
+    if ui.json {
+        plans.iter().flat_map(|plan| &plan.changes).for_each(|change| ui.line(change_json(change)));
+        ui.line(summary_json(totals));
+        return totals;
+    }
+    let text: String = plans.iter().map(|plan| render(plan, ui.verbose > 0)).collect();
+    let place = session.place();
+    if text.is_empty() {
+        ui.say(&format!("{place}: no changes"));
+    } else {
+        ui.say(&format!("Plan for {place}\n"));
+        ui.data(&plan_in_colour(&Ui { colour: ui.colour && ui.data_is_shown(), ..ui }, &text));
+        ui.say(&counts(totals, false));
+    }
+    totals
+}
+
+/// The totals of several plans.
+pub fn total(plans: &[Plan]) -> Totals {
+    plans.iter().map(Plan::totals).fold(Totals::default(), |sum, one| Totals {
+        create: sum.create.saturating_add(one.create),
+        update: sum.update.saturating_add(one.update),
+        replace: sum.replace.saturating_add(one.replace),
+        delete: sum.delete.saturating_add(one.delete),
+        adopt: sum.adopt.saturating_add(one.adopt),
+        drift: sum.drift.saturating_add(one.drift),
+    })
+}

@@ -1,0 +1,201 @@
+//! What nearly every command begins with: the file, the AWS, the account, the zones.
+
+use super::{
+    args::Global,
+    exit::Failure,
+    machine,
+    target::{Target, target},
+};
+use crate::{
+    aws::{Cx, Identity, zones},
+    engine::{AwsWorld, Settings, World, observe},
+    graph::{Backend, Context, network},
+    model::{Class, Fault, Graph, Kind, Observed, Owner, Phase, Plan, Snapshot},
+    plan::{Input, Strays, make},
+    resources::handler,
+    stack::{self, Stack, Zones},
+    store::{Register, S3State},
+    ui::Ui,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The state's name for the zones that were chosen once and stay: a zone that AWS adds must not move subnets.
+const ZONES: &str = "zones";
+
+/// One command on one stack.
+pub struct Session {
+    /// The arguments.
+    pub global: Global,
+    /// The screen.
+    pub ui: Ui,
+    /// The file.
+    pub stack: Stack,
+    /// The AWS.
+    pub target: Target,
+    /// The caller.
+    pub identity: Identity,
+    /// Where the state is kept.
+    pub backend: Backend,
+    /// This run (a UUID).
+    pub run: String,
+}
+
+/// Reads and checks the file.
+pub fn read_stack(global: &Global) -> Result<Stack, Failure> {
+    let path = &global.stack;
+    let bytes = std::fs::read(path).map_err(|error| {
+        let hint = "name the file with --stack, or change to its folder";
+        Failure::refused(format!("{}: {error}", path.display()), hint)
+    })?;
+    let stack = stack::load(&path.display().to_string(), &bytes, &|name| std::env::var(name).ok())?;
+    match stack.not_yet_supported() {
+        Some(diagnostics) => Err(diagnostics.into()),
+        None => Ok(stack),
+    }
+}
+
+impl Session {
+    /// Reads the file, connects, and checks the account.
+    pub async fn open(global: &Global, ui: Ui) -> Result<Self, Failure> {
+        let stack = read_stack(global)?;
+        let target = target(global, &stack.region, ui).await?;
+        let identity = target.clients.identity().await?;
+        if let Some(account) = stack.account.as_ref().filter(|account| **account != identity.account) {
+            let message = format!("the file is for account {account}, the credentials are for {}", identity.account);
+            let help = Some(format!("log in to {account}, or change `account`"));
+            return Err(stack.diagnostic("account", message, help).into());
+        }
+        let section = &stack.state;
+        let (bucket, table, key) = (section.bucket.as_ref(), section.table.as_ref(), section.key_arn.as_ref());
+        let backend = Backend::new(&identity.account, &stack.region, bucket, table, key);
+        let run = uuid::Uuid::new_v4().to_string();
+        Ok(Session { global: global.clone(), ui, stack, target, identity, backend, run })
+    }
+
+    /// Where this is, in a few words.
+    pub fn place(&self) -> String {
+        let sandbox = if self.target.sandbox.is_some() { ", SANDBOX" } else { "" };
+        format!("{} in {} (account {}{sandbox})", self.stack.name, self.stack.region, self.identity.account)
+    }
+
+    /// AWS, on behalf of `owner`.
+    pub fn world(&self, owner: &Owner) -> AwsWorld {
+        let clients = self.target.clients.clone();
+        AwsWorld::new(Cx::new(clients, owner.clone(), &self.identity.account, &self.stack.region))
+    }
+
+    /// What a run of the engine is told.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            parallelism: usize::from(self.global.parallelism),
+            pace: self.target.pace,
+            run: self.run.clone(),
+            process: machine::process(),
+            is_dead: Arc::new(machine::is_dead),
+            now: Arc::new(machine::epoch_seconds),
+        }
+    }
+
+    /// The state's register, under `fence`.
+    pub fn register(&self, fence: u64) -> Register {
+        let (account, bucket) = (&self.backend.account, &self.backend.bucket);
+        let store = S3State::new(self.target.clients.clone(), account, bucket, &self.stack.name);
+        Register::new(Arc::new(store), &self.run, fence)
+    }
+
+    /// The state as recorded; that of a new stack where there is none, or only a tombstone.
+    pub async fn snapshot(&self, register: &mut Register) -> Result<Snapshot, Failure> {
+        let (account, region) = (&self.identity.account, &self.stack.region);
+        let fresh = || {
+            let lineage = uuid::Uuid::new_v4().to_string();
+            Snapshot::new(&Owner { stack: self.stack.name.clone(), lineage }, account, region)
+        };
+        let Some(snapshot) = register.read().await? else { return Ok(fresh()) };
+        snapshot.belongs_to(&self.stack.name, account, region).map_err(|error| {
+            let fault = Fault::new(Class::Refused, format!("{}: {error}", register.place()));
+            fault.hint("check the account, the region and the stack's name")
+        })?;
+        if snapshot.phase == Phase::Destroyed && snapshot.resources.is_empty() {
+            return Ok(Snapshot { epoch: snapshot.epoch, ..fresh() });
+        }
+        Ok(snapshot)
+    }
+
+    /// The desired resources. Chooses the zones, and remembers them in the snapshot.
+    pub async fn graph(&self, snapshot: &mut Snapshot) -> Result<Graph, Failure> {
+        let zones = self.zones(snapshot).await?;
+        if !zones.is_empty() {
+            snapshot.outputs.insert(ZONES.to_owned(), json!(zones));
+        }
+        let context = Context { owner: snapshot.owner(), account: self.identity.account.clone(), zones };
+        let graph = network(&self.stack, &context)?;
+        for selector in &self.global.target {
+            let known = |address: &crate::model::Address| address.is_within(selector);
+            let stage = crate::model::Stage::ALL.iter().any(|stage| stage.name() == selector);
+            if !stage && !graph.nodes.keys().any(known) && !snapshot.resources.keys().any(known) {
+                let message = format!("--target {selector}: the stack has nothing there");
+                return Err(Failure::refused(message, "`provisioner plan` and `provisioner state list` show the addresses"));
+            }
+        }
+        Ok(graph)
+    }
+
+    async fn zones(&self, snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
+        let Some(network) = self.stack.network.as_ref().filter(|network| network.existing.is_none()) else {
+            return Ok(Vec::new());
+        };
+        let recorded = snapshot.outputs.get(ZONES).and_then(Value::as_array);
+        let mut chosen: Vec<String> =
+            recorded.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        match &network.zones {
+            Zones::Names(names) if names.iter().all(|name| chosen.contains(name)) => Ok(names.clone()),
+            Zones::Names(names) => {
+                let there = zones(&self.target.clients).await?;
+                for (index, name) in names.iter().enumerate() {
+                    if !there.iter().any(|zone| zone.name == *name) {
+                        let known: Vec<&str> = there.iter().map(|zone| zone.name.as_str()).collect();
+                        let message = format!("there is no zone `{name}` in {} for this account", self.stack.region);
+                        let help = Some(format!("there are {}", known.join(", ")));
+                        return Err(self.stack.diagnostic(&format!("network.zones[{index}]"), message, help).into());
+                    }
+                }
+                Ok(names.clone())
+            }
+            Zones::Count(count) => {
+                let count = usize::from(*count);
+                if chosen.len() < count {
+                    let there = zones(&self.target.clients).await?;
+                    let fit = there.into_iter().filter(|zone| zone.takes_clusters).map(|zone| zone.name);
+                    let more: Vec<String> = fit.filter(|name| !chosen.contains(name)).collect();
+                    chosen.extend(more);
+                }
+                if chosen.len() < count {
+                    let message = format!("{} has {} zones for this account, not {count}", self.stack.region, chosen.len());
+                    return Err(self.stack.diagnostic("network.zones", message, None).into());
+                }
+                chosen.truncate(count);
+                Ok(chosen)
+            }
+        }
+    }
+
+    /// What is there, and what `up` would do about it.
+    pub async fn plan(&self, graph: &Graph, snapshot: &Snapshot) -> Result<(Plan, Observed), Failure> {
+        let world = self.world(&snapshot.owner());
+        let graph = graph.targeted(&self.global.target);
+        let observed = observe(&world as &dyn World, &graph, snapshot, false).await?;
+        Ok((self.decide(&graph, snapshot, &observed, Strays::Keep)?, observed))
+    }
+
+    /// The plan for what was observed.
+    pub fn decide(&self, graph: &Graph, snapshot: &Snapshot, observed: &Observed, strays: Strays) -> Result<Plan, Fault> {
+        let targets = &self.global.target;
+        make(&Input { graph, snapshot, observed, targets, strays, kinds: &kind })
+    }
+}
+
+/// The pure half of a kind, by its name.
+pub fn kind(name: &str) -> Option<Kind> {
+    handler(name).map(|handler| handler.kind)
+}

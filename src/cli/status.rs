@@ -1,0 +1,134 @@
+//! `status`: what exists, is it healthy, what drifted, who holds the lease.
+
+use super::{
+    args::{Global, Status as Args},
+    exit::{Exit, Failure},
+    session::{Session, kind},
+};
+use crate::{
+    engine::who,
+    model::{Action, Observed, Origin, Plan, Ready, Snapshot, Stage},
+    plan::{change_json, counts},
+    store::LeaseStore,
+    ui::Ui,
+};
+use serde_json::json;
+use std::time::Duration;
+
+/// Shows it, once or again and again.
+pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
+    let session = Session::open(global, ui).await?;
+    loop {
+        show(&session).await?;
+        if !args.watch {
+            return Ok(Exit::Done);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => ui.tell(""),
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+        }
+    }
+}
+
+/// One resource's health.
+fn health(snapshot: &Snapshot, observed: &Observed, address: &crate::model::Address) -> (&'static str, String) {
+    let Some(entry) = snapshot.resources.get(address) else { return ("unrecorded", String::new()) };
+    let Some(found) = observed.found.get(address) else { return ("missing", String::new()) };
+    match kind(&entry.kind).map(|kind| (kind.ready)(&found.live)) {
+        Some(Ok(Ready::Yes)) => ("ready", String::new()),
+        Some(Ok(Ready::Wait(why))) => ("waiting", why),
+        Some(Ok(Ready::Failed(why))) => ("failed", why),
+        Some(Err(fault)) => ("unknown", fault.to_string()),
+        None => ("unknown", format!("no such kind: {}", entry.kind)),
+    }
+}
+
+async fn show(session: &Session) -> Result<(), Failure> {
+    let ui = session.ui;
+    let backed = session.backed().await?;
+    if !backed.exists {
+        if ui.json {
+            ui.line(json!({"type": "status", "stack": session.stack.name, "exists": false}));
+        } else {
+            ui.data(&format!("{}: nothing is there yet", session.place()));
+        }
+        return Ok(());
+    }
+    let mut snapshot = session.snapshot(&mut session.register(0)).await?;
+    let graph = session.graph(&mut snapshot).await?;
+    let (plan, observed) = session.plan(&graph, &snapshot).await?;
+    let holder = session.lease().read().await?.holder;
+    if ui.json {
+        for (address, entry) in &snapshot.resources {
+            let (state, reason) = health(&snapshot, &observed, address);
+            ui.line(json!({
+                "type": "resource", "address": address, "kind": entry.kind, "stage": entry.stage, "state": state,
+                "reason": reason,
+            }));
+        }
+        backed.plan.changes.iter().chain(&plan.changes).for_each(|change| ui.line(change_json(change)));
+        ui.line(json!({
+            "type": "status", "stack": session.stack.name, "region": session.stack.region,
+            "account": session.identity.account, "exists": true, "sandbox": session.target.sandbox.is_some(),
+            "resources": snapshot.resources.len(), "unfinished": snapshot.intents.len(), "version": snapshot.version,
+            "phase": snapshot.phase, "drift": plan.totals().drift, "changes": plan.totals().changes(),
+            "holder": holder,
+        }));
+        return Ok(());
+    }
+    ui.data(&text(session, &snapshot, &observed, &plan, &backed.plan));
+    match holder {
+        Some(holder) => ui.data(&format!("lease: held by {}", who(&holder))),
+        None => ui.data("lease: free"),
+    }
+    Ok(())
+}
+
+fn text(session: &Session, snapshot: &Snapshot, observed: &Observed, plan: &Plan, backend: &Plan) -> String {
+    let ui: Ui = Ui { colour: session.ui.colour && session.ui.data_is_shown(), ..session.ui };
+    let mut text = format!("{}\n", session.place());
+    let bucket = &session.backend.bucket;
+    let state = if backend.is_empty() { "ready".to_owned() } else { counts(backend.totals(), false) };
+    text.push_str(&format!("  backend      {state} (s3://{bucket}, table {})\n", session.backend.table));
+    for stage in Stage::ALL {
+        let of_stage: Vec<_> = snapshot.resources.iter().filter(|(_, entry)| entry.stage == stage).collect();
+        if of_stage.is_empty() {
+            continue;
+        }
+        let mut unwell = Vec::new();
+        for (address, _) in &of_stage {
+            let (state, reason) = health(snapshot, observed, address);
+            if state != "ready" {
+                let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                unwell.push(format!("    {} {address}{reason}\n", ui.paint("31", state)));
+            }
+        }
+        let ready = of_stage.len().saturating_sub(unwell.len());
+        text.push_str(&format!("  {:12} {ready} of {} ready\n", stage.name(), of_stage.len()));
+        unwell.iter().for_each(|line| text.push_str(line));
+    }
+    if snapshot.resources.is_empty() {
+        text.push_str("  nothing is recorded\n");
+    }
+    if !snapshot.intents.is_empty() {
+        let open: Vec<&str> = snapshot.intents.keys().map(crate::model::Address::as_str).collect();
+        text.push_str(&format!("  unfinished   {}; the next `up` goes on with them\n", open.join(", ")));
+    }
+    for change in plan.changes.iter().filter(|change| change.origin == Origin::Drift) {
+        let fields: Vec<&str> = change.fields.0.iter().map(|field| field.path.as_str()).collect();
+        let what = match change.action {
+            Action::Create => "it is gone".to_owned(),
+            Action::Delete => "it is gone, and no longer asked for".to_owned(),
+            _ if fields.is_empty() => change.note.clone().unwrap_or_default(),
+            _ => format!("{} differ from what was recorded", fields.join(", ")),
+        };
+        text.push_str(&format!("  {} {}: {what}\n", ui.paint("33", "drift"), change.address));
+    }
+    let asked = plan.totals().changes().saturating_sub(plan.totals().drift);
+    if asked > 0 {
+        text.push_str(&format!("  the file asks for {asked} changes: `provisioner plan` shows them\n"));
+    }
+    let writer = &snapshot.writer.tool;
+    text.push_str(&format!("state: version {}, written by {writer}\n", snapshot.version));
+    text
+}

@@ -1,0 +1,265 @@
+//! `up`: makes the account as the file says.
+
+use super::{
+    args::{Global, Up as Args},
+    exit::{Exit, Failure, of_run},
+    lock::{Scene, give_back},
+    plan::total,
+    saved::Saved,
+    session::Session,
+};
+use crate::{
+    engine::{Closed, Held, Run},
+    model::{Outcome, Plan, Report, Snapshot, Stage, Totals},
+    plan::{change_json, counts, render, summary_json},
+    store::Register,
+    ui::{Ui, plan_in_colour},
+};
+use std::sync::Arc;
+
+/// Makes it so.
+pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
+    if !global.yes && !ui.can_ask() {
+        return Err(Failure::refused("`up` asks before each stage, and there is no terminal to ask on", "give --yes"));
+    }
+    let saved = args.plan.as_deref().map(Saved::read).transpose()?;
+    let session = Session::open(global, ui).await?;
+    let scene = Scene::open(ui, global.timeout)?;
+    let result = go(&session, &scene, saved).await;
+    scene.close().await;
+    result
+}
+
+/// What is held while the stack is worked on.
+struct Work {
+    held: Held,
+    register: Register,
+    snapshot: Snapshot,
+}
+
+async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Exit, Failure> {
+    let backed = scene.reading(session.backed()).await?;
+    let (mut changed, backend_exists) = (false, backed.exists);
+    let mut work = match backend_exists {
+        true => Some(hold(session, scene).await?),
+        false => None,
+    };
+    // The plan of a stack whose backend is yet to be made is the plan of a new stack.
+    let mut preview = match &work {
+        Some(work) => work.snapshot.clone(),
+        None => scene.reading(session.snapshot(&mut session.register(0))).await?,
+    };
+    if let (Some(saved), true) = (&saved, preview.version == 0) {
+        preview.lineage.clone_from(&saved.lineage);
+    }
+    let planned = scene.reading(decide(session, &mut preview, saved.as_ref())).await;
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(failure) => return end(session, work, Err(failure)).await,
+    };
+    if let Some(work) = &mut work {
+        work.snapshot = preview.clone();
+    }
+    show(session, &backed.plan, &plan);
+    if !backed.plan.is_empty() || !backed.plan.refresh.is_empty() {
+        if !agreed(session, scene, Stage::Backend, &backed.plan).await {
+            return end(session, work, Ok(declined(session, scene, changed))).await;
+        }
+        let outcome = match session.make_backend(backed, scene).await {
+            Ok(outcome) => outcome,
+            Err(failure) => return end(session, work, Err(failure)).await,
+        };
+        changed |= outcome.report().changed;
+        if !matches!(outcome, Outcome::Done(_)) {
+            let exit = report(session, scene, &[outcome]);
+            return end(session, work, Ok(exit)).await;
+        }
+    }
+    let mut work = match work {
+        Some(work) => work,
+        None => {
+            let mut work = hold(session, scene).await?;
+            // Nobody could have a state where there was no bucket; the lineage that was planned with counts.
+            if work.snapshot.version == 0 {
+                work.snapshot = preview;
+            } else {
+                return end(session, Some(work), Err(Failure::refused(
+                    "another run made this stack meanwhile; only the backend was touched",
+                    "run again: the plan is then made from what is there",
+                )))
+                .await;
+            }
+            work
+        }
+    };
+    let exit = stages(session, scene, &mut work, &plan, changed).await;
+    end(session, Some(work), exit).await
+}
+
+async fn hold(session: &Session, scene: &Scene) -> Result<Work, Failure> {
+    let (held, register, snapshot) = session.hold(scene).await?;
+    Ok(Work { held, register, snapshot })
+}
+
+/// Gives the lease back, whatever happened.
+async fn end(session: &Session, work: Option<Work>, result: Result<Exit, Failure>) -> Result<Exit, Failure> {
+    if let Some(work) = work {
+        give_back(work.held, session.ui).await;
+    }
+    result
+}
+
+async fn decide(session: &Session, snapshot: &mut Snapshot, saved: Option<&Saved>) -> Result<Plan, Failure> {
+    let graph = session.graph(snapshot).await?;
+    let (plan, _) = session.plan(&graph, snapshot).await?;
+    if let Some(saved) = saved {
+        saved.check(session, snapshot, &plan)?;
+    }
+    Ok(plan)
+}
+
+/// Runs the plan: at once, or stage by stage where a person is asked before each.
+async fn stages(
+    session: &Session,
+    scene: &Scene,
+    work: &mut Work,
+    plan: &Plan,
+    mut changed: bool,
+) -> Result<Exit, Failure> {
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let parts: Vec<(Stage, Plan)> = match session.global.yes {
+        true => vec![(Stage::Network, plan.clone())],
+        false => Stage::ALL.into_iter().map(|stage| (stage, plan.stage(stage))).collect(),
+    };
+    for (stage, part) in parts {
+        if part.is_empty() && part.refresh.is_empty() {
+            continue;
+        }
+        if !part.is_empty() && !agreed(session, scene, stage, &part).await {
+            return Ok(declined(session, scene, changed));
+        }
+        let outcome = execute(session, scene, work, &part).await;
+        changed |= outcome.report().changed;
+        let done = matches!(outcome, Outcome::Done(_));
+        outcomes.push(outcome);
+        if !done {
+            break;
+        }
+    }
+    Ok(report(session, scene, &outcomes))
+}
+
+async fn execute(session: &Session, scene: &Scene, work: &mut Work, plan: &Plan) -> Outcome {
+    let run = Run {
+        world: Arc::new(session.world(&work.snapshot.owner())),
+        settings: session.settings(),
+        halt: scene.halt.clone(),
+        events: scene.events.clone(),
+    };
+    let register = std::mem::replace(&mut work.register, session.register(0));
+    let (outcome, Closed { snapshot, register, failed }) = run.execute(plan, work.snapshot.clone(), register).await;
+    (work.snapshot, work.register) = (snapshot, register);
+    if failed.is_some() {
+        session.dump(&mut work.snapshot);
+    }
+    outcome
+}
+
+impl Session {
+    /// Keeps a state that could not be written in a local file.
+    pub fn dump(&self, snapshot: &mut Snapshot) {
+        let name = format!("unsaved-{}-{}.json", snapshot.stack, snapshot.version);
+        let path = self.target.state.join(name);
+        let written = snapshot.encode().map_err(|error| error.to_string()).and_then(|bytes| {
+            std::fs::create_dir_all(&self.target.state)
+                .and_then(|()| std::fs::write(&path, bytes))
+                .map_err(|error| error.to_string())
+        });
+        match written {
+            Ok(()) => self.ui.warn(&format!(
+                "the state could not be written; a copy is in {}. Run the same command again when the bucket can be \
+                 reached: what its state lacks is found by tags",
+                path.display()
+            )),
+            Err(error) => self.ui.warn(&format!("the state could be written neither to its bucket nor to a file: {error}")),
+        }
+    }
+}
+
+fn show(session: &Session, backend: &Plan, plan: &Plan) {
+    let ui = session.ui;
+    let plans = [backend.clone(), plan.clone()];
+    let totals = total(&plans);
+    if ui.json {
+        plans.iter().flat_map(|plan| &plan.changes).for_each(|change| ui.line(change_json(change)));
+        ui.line(summary_json(totals));
+        return;
+    }
+    if totals.changes() == 0 {
+        return;
+    }
+    let text: String = plans.iter().map(|plan| render(plan, ui.verbose > 0)).collect();
+    ui.say(&format!("Plan for {}\n", session.place()));
+    ui.say(plan_in_colour(&ui, &text).trim_end());
+    ui.say(&format!("\n{}\n", counts(totals, false)));
+}
+
+async fn agreed(session: &Session, scene: &Scene, stage: Stage, plan: &Plan) -> bool {
+    if session.global.yes || plan.is_empty() {
+        return true;
+    }
+    scene.confirm(&format!("{stage}: {}. Go on?", counts(plan.totals(), false))).await
+}
+
+fn declined(session: &Session, scene: &Scene, changed: bool) -> Exit {
+    match (scene.signalled(), changed) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => {
+            session.ui.tell("stopped here; run again to go on");
+            Exit::Partial
+        }
+        (false, false) => {
+            session.ui.tell("nothing was changed");
+            Exit::Failed
+        }
+    }
+}
+
+/// Prints what failed and what was done; the exit code.
+pub fn report(session: &Session, scene: &Scene, outcomes: &[Outcome]) -> Exit {
+    let ui: Ui = session.ui;
+    let mut exit = Exit::Done;
+    let mut done = Totals::default();
+    let (mut left, mut saved) = (0_usize, true);
+    for outcome in outcomes {
+        let Report { done: part, problems, left: open, saved: written, .. } = outcome.report();
+        problems.iter().for_each(|problem| ui.problem(problem));
+        done = Totals {
+            create: done.create.saturating_add(part.create),
+            update: done.update.saturating_add(part.update),
+            replace: done.replace.saturating_add(part.replace),
+            delete: done.delete.saturating_add(part.delete),
+            adopt: done.adopt.saturating_add(part.adopt),
+            drift: done.drift.saturating_add(part.drift),
+        };
+        left = left.saturating_add(*open);
+        saved &= *written;
+        exit = of_run(outcome, scene.signalled());
+    }
+    let place = session.place();
+    match exit {
+        Exit::Done if done.changes() == 0 => ui.tell(&format!("{place}: no changes")),
+        Exit::Done => ui.tell(&format!("{place}: {}", ui.paint("32", &counts(done, true)))),
+        _ => {
+            let state = if saved { "the state is saved" } else { "the state is NOT saved" };
+            ui.tell(&format!("{place}: {}; {left} steps left; {state}: run again to go on", counts(done, true)));
+        }
+    }
+    if ui.json {
+        ui.line(serde_json::json!({
+            "type": "result", "exit": exit.code(), "create": done.create, "update": done.update,
+            "replace": done.replace, "delete": done.delete, "adopt": done.adopt, "left": left, "saved": saved,
+        }));
+    }
+    exit
+}

@@ -1,0 +1,99 @@
+//! Every duration that the engine goes by, in one place.
+
+use crate::model::Class;
+use std::time::Duration;
+
+/// How fast the world moves: 1 for AWS; the sandbox's time scale on the sandbox, whose minutes are seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace(pub f64);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace(1.0)
+    }
+}
+
+impl Pace {
+    /// A duration of AWS as it is in this world.
+    pub fn of(self, real: Duration) -> Duration {
+        if self.0 > 0.0 { real.div_f64(self.0) } else { real }
+    }
+}
+
+const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+/// How long a refusal of this class is tried again. None: not at all.
+pub fn patience(class: Class) -> Option<Duration> {
+    match class {
+        Class::Eventual | Class::Ambiguous => Some(minutes(5)),
+        Class::Conflict => Some(minutes(20)),
+        Class::Throttled => Some(minutes(10)),
+        _ => None,
+    }
+}
+
+/// How long a resource of this kind may take to become ready.
+pub fn to_ready(kind: &str) -> Duration {
+    match kind {
+        "nat_gateway" | "vpc_endpoint" | "lock_table" => minutes(15),
+        _ => minutes(5),
+    }
+}
+
+/// How long a resource of this kind may take to go, once AWS took the delete call.
+pub fn to_go(kind: &str) -> Duration {
+    match kind {
+        "nat_gateway" | "vpc_endpoint" => minutes(30),
+        _ => minutes(10),
+    }
+}
+
+/// What a step on this kind is expected to take where nothing was learned yet; only the order of starts hangs on it.
+pub fn expected(kind: &str) -> Duration {
+    Duration::from_secs(match kind {
+        "nat_gateway" => 120,
+        "vpc_endpoint" => 90,
+        "lock_table" => 15,
+        "elastic_ip" | "iam_role" | "kms_key" => 3,
+        _ => 1,
+    })
+}
+
+/// How long a create without a token may stay unseen after its answer was lost, or its process died: what is in the
+/// network arrives, and EC2's lists catch up ("up to a few minutes").
+/// Source: <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
+pub const SETTLE: Duration = Duration::from_secs(120);
+
+/// The same where the process that sent it may still live: its signature must have expired, too. IAM says five minutes,
+/// the common errors of the API references say fifteen; the longer one and the lists' lag count.
+pub const SETTLE_ALIVE: Duration = minutes(20);
+
+/// A create is sent within this time of its intent, or not at all.
+pub const SEND_WITHIN: Duration = Duration::from_secs(60);
+
+/// How old a client token may be for a call to be repeated with it.
+pub const TOKEN_LIFE: Duration = minutes(12 * 60);
+
+/// Times between two looks: short at first, longer as the wait grows.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    next: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff { next: Duration::from_millis(250) }
+    }
+}
+
+impl Iterator for Backoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = self.next;
+        self.next = now.mul_f64(1.4).min(Duration::from_secs(10));
+        Some(now)
+    }
+}

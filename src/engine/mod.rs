@@ -1,0 +1,19 @@
+//! Observes, runs, journals, waits: the only room that loops, sleeps and retries.
+
+mod budget;
+mod halt;
+mod journal;
+mod lease;
+mod looks;
+mod observe;
+mod run;
+mod step;
+mod world;
+
+pub use budget::Pace;
+pub use halt::{Halt, Halting};
+pub use journal::{Closed, Journal};
+pub use lease::{Held, LEASE, Patience, acquire, release_for_good, who};
+pub use observe::observe;
+pub use run::{Run, Settings};
+pub use world::{AwsWorld, World};

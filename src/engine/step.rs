@@ -1,0 +1,441 @@
+//! One step: making a resource be as wanted, or taking it away.
+
+use super::{
+    budget::{self, Backoff, Pace},
+    halt::{Halt, Halting},
+    journal::Journal,
+    looks::Looks,
+    observe::choose,
+    world::World,
+};
+use crate::{
+    model::{
+        Address, Class, Departure, Entry, Event, Fault, Identity, Intent, Kind, LeftBehind, Owner, Process, Ready, Record,
+        Step, StepState,
+    },
+    plan::managed_tags,
+    resources::Ask,
+};
+use serde_json::Value;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+
+/// How often a resource is corrected before the engine gives up on it.
+const ROUNDS: u32 = 12;
+
+/// What every step of a run shares.
+pub struct Shared {
+    /// What is acted on.
+    pub world: Arc<dyn World>,
+    /// Shared looks into it.
+    pub looks: Arc<Looks>,
+    /// Where records go.
+    pub journal: Journal,
+    /// Where events go.
+    pub events: UnboundedSender<Event>,
+    /// The wish to end.
+    pub halt: Halt,
+    /// How fast the world moves.
+    pub pace: Pace,
+    /// Whose resources.
+    pub owner: Owner,
+    /// This run (a UUID).
+    pub run: String,
+    /// This process.
+    pub process: Process,
+    /// Tells whether the process that an open intent names is dead.
+    pub is_dead: Arc<dyn Fn(&Process) -> bool + Send + Sync>,
+    /// Seconds since 1970.
+    pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Whether any call that writes was sent.
+    pub changed: AtomicBool,
+}
+
+/// A step on its way.
+pub struct Task<'a> {
+    pub shared: &'a Shared,
+    pub step: &'a Step,
+    /// The wanted spec with every reference resolved; for a removal, the recorded one.
+    pub want: Value,
+    /// What was recorded before the run.
+    pub entry: Option<Entry>,
+    /// A create whose end an earlier run did not learn.
+    pub intent: Option<Intent>,
+}
+
+/// What a failed step leaves.
+pub type Failed = (Fault, LeftBehind);
+
+impl Task<'_> {
+    fn address(&self) -> &Address {
+        &self.step.id.address
+    }
+
+    fn kind(&self) -> Result<Kind, Fault> {
+        self.shared.world.kind(&self.step.kind).ok_or_else(|| Fault::bug(format!("no such kind: {}", self.step.kind)))
+    }
+
+    fn tell(&self, state: StepState) {
+        // Nobody may be listening.
+        let _ = self.shared.events.send(Event::Step {
+            address: self.address().clone(),
+            kind: self.step.kind.clone(),
+            stage: self.step.stage,
+            action: self.step.action,
+            state,
+        });
+    }
+
+    /// Waits, and says for what.
+    ///
+    /// # Errors
+    /// [`Class::Interrupted`] when the run is to end: nothing is waited for then.
+    async fn pause(&self, time: Duration, why: &str) -> Result<(), Fault> {
+        self.tell(StepState::Waiting(why.to_owned()));
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            () = self.shared.halt.reached(Halting::Drain) => {
+                Err(Fault::new(Class::Interrupted, format!("interrupted while waiting: {why}")))
+            }
+        }
+    }
+
+    fn writing(&self) {
+        self.shared.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// One look, repeated while AWS does not answer.
+    async fn look(&self) -> Result<Option<Value>, Fault> {
+        let last = match (&self.entry, &self.step.live) {
+            (Some(entry), _) => entry.live.clone(),
+            (None, live) => live.clone(),
+        };
+        let recorded = last.get("id").cloned();
+        let ask = Ask { address: self.address().clone(), want: self.want.clone(), last };
+        let mut retry = Retry::default();
+        loop {
+            match self.shared.looks.look(&self.step.kind, ask.clone()).await {
+                Ok(mut lives) => {
+                    let nonce = self.intent.as_ref().map(|intent| intent.nonce.as_str());
+                    let chosen = choose(&lives, recorded.as_ref(), nonce);
+                    return Ok(chosen.map(|index| lives.swap_remove(index)));
+                }
+                Err(fault) => self.again(&mut retry, fault).await?,
+            }
+        }
+    }
+
+    /// Waits before another try of what failed with `fault`, or gives the fault back when its class or its budget says so.
+    async fn again(&self, retry: &mut Retry, fault: Fault) -> Result<(), Fault> {
+        let since = *retry.since.get_or_insert_with(Instant::now);
+        match budget::patience(fault.class) {
+            Some(patience) if since.elapsed() < patience => {
+                let time = retry.backoff.next().unwrap_or_default();
+                self.pause(time, &format!("{}: {}", fault.class.name(), brief(&fault))).await
+            }
+            _ => Err(fault),
+        }
+    }
+
+    /// Makes the resource be as wanted. Returns its live form.
+    pub async fn ensure(&mut self) -> Result<Value, Failed> {
+        self.tell(StepState::Started);
+        let started = Instant::now();
+        let nothing = |fault: Fault| (fault, LeftBehind::Nothing);
+        let mut live = match self.intent.take() {
+            Some(intent) => self.recover(&intent, true).await.map_err(|fault| (fault, LeftBehind::Unknown))?,
+            None => None,
+        };
+        if live.is_none() && !self.step.live.is_null() {
+            live = self.look().await.map_err(nothing)?;
+        }
+        let made = live.is_none();
+        if made {
+            live = self.create().await?;
+        }
+        let live = self.settle(live, made).await.map_err(|fault| (fault, LeftBehind::Recorded))?;
+        self.tell(StepState::Done);
+        let seconds = started.elapsed().as_secs();
+        if made && seconds > 1 {
+            let name = format!("duration/{}", self.step.kind);
+            self.shared.journal.note(Record::Output(name, Value::from(seconds)));
+        }
+        Ok(live)
+    }
+
+    /// Finds out what became of a create that an earlier run, or an earlier attempt, sent. With `repeat`, a call that
+    /// took a token is sent again under it.
+    async fn recover(&mut self, intent: &Intent, repeat: bool) -> Result<Option<Value>, Fault> {
+        let kind = self.kind()?;
+        let age = Duration::from_secs(u64::try_from((self.shared.now)() - intent.signed_at).unwrap_or_default());
+        let ours = intent.owner == self.shared.run || (self.shared.is_dead)(&intent.process);
+        let mut settle = self.shared.pace.of(if ours { budget::SETTLE } else { budget::SETTLE_ALIVE });
+        if kind.identity != Identity::OwnerTag {
+            // Its name or its token keeps a twin from being made, so a short look is enough.
+            settle = settle.min(self.shared.pace.of(Duration::from_secs(15)));
+        }
+        let deadline = Instant::now() + settle.saturating_sub(age);
+        let mut backoff = Backoff::default();
+        self.intent = Some(intent.clone());
+        loop {
+            if let Some(live) = self.look().await? {
+                return Ok(Some(live));
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+            let time = backoff.next().unwrap_or_default();
+            self.pause(time, "looking for what an unanswered create may have made").await?;
+        }
+        if repeat && kind.identity == Identity::Token && intent.request == self.want && age < budget::TOKEN_LIFE {
+            // The same token again: AWS hands back what the first call made, or makes it now.
+            self.writing();
+            match self.shared.world.create(&self.step.kind, &self.want, intent).await {
+                Ok(()) => {
+                    self.shared.journal.note(Record::Made(self.address().clone()));
+                    return self.appear().await.map(Some);
+                }
+                Err(fault) if fault.class == Class::Interrupted => return Err(fault),
+                // Refused: the attempt is closed, and a new one starts below.
+                Err(_) => {}
+            }
+        }
+        self.intent = None;
+        self.shared.journal.note(Record::Void(self.address().clone()));
+        Ok(None)
+    }
+
+    /// Sends the create call, its intent written ahead. Returns what is there, if it shows already.
+    async fn create(&mut self) -> Result<Option<Value>, Failed> {
+        let mut retry = Retry::default();
+        loop {
+            if self.shared.halt.state() > Halting::No {
+                return Err((Fault::new(Class::Interrupted, "interrupted before it was made"), LeftBehind::Nothing));
+            }
+            let intent = self.begin();
+            let record = Record::Begin(self.address().clone(), Box::new(intent.clone()));
+            self.shared.journal.commit(record).await.map_err(|fault| (fault, LeftBehind::Nothing))?;
+            self.intent = Some(intent.clone());
+            let late = (self.shared.now)() - intent.signed_at;
+            if u64::try_from(late).unwrap_or_default() >= budget::SEND_WITHIN.as_secs() {
+                self.void();
+                continue;
+            }
+            self.writing();
+            let fault = match self.shared.world.create(&self.step.kind, &self.want, &intent).await {
+                Ok(()) => {
+                    self.shared.journal.note(Record::Made(self.address().clone()));
+                    return Ok(None);
+                }
+                Err(fault) => fault,
+            };
+            let unknown = |fault: Fault| (fault, LeftBehind::Unknown);
+            match fault.class {
+                Class::Ambiguous => {
+                    self.tell(StepState::Waiting(format!("no answer to the create call: {}", brief(&fault))));
+                    if let Some(live) = self.recover(&intent, true).await.map_err(unknown)? {
+                        return Ok(Some(live));
+                    }
+                }
+                Class::Exists => {
+                    if let Some(live) = self.look().await.map_err(unknown)? {
+                        return Ok(Some(live));
+                    }
+                    self.void();
+                    return Err((fault.hint("something that this stack did not make is in its place: remove it, or change the stack"), LeftBehind::Nothing));
+                }
+                _ => self.void(),
+            }
+            self.again(&mut retry, fault).await.map_err(|fault| (fault, LeftBehind::Nothing))?;
+        }
+    }
+
+    fn void(&mut self) {
+        self.intent = None;
+        self.shared.journal.note(Record::Void(self.address().clone()));
+    }
+
+    fn begin(&self) -> Intent {
+        let nonce = uuid::Uuid::new_v4().to_string();
+        Intent {
+            kind: self.step.kind.clone(),
+            stage: self.step.stage,
+            token: Intent::token(&self.shared.owner.lineage, self.address(), &nonce),
+            nonce,
+            signed_at: (self.shared.now)(),
+            request: self.want.clone(),
+            dependencies: self.step.dependencies.iter().cloned().collect(),
+            owner: self.shared.run.clone(),
+            process: self.shared.process.clone(),
+            made: false,
+        }
+    }
+
+    /// Waits until what was made shows. Lists lag behind creates.
+    async fn appear(&self) -> Result<Value, Fault> {
+        let deadline = Instant::now() + budget::to_ready(&self.step.kind);
+        let mut backoff = Backoff::default();
+        loop {
+            if let Some(live) = self.look().await? {
+                return Ok(live);
+            }
+            if Instant::now() >= deadline {
+                return Err(self.late("it was made and does not show"));
+            }
+            self.pause(backoff.next().unwrap_or_default(), "made; does not show yet").await?;
+        }
+    }
+
+    fn late(&self, what: &str) -> Fault {
+        Fault::new(Class::Deadline, format!("{}: {what}", self.address())).hint("run again to go on waiting")
+    }
+
+    /// Waits until it can be used, corrects what differs, and records it.
+    async fn settle(&self, live: Option<Value>, made: bool) -> Result<Value, Fault> {
+        let kind = self.kind()?;
+        let recorded = self.entry.as_ref().map(|entry| &entry.spec);
+        let (mut retry, mut rounds) = (Retry::default(), 0_u32);
+        let mut next = match live {
+            Some(live) => live,
+            None => self.appear().await?,
+        };
+        loop {
+            let live = self.ready(kind, next).await?;
+            let managed = managed_tags(&self.want, recorded, &live);
+            let changes = (kind.diff)(&self.want, &managed)?;
+            if changes.is_empty() {
+                self.done(&live);
+                return Ok(live);
+            }
+            if let Some(change) = changes.0.iter().find(|change| change.forces_replace) {
+                let what = if made { "AWS made it with another" } else { "it has another" };
+                let text = format!("{what} `{}` than asked for: {} instead of {}", change.path, change.old, change.new);
+                return Err(Fault::new(Class::Other, text).hint("`provisioner plan` shows what to do about it"));
+            }
+            rounds = rounds.saturating_add(1);
+            if rounds > ROUNDS {
+                let paths: Vec<&str> = changes.0.iter().map(|change| change.path.as_str()).collect();
+                return Err(self.late(&format!("these fields do not take their wanted value: {}", paths.join(", "))));
+            }
+            self.writing();
+            match self.shared.world.sync(&self.step.kind, &self.want, &managed).await {
+                Ok(()) if rounds > 1 => {
+                    // A read that lags shows the old value; another correction would only repeat the first.
+                    self.pause(retry.backoff.next().unwrap_or_default(), "changed; does not show yet").await?;
+                }
+                Ok(()) => {}
+                Err(fault) => {
+                    rounds = rounds.saturating_sub(1);
+                    self.again(&mut retry, fault).await?;
+                }
+            }
+            next = self.appear().await?;
+        }
+    }
+
+    /// Waits until `live` can be used.
+    async fn ready(&self, kind: Kind, live: Value) -> Result<Value, Fault> {
+        let deadline = Instant::now() + budget::to_ready(&self.step.kind);
+        let (mut backoff, mut live) = (Backoff::default(), live);
+        loop {
+            match (kind.ready)(&live)? {
+                Ready::Yes => return Ok(live),
+                Ready::Failed(reason) => {
+                    let hint = "the next run makes it anew: mend the cause first";
+                    return Err(Fault::new(Class::Other, format!("it failed: {reason}")).hint(hint));
+                }
+                Ready::Wait(reason) if Instant::now() >= deadline => {
+                    return Err(self.late(&format!("still {reason} after {} s", budget::to_ready(kind.name).as_secs())));
+                }
+                Ready::Wait(reason) => self.pause(backoff.next().unwrap_or_default(), &reason).await?,
+            }
+            live = self.appear().await?;
+        }
+    }
+
+    fn done(&self, live: &Value) {
+        let entry = Entry {
+            kind: self.step.kind.clone(),
+            stage: self.step.stage,
+            spec: self.want.clone(),
+            live: live.clone(),
+            dependencies: self.step.dependencies.iter().cloned().collect(),
+            leaving: false,
+        };
+        self.shared.journal.note(Record::Done(self.address().clone(), Box::new(entry)));
+    }
+
+    /// Takes the resource away and waits until it is gone.
+    pub async fn remove(&mut self) -> Result<(), Failed> {
+        self.tell(StepState::Started);
+        let left = |fault: Fault| (fault, LeftBehind::Recorded);
+        let kind = self.kind().map_err(left)?;
+        let mut live = match self.intent.take() {
+            Some(intent) if self.entry.is_none() => self.recover(&intent, false).await.map_err(left)?,
+            _ => self.look().await.map_err(left)?,
+        };
+        if live.is_none() && !self.step.live.is_null() {
+            // It was there a moment ago: a list that lags may leave it out once.
+            self.pause(Duration::from_millis(500), "looking twice before calling it gone").await.map_err(left)?;
+            live = self.look().await.map_err(left)?;
+        }
+        if live.is_some() {
+            self.shared.journal.note(Record::Leaving(self.address().clone()));
+        }
+        self.delete(kind, live).await.map_err(left)?;
+        self.shared.journal.note(Record::Gone(self.address().clone()));
+        self.tell(StepState::Done);
+        Ok(())
+    }
+
+    async fn delete(&self, kind: Kind, mut live: Option<Value>) -> Result<(), Fault> {
+        let mut retry = Retry::default();
+        let mut asked: Option<Instant> = None;
+        let mut backoff = Backoff::default();
+        let mut refusals = 0_u32;
+        while let Some(there) = live {
+            if asked.is_none() {
+                self.writing();
+                match self.shared.world.delete(&self.step.kind, &there).await {
+                    Ok(()) if kind.departure == Departure::WithParent => return Ok(()),
+                    Ok(()) => asked = Some(Instant::now()),
+                    Err(mut fault) => {
+                        refusals = refusals.saturating_add(1);
+                        if fault.class == Class::Conflict && refusals >= 3 {
+                            let blockers = self.shared.world.blockers(&self.step.kind, &there).await;
+                            if !blockers.is_empty() {
+                                fault.message = format!("{}; in the way: {}", fault.message, blockers.join(", "));
+                            }
+                        }
+                        self.again(&mut retry, fault).await?;
+                    }
+                }
+            } else if asked.is_some_and(|asked| asked.elapsed() >= budget::to_go(kind.name)) {
+                return Err(self.late("AWS took the delete call, and it is still there"));
+            } else {
+                self.pause(backoff.next().unwrap_or_default(), "deleting").await?;
+            }
+            live = self.look().await?;
+        }
+        Ok(())
+    }
+}
+
+/// One error in a few words, for the line of a step.
+fn brief(fault: &Fault) -> String {
+    let text = if fault.message.is_empty() { &fault.code } else { &fault.message };
+    text.chars().take(160).collect()
+}
+
+/// A row of tries of one thing.
+#[derive(Default)]
+struct Retry {
+    since: Option<Instant>,
+    backoff: Backoff,
+}

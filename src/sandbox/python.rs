@@ -1,0 +1,124 @@
+//! The Python side: unpacked once a version, in a virtual environment of its own in the user's cache folder.
+
+use super::{SandboxError, at};
+use include_dir::{Dir, include_dir};
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+static PACKAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sandbox/provisioner_sandbox");
+static REQUIREMENTS: &str = include_str!("../../sandbox/requirements.txt");
+
+/// Where a runnable sandbox is.
+pub struct Installed {
+    /// The interpreter of the virtual environment.
+    pub python: PathBuf,
+    /// The folder that holds the package `provisioner_sandbox`.
+    pub source: PathBuf,
+}
+
+/// The Python sources, as path and text; what an interpreter left beside them is not.
+fn sources<'a>(folder: &'a Dir<'a>, found: &mut Vec<(&'a Path, &'a [u8])>) {
+    let python = |file: &&include_dir::File<'a>| file.path().extension().is_none_or(|ending| ending != "pyc");
+    found.extend(folder.files().filter(python).map(|file| (file.path(), file.contents())));
+    folder.dirs().for_each(|folder| sources(folder, found));
+}
+
+fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(Sha256::digest(part));
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Unpacks the sources and makes the environment, where that is not done yet. `tell` hears of what takes time.
+pub fn install(cache: &Path, tell: &dyn Fn(&str)) -> Result<Installed, SandboxError> {
+    fs::create_dir_all(cache).map_err(at(cache))?;
+    let guard = cache.join("install.lock");
+    let lock = fs::File::create(&guard).map_err(at(&guard))?;
+    // Two first runs at once: the second waits and finds the work done. The system lets go when the file is closed.
+    flock(&lock, FlockOperation::LockExclusive).map_err(|error| at(&guard)(error.into()))?;
+    let mut files = Vec::new();
+    sources(&PACKAGE, &mut files);
+    let names = files.iter().flat_map(|(path, text)| [path.as_os_str().as_encoded_bytes(), *text]);
+    let source = cache.join(format!("source-{}", digest(names)));
+    if !source.join("complete").exists() {
+        let package = source.join("provisioner_sandbox");
+        for (path, text) in &files {
+            let file = package.join(path);
+            let folder = file.parent().unwrap_or(&package);
+            fs::create_dir_all(folder).map_err(at(folder))?;
+            fs::write(&file, text).map_err(at(&file))?;
+        }
+        let complete = source.join("complete");
+        fs::write(&complete, "").map_err(at(&complete))?;
+    }
+    let python = environment(cache, tell)?;
+    Ok(Installed { python, source })
+}
+
+fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxError> {
+    let folder = cache.join(format!("venv-{}", digest([REQUIREMENTS.as_bytes()].into_iter())));
+    let python = folder.join("bin").join("python");
+    let complete = folder.join("complete");
+    // An environment whose interpreter was upgraded away is made anew.
+    if complete.exists() && Command::new(&python).arg("-V").output().is_ok_and(|output| output.status.success()) {
+        return Ok(python);
+    }
+    let system = interpreter()?;
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(at(&folder))?;
+    }
+    tell("making the sandbox's Python environment (once; about a minute)");
+    let failed = |reason: String| SandboxError::Install { folder: folder.display().to_string(), reason };
+    run(Command::new(&system).args(["-m", "venv"]).arg(&folder)).map_err(|reason| {
+        match reason.contains("ensurepip") {
+            true => SandboxError::NoPython(format!("{} lacks it", system.display())),
+            false => failed(reason),
+        }
+    })?;
+    let requirements = folder.join("requirements.txt");
+    fs::write(&requirements, REQUIREMENTS).map_err(at(&requirements))?;
+    tell("installing its packages, each checked against its hash");
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:"]);
+    run(pip.arg("-r").arg(&requirements)).map_err(failed)?;
+    fs::write(&complete, "").map_err(at(&complete))?;
+    Ok(python)
+}
+
+/// A Python that is new enough.
+fn interpreter() -> Result<PathBuf, SandboxError> {
+    let named = std::env::var_os("PROVISIONER_PYTHON").map(PathBuf::from);
+    let usual = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"].map(PathBuf::from);
+    let candidates = named.map_or_else(|| usual.to_vec(), |named| vec![named]);
+    let mut seen = Vec::new();
+    for candidate in candidates {
+        let test = "import sys; print('%d.%d' % sys.version_info[:2]); sys.exit(sys.version_info < (3, 10))";
+        match Command::new(&candidate).args(["-c", test]).stdin(Stdio::null()).output() {
+            Ok(output) if output.status.success() => return Ok(candidate),
+            Ok(output) => {
+                seen.push(format!("{} is {}", candidate.display(), String::from_utf8_lossy(&output.stdout).trim()));
+            }
+            Err(_) => {}
+        }
+    }
+    Err(SandboxError::NoPython(if seen.is_empty() { "none was found".to_owned() } else { seen.join(", ") }))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.iter().rev().take(4).rev().copied().collect::<Vec<_>>();
+    Err(last.join("; "))
+}
