@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import time
@@ -84,10 +85,8 @@ def test_log_names_operation_and_resource_of_every_protocol(sandbox: Sandbox) ->
 
 
 def trust(service: str) -> str:
-    return (
-        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"%s"},'
-        '"Action":"sts:AssumeRole"}]}' % service
-    )
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def test_only_delete_and_reset_empty_the_log(sandbox: Sandbox) -> None:

@@ -178,6 +178,19 @@ class TestEndpoints:
             network.interface_endpoint([group], name)
         assert len(ec2.describe_vpc_endpoints(Filters=TAG_FILTER)["VpcEndpoints"]) == 13
 
+    def test_services_can_be_looked_up(self, ec2: Any, refused: Any) -> None:
+        def found(**params: Any) -> dict[str, list[str]]:
+            details = ec2.describe_vpc_endpoint_services(**params)["ServiceDetails"]
+            return {item["ServiceName"]: [kind["ServiceType"] for kind in item["ServiceType"]] for item in details}
+
+        sts = "com.amazonaws.eu-central-1.sts"
+        assert found(ServiceNames=[sts]) == {sts: ["Interface"]}
+        gateways = found(Filters=[{"Name": "service-type", "Values": ["Gateway"]}])
+        assert sorted(gateways) == ["com.amazonaws.eu-central-1.dynamodb", "com.amazonaws.eu-central-1.s3"]
+        first = ec2.describe_vpc_endpoint_services(MaxResults=10)
+        assert len(first["ServiceNames"]) <= 10 and first["NextToken"]
+        refused("InvalidServiceName", ec2.describe_vpc_endpoint_services, ServiceNames=["com.amazonaws.eu-central-1.x"])
+
     def test_policy(self, ec2: Any, refused: Any) -> None:
         network = Network(ec2)
         endpoint = network.gateway_endpoint([network.route_table()])

@@ -7,6 +7,7 @@ from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, prepares
 from provisioner_sandbox.services.ec2 import (  # noqa: F401  each registers its operations
     addresses,
+    endpoint_services,
     endpoints,
     flow_logs,
     gateways,

@@ -5,57 +5,57 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from moto.ec2.models.vpcs import AWS_ENDPOINT_SERVICES
 from moto.ec2.utils import random_resource_id
 
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
+from provisioner_sandbox.services.ec2.endpoint_services import GATEWAY_SERVICES, known
 from provisioner_sandbox.services.ec2.interfaces import create_managed
 from provisioner_sandbox.services.ec2.routes import find as find_table
 from provisioner_sandbox.services.ec2.state import drop_interface, ec2_state, endpoint_state, remove
 
-# https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
-GATEWAY_SERVICES = ("s3", "dynamodb")
-
 
 @handles("ec2", "CreateVpcEndpoint")
 def create(call: Call) -> dict:
-    backend, params = call.backend, dict(call.params)
-    params.setdefault("VpcEndpointType", "Gateway")
-    gateway = params["VpcEndpointType"] == "Gateway"
-    vpc = backend.vpcs.get(params["VpcId"])
-    if not vpc:
-        raise AwsError("InvalidVpcId.NotFound", f"The Vpc Id {params['VpcId']} does not exist")
-    check_service(call, params.get("ServiceName", ""), gateway)
-    check_policy(params.get("PolicyDocument"))
-    tables = params.pop("RouteTableIds", [])
-    subnets = params.pop("SubnetIds", [])
-    for table_id in tables:
-        check_table(backend, vpc, params["ServiceName"], table_id)
-    check_subnets(backend, vpc, subnets)
-    groups = check_groups(backend, vpc, params.get("SecurityGroupIds") or [])
-    # On by default for AWS's own services: the console's and the API reference's "Default: true".
-    private_dns = not gateway and params.get("PrivateDnsEnabled", True)
-    if private_dns:
-        check_private_dns(backend, vpc, params["ServiceName"])
-    params["PrivateDnsEnabled"] = private_dns
-    params.pop("SecurityGroupIds", None)
-    result = call.moto(params)
-    endpoint = backend.vpc_end_points[result["VpcEndpoint"]["VpcEndpointId"]]
+    backend, params = call.backend, call.params
+    kind = params.get("VpcEndpointType", "Gateway")
+    # For AWS's own services it is on unless switched off.
+    private_dns = kind == "Interface" and params.get("PrivateDnsEnabled", True)
+    groups = check_create(call, kind == "Gateway", private_dns)
+    # What it is made of comes afterwards, by the ways that ModifyVpcEndpoint takes too.
+    parts = ("RouteTableIds", "SubnetIds", "SecurityGroupIds")
+    bare = {name: value for name, value in params.items() if name not in parts}
+    made = call.moto({**bare, "VpcEndpointType": kind, "PrivateDnsEnabled": private_dns})
+    endpoint = backend.vpc_end_points[made["VpcEndpoint"]["VpcEndpointId"]]
     endpoint.route_table_ids, endpoint.subnet_ids = [], []
-    endpoint.private_dns_enabled = private_dns
-    if not gateway:
-        endpoint.security_group_ids = groups or [backend.get_default_security_group(vpc.id).id]
+    if kind == "Gateway":
+        endpoint.destination_prefix_list_id = prefix_list_id(backend, endpoint.service_name)
+    else:
+        endpoint.security_group_ids = groups or [backend.get_default_security_group(endpoint.vpc_id).id]
         endpoint.dns_entries[0]["dns_name"] = f"{endpoint.id}-{random_resource_id(8)}.{domain(endpoint, 'vpce.')}"
-    endpoint.destination_prefix_list_id = prefix_list_id(backend, endpoint.service_name) if gateway else None
-    for table_id in tables:
+    for table_id in params.get("RouteTableIds") or []:
         add_table(backend, endpoint, table_id)
-    for subnet_id in subnets:
+    for subnet_id in params.get("SubnetIds") or []:
         add_subnet(backend, endpoint, subnet_id)
     ec2_state(backend).begin(endpoint.id)
-    described = describe_one(call, endpoint.id)
-    return {"VpcEndpoint": described, "ClientToken": call.params.get("ClientToken")}
+    return {"VpcEndpoint": describe_one(call, endpoint.id), "ClientToken": params.get("ClientToken")}
+
+
+def check_create(call: Call, gateway: bool, private_dns: bool) -> list[str]:
+    backend, params = call.backend, call.params
+    vpc, service = backend.vpcs.get(params["VpcId"]), params.get("ServiceName", "")
+    if not vpc:
+        raise AwsError("InvalidVpcId.NotFound", f"The Vpc Id {params['VpcId']} does not exist")
+    check_service(call, service, gateway)
+    check_policy(params.get("PolicyDocument"))
+    for table_id in params.get("RouteTableIds") or []:
+        check_table(backend, vpc, service, table_id)
+    check_subnets(backend, vpc, params.get("SubnetIds") or [])
+    groups = check_groups(backend, vpc, params.get("SecurityGroupIds") or [])
+    if private_dns:
+        check_private_dns(backend, vpc, service)
+    return groups
 
 
 def describe_one(call: Call, endpoint_id: str) -> Item:
@@ -64,12 +64,9 @@ def describe_one(call: Call, endpoint_id: str) -> Item:
 
 
 def check_service(call: Call, name: str, gateway: bool) -> None:
-    prefix = f"com.amazonaws.{call.region}."
-    short = name.removeprefix(prefix)
-    known = name.startswith(prefix) and (short in AWS_ENDPOINT_SERVICES or short in GATEWAY_SERVICES)
-    if not known and not name.startswith("com.amazonaws.vpce."):
+    if not known(call.region, name):
         raise AwsError("InvalidServiceName", f"The Vpc Endpoint Service '{name}' does not exist")
-    if gateway and short not in GATEWAY_SERVICES:
+    if gateway and name.rpartition(".")[2] not in GATEWAY_SERVICES:
         message = f"The VPC endpoint service {name} does not support the endpoint type Gateway"
         raise AwsError("InvalidParameter", message)
 
@@ -158,7 +155,7 @@ def is_on(attribute: Any) -> bool:
 
 def prefix_list_id(backend: Any, service: str) -> str | None:
     return next(
-        (known.id for known in backend.managed_prefix_lists.values() if known.prefix_list_name == service), None
+        (listed.id for listed in backend.managed_prefix_lists.values() if listed.prefix_list_name == service), None
     )
 
 
