@@ -90,3 +90,28 @@ def object_call(call: Call) -> Answer:
 def tagged(backend: Any) -> list[tuple[str, dict[str, str]]]:
     found = ((bucket.arn, backend.tagger.get_tag_dict_for_resource(bucket.arn)) for bucket in backend.buckets.values())
     return [(arn, tags) for arn, tags in found if tags]
+
+
+# The outermost element of an answer as S3's API reference shows it, where it is not named after the operation.
+# boto3 does not look at it; the SDKs that are generated from the Smithy model do.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html and its neighbours
+ROOTS = {
+    "DeleteObjects": "DeleteResult",
+    "GetBucketAcl": "AccessControlPolicy",
+    "GetBucketLogging": "BucketLoggingStatus",
+    "GetBucketTagging": "Tagging",
+    "GetBucketVersioning": "VersioningConfiguration",
+    "ListBuckets": "ListAllMyBucketsResult",
+    "ListObjects": "ListBucketResult",
+    "ListObjectsV2": "ListBucketResult",
+    "ListObjectVersions": "ListVersionsResult",
+}
+
+
+@handles("s3", *ROOTS)
+def rename_root(call: Call) -> Answer:
+    answer = call.forward()
+    wrong, right = f"{call.operation.name}Response".encode(), ROOTS[call.operation.name].encode()
+    if answer.ok:
+        answer.body = answer.body.replace(b"<" + wrong, b"<" + right, 1).replace(b"</" + wrong, b"</" + right, 1)
+    return answer
