@@ -11,11 +11,15 @@ pub async fn blockers(cx: &Cx, kind: &str, id: &str) -> Vec<String> {
         "security_group" => "group-id",
         _ => return Vec::new(),
     };
-    let call = cx.ec2.describe_network_interfaces().filters(filter(name, vec![id.to_owned()])).max_results(20);
+    let call =
+        cx.ec2.describe_network_interfaces().filters(filter(name, vec![id.to_owned()])).max_results(20);
     let Ok(answer) = call.send().await else { return Vec::new() };
     let describe = |interface: aws_sdk_ec2::types::NetworkInterface| {
         let id = interface.network_interface_id.unwrap_or_default();
-        let what = interface.description.filter(|text| !text.is_empty()).unwrap_or_else(|| "no description".to_owned());
+        let what = interface
+            .description
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| "no description".to_owned());
         let by = interface.requester_id.map(|by| format!(", made by {by}")).unwrap_or_default();
         format!("{id} ({what}{by})")
     };

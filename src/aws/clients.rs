@@ -67,7 +67,13 @@ pub async fn connect(endpoint: &Endpoint, region: &str) -> Clients {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(url)
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("sandbox", "sandbox", None, None, "provisioner sandbox")))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "sandbox",
+                "sandbox",
+                None,
+                None,
+                "provisioner sandbox",
+            )))
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .retry_config(retry)
             .timeout_config(timeouts)

@@ -75,10 +75,16 @@ fn printable(text: &str) -> String {
 fn hint(class: Class) -> Option<String> {
     let text = match class {
         Class::Denied => "the caller lacks this permission: grant the action that is named, then run again",
-        Class::Credentials => "log in again (`aws sso login`, or new keys in the environment), then run again",
+        Class::Credentials => {
+            "log in again (`aws sso login`, or new keys in the environment), then run again"
+        }
         Class::Quota => "ask for a higher quota in the Service Quotas console, or remove what nobody needs",
-        Class::Throttled => "the account is at its API limit: run again later, or with a smaller --parallelism",
-        Class::Unsupported => "this target does not know the call: use AWS itself, or report it if this is the sandbox",
+        Class::Throttled => {
+            "the account is at its API limit: run again later, or with a smaller --parallelism"
+        }
+        Class::Unsupported => {
+            "this target does not know the call: use AWS itself, or report it if this is the sandbox"
+        }
         _ => return None,
     };
     Some(text.to_owned())
@@ -102,7 +108,13 @@ const THROTTLE: &[&str] = &[
     "EC2ThrottledException",
 ];
 
-const DENIED: &[&str] = &["UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthorizationError", "OptInRequired"];
+const DENIED: &[&str] = &[
+    "UnauthorizedOperation",
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "OptInRequired",
+];
 
 const CREDENTIALS: &[&str] = &[
     "ExpiredToken",
@@ -130,15 +142,18 @@ pub fn classify(service: &str, operation: &str, code: &str, status: Option<u16>,
     if let Some(class) = specific(service, operation, code, message) {
         return class;
     }
-    let quota = code.ends_with("LimitExceeded") || code.ends_with("LimitExceededException") || code == "LimitExceeded";
+    let quota = code.ends_with("LimitExceeded")
+        || code.ends_with("LimitExceededException")
+        || code == "LimitExceeded";
     match (code, status) {
         ("NotImplementedByTarget", _) | (_, Some(501)) => Class::Unsupported,
         _ if quota => Class::Quota,
         (code, _) if code.ends_with(".NotFound") || code.ends_with("NotFound") => Class::Gone,
         ("ResourceNotFoundException" | "NoSuchEntity" | "NotFoundException", _) => Class::Gone,
-        ("DependencyViolation" | "ResourceInUseException" | "ConcurrentModification" | "OperationAborted", _) => {
-            Class::Conflict
-        }
+        (
+            "DependencyViolation" | "ResourceInUseException" | "ConcurrentModification" | "OperationAborted",
+            _,
+        ) => Class::Conflict,
         (_, Some(500 | 502 | 503 | 504)) => Class::Ambiguous,
         (_, Some(404)) => Class::Gone,
         (_, Some(400..=499)) => Class::Invalid,
@@ -149,42 +164,63 @@ pub fn classify(service: &str, operation: &str, code: &str, status: Option<u16>,
 /// What a code means in one service or call only. Source of the table: `docs/ARCHITECTURE.md`, "Errors by class".
 fn specific(service: &str, operation: &str, code: &str, message: &str) -> Option<Class> {
     let class = match (service, operation, code) {
-        ("ec2", "AttachInternetGateway", "InvalidInternetGatewayID.NotFound" | "InvalidVpcID.NotFound") => Class::Eventual,
+        ("ec2", "AttachInternetGateway", "InvalidInternetGatewayID.NotFound" | "InvalidVpcID.NotFound") => {
+            Class::Eventual
+        }
         ("ec2", "CreateRoute" | "ReplaceRoute", code) if code.ends_with(".NotFound") => Class::Eventual,
         ("ec2", "CreateFlowLogs", "InvalidParameter") if message.contains("role") => Class::Eventual,
-        ("ec2", operation, code) if code.ends_with(".NotFound") && !operation.starts_with("De") => Class::Eventual,
-        ("ec2", _, "Gateway.NotAttached" | "InvalidGroup.NotFound" | "NatGatewayNotFound" | "InvalidPermission.NotFound") => {
-            Class::Gone
+        ("ec2", operation, code) if code.ends_with(".NotFound") && !operation.starts_with("De") => {
+            Class::Eventual
         }
-        ("ec2", _, "InvalidSubnet.Conflict" | "InvalidIPAddress.InUse" | "InvalidGroup.InUse" | "IncorrectState") => {
-            Class::Conflict
+        (
+            "ec2",
+            _,
+            "Gateway.NotAttached"
+            | "InvalidGroup.NotFound"
+            | "NatGatewayNotFound"
+            | "InvalidPermission.NotFound",
+        ) => Class::Gone,
+        (
+            "ec2",
+            _,
+            "InvalidSubnet.Conflict" | "InvalidIPAddress.InUse" | "InvalidGroup.InUse" | "IncorrectState",
+        ) => Class::Conflict,
+        ("ec2", _, "Resource.AlreadyAssociated" | "RouteAlreadyExists" | "InvalidPermission.Duplicate") => {
+            Class::Exists
         }
-        ("ec2", _, "Resource.AlreadyAssociated" | "RouteAlreadyExists" | "InvalidPermission.Duplicate") => Class::Exists,
         ("ec2", _, "InvalidGroup.Duplicate" | "FlowLogAlreadyExists") => Class::Exists,
         ("ec2", _, "RouteTableLimitExceeded" | "RulesPerSecurityGroupLimitExceeded") => Class::Quota,
-        ("ec2", "CreateVpcEndpoint", "InvalidParameter") if message.contains("private-dns") => Class::Conflict,
+        ("ec2", "CreateVpcEndpoint", "InvalidParameter") if message.contains("private-dns") => {
+            Class::Conflict
+        }
         ("iam", _, "EntityAlreadyExists") => Class::Exists,
         ("iam", _, "DeleteConflict") => Class::Conflict,
         ("iam", _, "MalformedPolicyDocument") if message.contains("Invalid principal") => Class::Eventual,
         // A policy that names a role made a moment ago is refused until KMS has seen the role.
-        ("kms", _, "MalformedPolicyDocumentException") if message.contains("invalid principals") => Class::Eventual,
+        ("kms", _, "MalformedPolicyDocumentException") if message.contains("invalid principals") => {
+            Class::Eventual
+        }
         ("kms", _, "AlreadyExistsException") => Class::Exists,
         ("kms", _, "KMSInvalidStateException") => Class::Conflict,
         ("s3", _, "BucketAlreadyOwnedByYou") => Class::Exists,
         ("s3", _, "BucketAlreadyExists") => Class::Refused,
         ("s3", _, "PreconditionFailed" | "ConditionalRequestConflict") => Class::Lost,
-        ("s3", operation, "NoSuchBucket") if operation.starts_with("Put") && operation != "PutObject" => Class::Eventual,
+        ("s3", operation, "NoSuchBucket") if operation.starts_with("Put") && operation != "PutObject" => {
+            Class::Eventual
+        }
         ("s3", _, "NoSuchBucket" | "NoSuchKey" | "NoSuchVersion") => Class::Gone,
         ("dynamodb", _, "ConditionalCheckFailedException") => Class::Lost,
         ("dynamodb", "CreateTable", "ResourceInUseException") => Class::Exists,
-        ("dynamodb", "DeleteTable", "ValidationException") if message.contains("DeletionProtection") => Class::Refused,
+        ("dynamodb", "DeleteTable", "ValidationException") if message.contains("DeletionProtection") => {
+            Class::Refused
+        }
         ("logs", "CreateLogGroup", "ResourceAlreadyExistsException") => Class::Exists,
         // CloudWatch Logs checks the key policy when it takes a key; a new policy takes a moment to arrive.
-        ("logs", "CreateLogGroup" | "AssociateKmsKey", "InvalidParameterException" | "AccessDeniedException")
-            if message.to_ascii_lowercase().contains("kms") =>
-        {
-            Class::Eventual
-        }
+        (
+            "logs",
+            "CreateLogGroup" | "AssociateKmsKey",
+            "InvalidParameterException" | "AccessDeniedException",
+        ) if message.to_ascii_lowercase().contains("kms") => Class::Eventual,
         _ => return None,
     };
     Some(class)
@@ -216,7 +252,14 @@ mod tests {
             ("ec2", "CreateRoute", "InvalidNatGatewayID.NotFound", 400, "", Class::Eventual),
             ("ec2", "CreateVpc", "InvalidVpc.Range", 400, "", Class::Invalid),
             ("iam", "GetRole", "NoSuchEntity", 404, "", Class::Gone),
-            ("iam", "CreateRole", "MalformedPolicyDocument", 400, "Invalid principal in policy", Class::Eventual),
+            (
+                "iam",
+                "CreateRole",
+                "MalformedPolicyDocument",
+                400,
+                "Invalid principal in policy",
+                Class::Eventual,
+            ),
             ("iam", "CreateRole", "MalformedPolicyDocument", 400, "Syntax errors in policy", Class::Invalid),
             ("s3", "PutObject", "PreconditionFailed", 412, "", Class::Lost),
             ("s3", "PutObject", "SlowDown", 503, "", Class::Throttled),
@@ -225,7 +268,11 @@ mod tests {
             ("eks", "CreateAddon", "NotImplementedByTarget", 501, "", Class::Unsupported),
         ];
         for (service, operation, code, status, message, class) in cases {
-            assert_eq!(classify(service, operation, code, Some(*status), message), *class, "{operation} {code}");
+            assert_eq!(
+                classify(service, operation, code, Some(*status), message),
+                *class,
+                "{operation} {code}"
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The proof that nothing of a stack is left: a query by its tags.
 
-use super::{Call, Clients};
+use super::{Call, Clients, filter};
 use crate::model::{Class, Fault, tag};
+use aws_sdk_ec2::types::NatGatewayState;
 use aws_sdk_kms::types::KeyState;
 use aws_sdk_resourcegroupstagging::types::TagFilter;
 
@@ -24,7 +25,9 @@ pub async fn left_behind(clients: &Clients, stack: &str) -> Result<Vec<Left>, Fa
     let mut left = Vec::new();
     for arn in resources.into_iter().filter_map(|resource| resource.resource_arn) {
         if !arn.contains(":kms:") {
-            left.push(Left::There(arn));
+            if is_there(clients, &arn).await? {
+                left.push(Left::There(arn));
+            }
             continue;
         }
         let key = match clients.kms.describe_key().key_id(&arn).send().await.call("kms", "DescribeKey") {
@@ -39,4 +42,23 @@ pub async fn left_behind(clients: &Clients, stack: &str) -> Result<Vec<Left>, Fa
         left.push(Left::KeyUntil(arn, date));
     }
     Ok(left)
+}
+
+/// What the owning service says: the tagging API lists some things for an hour after they are gone.
+async fn is_there(clients: &Clients, arn: &str) -> Result<bool, Fault> {
+    let id = arn.rsplit('/').next().unwrap_or_default().to_owned();
+    if arn.contains(":natgateway/") {
+        let call = clients.ec2.describe_nat_gateways().filter(filter("nat-gateway-id", vec![id]));
+        let gateways = call.send().await.call("ec2", "DescribeNatGateways")?.nat_gateways.unwrap_or_default();
+        return Ok(gateways.iter().any(|gateway| gateway.state() != Some(&NatGatewayState::Deleted)));
+    }
+    if arn.contains(":vpc-endpoint/") {
+        let call = clients.ec2.describe_vpc_endpoints().filters(filter("vpc-endpoint-id", vec![id]));
+        let endpoints =
+            call.send().await.call("ec2", "DescribeVpcEndpoints")?.vpc_endpoints.unwrap_or_default();
+        return Ok(endpoints
+            .iter()
+            .any(|endpoint| endpoint.state().is_none_or(|state| state.as_str() != "deleted")));
+    }
+    Ok(true)
 }

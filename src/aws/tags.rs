@@ -25,9 +25,7 @@ pub fn from_ec2(tags: Option<&[Tag]>) -> Tags {
 
 /// A map of pairs as the SDKs give them; a tag without a key is none.
 pub fn tag_map<'a>(pairs: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>) -> Tags {
-    pairs
-        .filter_map(|(key, value)| Some((key?.to_owned(), value.unwrap_or_default().to_owned())))
-        .collect()
+    pairs.filter_map(|(key, value)| Some((key?.to_owned(), value.unwrap_or_default().to_owned()))).collect()
 }
 
 /// The wanted tags, and the nonce of the attempt that sets them.
@@ -39,7 +37,8 @@ pub fn tagged(tags: &Tags, intent: &Intent) -> Tags {
 
 /// The tag specification of an EC2 create call.
 pub fn ec2_tags(kind: ResourceType, tags: &Tags, intent: &Intent) -> TagSpecification {
-    let tags = tagged(tags, intent).into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+    let tags =
+        tagged(tags, intent).into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
     TagSpecification::builder().resource_type(kind).set_tags(Some(tags.collect())).build()
 }
 
@@ -58,8 +57,11 @@ pub async fn retag_ec2(cx: &Cx, id: &str, want: &Tags, live: &Tags) -> Result<()
     if !new.is_empty() {
         cx.ec2.create_tags().resources(id).set_tags(Some(new)).send().await.call("ec2", "CreateTags")?;
     }
-    let old: Vec<Tag> =
-        live.keys().filter(|key| !want.contains_key(*key)).map(|key| Tag::builder().key(key).build()).collect();
+    let old: Vec<Tag> = live
+        .keys()
+        .filter(|key| !want.contains_key(*key))
+        .map(|key| Tag::builder().key(key).build())
+        .collect();
     if !old.is_empty() {
         cx.ec2.delete_tags().resources(id).set_tags(Some(old)).send().await.call("ec2", "DeleteTags")?;
     }

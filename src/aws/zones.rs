@@ -21,7 +21,8 @@ pub async fn zones(clients: &Clients) -> Result<Vec<Zone>, Fault> {
     let usual = filter("zone-type", vec!["availability-zone".to_owned()]);
     let state = filter("state", vec!["available".to_owned()]);
     let call = clients.ec2.describe_availability_zones().filters(usual).filters(state);
-    let zones = call.send().await.call("ec2", "DescribeAvailabilityZones")?.availability_zones.unwrap_or_default();
+    let zones =
+        call.send().await.call("ec2", "DescribeAvailabilityZones")?.availability_zones.unwrap_or_default();
     let mut zones: Vec<Zone> = zones
         .into_iter()
         .filter_map(|zone| {

@@ -36,7 +36,10 @@ impl Session {
             snapshot.belongs_to(BACKEND, account, region).map_err(foreign).map(|()| snapshot)
         });
         let snapshot = snapshot.map_err(|fault| {
-            fault.hint(format!("remove {}: the backend is then found by its name and its tags", path.display()))
+            fault.hint(format!(
+                "remove {}: the backend is then found by its name and its tags",
+                path.display()
+            ))
         })?;
         Ok((snapshot, register))
     }
@@ -63,9 +66,20 @@ impl Session {
         Ok(Backed { exists, plan: untargeted, snapshot, register })
     }
 
-    fn untargeted(graph: &Graph, snapshot: &Snapshot, observed: &crate::model::Observed) -> Result<Plan, Fault> {
+    fn untargeted(
+        graph: &Graph,
+        snapshot: &Snapshot,
+        observed: &crate::model::Observed,
+    ) -> Result<Plan, Fault> {
         let kinds = &super::session::kind;
-        crate::plan::make(&crate::plan::Input { graph, snapshot, observed, targets: &[], strays: Strays::Keep, kinds })
+        crate::plan::make(&crate::plan::Input {
+            graph,
+            snapshot,
+            observed,
+            targets: &[],
+            strays: Strays::Keep,
+            kinds,
+        })
     }
 
     /// Carries the backend's plan out.

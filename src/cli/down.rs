@@ -20,10 +20,16 @@ use std::sync::Arc;
 /// Removes it.
 pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
     if !global.yes && !ui.can_ask() {
-        return Err(Failure::refused("`down` asks before it removes anything, and there is no terminal to ask on", "give --yes"));
+        return Err(Failure::refused(
+            "`down` asks before it removes anything, and there is no terminal to ask on",
+            "give --yes",
+        ));
     }
     if args.backend && !global.target.is_empty() {
-        return Err(Failure::refused("--backend removes everything, and --target only a part", "give one of them"));
+        return Err(Failure::refused(
+            "--backend removes everything, and --target only a part",
+            "give one of them",
+        ));
     }
     let session = Session::open(global, ui).await?;
     if session.stack.protect {
@@ -85,7 +91,8 @@ async fn stack(
         return Ok(Exit::Done);
     }
     let whole = session.global.target.is_empty();
-    let (snapshot, register) = if whole { mark(snapshot, register, Phase::Destroying).await? } else { (snapshot, register) };
+    let (snapshot, register) =
+        if whole { mark(snapshot, register, Phase::Destroying).await? } else { (snapshot, register) };
     let run = Run {
         world: Arc::new(session.world(&snapshot.owner())),
         settings: session.settings(),
@@ -98,7 +105,11 @@ async fn stack(
         session.dump(&mut snapshot);
     }
     let exit = report(session, scene, std::slice::from_ref(&outcome));
-    if whole && matches!(outcome, Outcome::Done(_)) && snapshot.resources.is_empty() && snapshot.intents.is_empty() {
+    if whole
+        && matches!(outcome, Outcome::Done(_))
+        && snapshot.resources.is_empty()
+        && snapshot.intents.is_empty()
+    {
         // The tombstone: a late arrival can still be told to be this stack's.
         mark(snapshot, register, Phase::Destroyed).await?;
     }
@@ -136,7 +147,11 @@ async fn backend(session: &Session, scene: &Scene, held: Held) -> Result<Exit, F
         let message = format!("the backend stays: it holds the state of {}", others.join(", "));
         return Err(Failure::refused(message, "remove those stacks first; this one is gone"));
     }
-    let question = format!("{}: remove bucket {} and its table, with all old states?", Stage::Backend, session.backend.bucket);
+    let question = format!(
+        "{}: remove bucket {} and its table, with all old states?",
+        Stage::Backend,
+        session.backend.bucket
+    );
     if !session.global.yes && !scene.confirm(&question).await {
         session.ui.tell("the backend stays");
         return Ok(Exit::Done);

@@ -39,7 +39,8 @@ impl Scene {
         let (events, receiver) = unbounded_channel();
         let printer = tokio::spawn(follow(ui, receiver));
         let signalled = Arc::new(AtomicBool::new(false));
-        let bug = |error: std::io::Error| Failure::from(Fault::bug(format!("cannot listen for signals: {error}")));
+        let bug =
+            |error: std::io::Error| Failure::from(Fault::bug(format!("cannot listen for signals: {error}")));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(bug)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(bug)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(bug)?;
@@ -119,7 +120,8 @@ impl Session {
         loop {
             let me = machine::holder(&self.run);
             let wait = self.global.lock_timeout;
-            let taking = acquire(Arc::clone(&store), me, least, wait, &machine::Machine, &scene.halt, &scene.events);
+            let taking =
+                acquire(Arc::clone(&store), me, least, wait, &machine::Machine, &scene.halt, &scene.events);
             let held = taking.await?;
             let mut register = self.register(held.fence());
             match self.snapshot(&mut register).await {
@@ -143,6 +145,8 @@ pub async fn give_back(held: Held, ui: Ui) {
     let fence = held.fence();
     let released = tokio::time::timeout(Duration::from_millis(1500), held.release()).await;
     if !matches!(released, Ok(Ok(()))) {
-        ui.warn(&format!("the lease (fence {fence}) could not be given back; it runs out by itself within a minute or two"));
+        ui.warn(&format!(
+            "the lease (fence {fence}) could not be given back; it runs out by itself within a minute or two"
+        ));
     }
 }

@@ -27,7 +27,9 @@ pub fn process() -> Process {
     Process {
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         boot_id: line("/proc/sys/kernel/random/boot_id"),
-        pid_namespace: fs::read_link("/proc/self/ns/pid").map(|p| p.display().to_string()).unwrap_or_default(),
+        pid_namespace: fs::read_link("/proc/self/ns/pid")
+            .map(|p| p.display().to_string())
+            .unwrap_or_default(),
         pid,
         started: stat(pid).map(|(_, started)| started).unwrap_or_default(),
     }
@@ -72,7 +74,10 @@ impl Patience for Machine {
     fn since_boot(&self) -> Duration {
         // The monotonic clock stops while the machine sleeps; this one does not.
         let time = clock_gettime(ClockId::Boottime);
-        Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+        Duration::new(
+            u64::try_from(time.tv_sec).unwrap_or_default(),
+            u32::try_from(time.tv_nsec).unwrap_or_default(),
+        )
     }
 
     fn is_dead(&self, process: &Process) -> bool {

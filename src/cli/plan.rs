@@ -31,7 +31,11 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     plans.push(plan);
     let totals = show(&session, &plans);
     if let (Some(path), false) = (&args.out, ui.json) {
-        ui.say(&format!("saved to {}: `provisioner up {}` applies exactly this", path.display(), path.display()));
+        ui.say(&format!(
+            "saved to {}: `provisioner up {}` applies exactly this",
+            path.display(),
+            path.display()
+        ));
     }
     Ok(if args.detailed_exitcode && totals.changes() > 0 { Exit::Changes } else { Exit::Done })
 }

@@ -44,13 +44,19 @@ pub async fn show(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
             ui.say(&format!("key {id} is deleted at {date}; until then `aws kms cancel-key-deletion --key-id {id}` keeps it"));
         }
         if there.is_empty() {
-            ui.say(&format!("proof: a query for provisioner:stack={stack} in {} finds nothing left", session.place()));
+            ui.say(&format!(
+                "proof: a query for provisioner:stack={stack} in {} finds nothing left",
+                session.place()
+            ));
         }
     }
     if there.is_empty() {
         return Ok(Exit::Done);
     }
-    let fault = Fault::new(Class::Other, format!("these still carry the tag provisioner:stack={stack}: {}", there.join(", ")));
+    let fault = Fault::new(
+        Class::Other,
+        format!("these still carry the tag provisioner:stack={stack}: {}", there.join(", ")),
+    );
     ui.problem(&fault.hint("if another state knows them, use that; else remove them by hand").into());
     Ok(Exit::Partial)
 }
@@ -60,17 +66,21 @@ impl Session {
     pub async fn other_stacks(&self) -> Result<Vec<String>, Fault> {
         use crate::{aws::Call, store::StateStore};
         let s3 = &self.target.clients.s3;
-        let pages = s3.list_objects_v2().bucket(&self.backend.bucket).expected_bucket_owner(&self.backend.account);
+        let pages =
+            s3.list_objects_v2().bucket(&self.backend.bucket).expected_bucket_owner(&self.backend.account);
         let mut pages = pages.into_paginator().send();
         let mut others = Vec::new();
         while let Some(page) = pages.next().await {
             let objects = page.call("s3", "ListObjectsV2")?.contents.unwrap_or_default();
-            let names = objects.iter().filter_map(|object| object.key.as_deref()?.strip_suffix("/state.json"));
+            let names =
+                objects.iter().filter_map(|object| object.key.as_deref()?.strip_suffix("/state.json"));
             for name in names.filter(|name| *name != self.stack.name) {
                 let (account, bucket) = (&self.backend.account, &self.backend.bucket);
                 let store = crate::store::S3State::new(self.target.clients.clone(), account, bucket, name);
                 let gone = match store.read().await? {
-                    Some(stored) => Snapshot::decode(&stored.bytes).is_ok_and(|state| state.phase == Phase::Destroyed),
+                    Some(stored) => {
+                        Snapshot::decode(&stored.bytes).is_ok_and(|state| state.phase == Phase::Destroyed)
+                    }
                     None => true,
                 };
                 if !gone {

@@ -22,10 +22,15 @@ pub fn run(global: &Global, command: &Command, ui: Ui) -> Result<Exit, Failure> 
         }
         (Command::Start { port, time_scale }, Some(running)) => {
             let other = (*port != 0 && *port != running.port)
-                || time_scale.is_some_and(|scale| Control::new(&running.endpoint).time_scale().is_ok_and(|is| is != scale));
+                || time_scale.is_some_and(|scale| {
+                    Control::new(&running.endpoint).time_scale().is_ok_and(|is| is != scale)
+                });
             if other {
                 let message = format!("the sandbox already runs at {} in another way", running.endpoint);
-                return Err(Failure::refused(message, "`provisioner sandbox stop`, then start it again; what is in it is lost"));
+                return Err(Failure::refused(
+                    message,
+                    "`provisioner sandbox stop`, then start it again; what is in it is lost",
+                ));
             }
             show(ui, &running)?;
         }
@@ -58,7 +63,10 @@ fn show(ui: Ui, running: &Running) -> Result<(), SandboxError> {
         ui.data(&status.to_string());
     } else {
         let scale = status.get("timeScale").cloned().unwrap_or_default();
-        ui.say(&format!("the sandbox runs at {} (pid {}), {scale} times as fast as AWS", running.endpoint, running.pid));
+        ui.say(&format!(
+            "the sandbox runs at {} (pid {}), {scale} times as fast as AWS",
+            running.endpoint, running.pid
+        ));
         ui.say(&format!("  aws --endpoint-url {} ec2 describe-vpcs", running.endpoint));
     }
     Ok(())

@@ -28,7 +28,9 @@ pub struct Saved {
 }
 
 fn fault(path: &Path, error: impl std::fmt::Display) -> Failure {
-    Fault::new(Class::Refused, format!("{}: {error}", path.display())).hint("name a file that `plan --out` wrote").into()
+    Fault::new(Class::Refused, format!("{}: {error}", path.display()))
+        .hint("name a file that `plan --out` wrote")
+        .into()
 }
 
 impl Saved {
@@ -64,7 +66,8 @@ impl Saved {
     /// Reads one.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = std::fs::read(path).map_err(|error| fault(path, error))?;
-        let saved: Saved = serde_json::from_slice(&bytes).map_err(|error| fault(path, format!("no plan: {error}")))?;
+        let saved: Saved =
+            serde_json::from_slice(&bytes).map_err(|error| fault(path, format!("no plan: {error}")))?;
         match saved.format {
             FORMAT => Ok(saved),
             other => Err(fault(path, format!("form {other} is not known to this version"))),
@@ -86,7 +89,9 @@ impl Saved {
         match moved.into_iter().find(|(_, same)| !same) {
             None => Ok(()),
             Some((what, _)) => Err(Failure::refused(
-                format!("the saved plan no longer holds: {what} changed since it was made; nothing was changed"),
+                format!(
+                    "the saved plan no longer holds: {what} changed since it was made; nothing was changed"
+                ),
                 "make a new plan with `provisioner plan --out FILE`",
             )),
         }

@@ -62,12 +62,14 @@ impl Session {
         let target = target(global, &stack.region, ui).await?;
         let identity = target.clients.identity().await?;
         if let Some(account) = stack.account.as_ref().filter(|account| **account != identity.account) {
-            let message = format!("the file is for account {account}, the credentials are for {}", identity.account);
+            let message =
+                format!("the file is for account {account}, the credentials are for {}", identity.account);
             let help = Some(format!("log in to {account}, or change `account`"));
             return Err(stack.diagnostic("account", message, help).into());
         }
         let section = &stack.state;
-        let (bucket, table, key) = (section.bucket.as_ref(), section.table.as_ref(), section.key_arn.as_ref());
+        let (bucket, table, key) =
+            (section.bucket.as_ref(), section.table.as_ref(), section.key_arn.as_ref());
         let backend = Backend::new(&identity.account, &stack.region, bucket, table, key);
         let run = uuid::Uuid::new_v4().to_string();
         Ok(Session { global: global.clone(), ui, stack, target, identity, backend, run })
@@ -135,7 +137,10 @@ impl Session {
             let stage = crate::model::Stage::ALL.iter().any(|stage| stage.name() == selector);
             if !stage && !graph.nodes.keys().any(known) && !snapshot.resources.keys().any(known) {
                 let message = format!("--target {selector}: the stack has nothing there");
-                return Err(Failure::refused(message, "`provisioner plan` and `provisioner state list` show the addresses"));
+                return Err(Failure::refused(
+                    message,
+                    "`provisioner plan` and `provisioner state list` show the addresses",
+                ));
             }
         }
         Ok(graph)
@@ -155,9 +160,13 @@ impl Session {
                 for (index, name) in names.iter().enumerate() {
                     if !there.iter().any(|zone| zone.name == *name) {
                         let known: Vec<&str> = there.iter().map(|zone| zone.name.as_str()).collect();
-                        let message = format!("there is no zone `{name}` in {} for this account", self.stack.region);
+                        let message =
+                            format!("there is no zone `{name}` in {} for this account", self.stack.region);
                         let help = Some(format!("there are {}", known.join(", ")));
-                        return Err(self.stack.diagnostic(&format!("network.zones[{index}]"), message, help).into());
+                        return Err(self
+                            .stack
+                            .diagnostic(&format!("network.zones[{index}]"), message, help)
+                            .into());
                     }
                 }
                 Ok(names.clone())
@@ -171,7 +180,11 @@ impl Session {
                     chosen.extend(more);
                 }
                 if chosen.len() < count {
-                    let message = format!("{} has {} zones for this account, not {count}", self.stack.region, chosen.len());
+                    let message = format!(
+                        "{} has {} zones for this account, not {count}",
+                        self.stack.region,
+                        chosen.len()
+                    );
                     return Err(self.stack.diagnostic("network.zones", message, None).into());
                 }
                 chosen.truncate(count);
@@ -189,7 +202,13 @@ impl Session {
     }
 
     /// The plan for what was observed.
-    pub fn decide(&self, graph: &Graph, snapshot: &Snapshot, observed: &Observed, strays: Strays) -> Result<Plan, Fault> {
+    pub fn decide(
+        &self,
+        graph: &Graph,
+        snapshot: &Snapshot,
+        observed: &Observed,
+        strays: Strays,
+    ) -> Result<Plan, Fault> {
         let targets = &self.global.target;
         make(&Input { graph, snapshot, observed, targets, strays, kinds: &kind })
     }

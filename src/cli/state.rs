@@ -29,7 +29,9 @@ pub async fn run(global: &Global, command: &Command, ui: Ui) -> Result<Exit, Fai
 
 async fn list(session: &Session) -> Result<Exit, Failure> {
     let snapshot = session.snapshot(&mut session.register(0)).await?;
-    let id = |live: &Value| ["id", "arn", "name"].iter().find_map(|name| live.get(name)?.as_str().map(str::to_owned));
+    let id = |live: &Value| {
+        ["id", "arn", "name"].iter().find_map(|name| live.get(name)?.as_str().map(str::to_owned))
+    };
     if session.ui.json {
         for (address, entry) in &snapshot.resources {
             session.ui.line(json!({
@@ -41,7 +43,11 @@ async fn list(session: &Session) -> Result<Exit, Failure> {
     let width = snapshot.resources.keys().map(|address| address.as_str().len()).max().unwrap_or_default();
     let mut text = String::new();
     for (address, entry) in &snapshot.resources {
-        text.push_str(&format!("{address:width$}  {:24} {}\n", entry.kind, id(&entry.live).unwrap_or_default()));
+        text.push_str(&format!(
+            "{address:width$}  {:24} {}\n",
+            entry.kind,
+            id(&entry.live).unwrap_or_default()
+        ));
     }
     if text.is_empty() {
         session.ui.say(&format!("{}: nothing is recorded", session.place()));
@@ -60,7 +66,9 @@ async fn show(session: &Session, address: &str) -> Result<Exit, Failure> {
             let (a, b) = (strsim::jaro(a, address.as_str()), strsim::jaro(b, address.as_str()));
             a.total_cmp(&b)
         });
-        let hint = near.map_or("`provisioner state list` shows the addresses".to_owned(), |near| format!("did you mean `{near}`?"));
+        let hint = near.map_or("`provisioner state list` shows the addresses".to_owned(), |near| {
+            format!("did you mean `{near}`?")
+        });
         return Err(Failure::refused(format!("nothing is recorded at {address}"), hint));
     };
     let object = json!({"address": address, "resource": entry});
@@ -83,6 +91,9 @@ async fn unlock(session: &Session, fence: Option<u64>) -> Result<Exit, Failure> 
         return Err(Failure::refused("name the fence of the holder that is to lose the lease", hint));
     };
     let evicted = release_for_good(&lease, fence).await?;
-    ui.tell(&format!("taken from {}. Should it still run, its next write of the state fails, and it stops", who(&evicted)));
+    ui.tell(&format!(
+        "taken from {}. Should it still run, its next write of the state fails, and it stops",
+        who(&evicted)
+    ));
     Ok(Exit::Done)
 }

@@ -31,7 +31,11 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
 }
 
 /// One resource's health.
-fn health(snapshot: &Snapshot, observed: &Observed, address: &crate::model::Address) -> (&'static str, String) {
+fn health(
+    snapshot: &Snapshot,
+    observed: &Observed,
+    address: &crate::model::Address,
+) -> (&'static str, String) {
     let Some(entry) = snapshot.resources.get(address) else { return ("unrecorded", String::new()) };
     let Some(found) = observed.found.get(address) else { return ("missing", String::new()) };
     match kind(&entry.kind).map(|kind| (kind.ready)(&found.live)) {

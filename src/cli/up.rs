@@ -20,7 +20,10 @@ use std::sync::Arc;
 /// Makes it so.
 pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
     if !global.yes && !ui.can_ask() {
-        return Err(Failure::refused("`up` asks before each stage, and there is no terminal to ask on", "give --yes"));
+        return Err(Failure::refused(
+            "`up` asks before each stage, and there is no terminal to ask on",
+            "give --yes",
+        ));
     }
     let saved = args.plan.as_deref().map(Saved::read).transpose()?;
     let session = Session::open(global, ui).await?;
@@ -83,10 +86,14 @@ async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Ex
             if work.snapshot.version == 0 {
                 work.snapshot = preview;
             } else {
-                return end(session, Some(work), Err(Failure::refused(
-                    "another run made this stack meanwhile; only the backend was touched",
-                    "run again: the plan is then made from what is there",
-                )))
+                return end(
+                    session,
+                    Some(work),
+                    Err(Failure::refused(
+                        "another run made this stack meanwhile; only the backend was touched",
+                        "run again: the plan is then made from what is there",
+                    )),
+                )
                 .await;
             }
             work
@@ -157,7 +164,8 @@ async fn execute(session: &Session, scene: &Scene, work: &mut Work, plan: &Plan)
         events: scene.events.clone(),
     };
     let register = std::mem::replace(&mut work.register, session.register(0));
-    let (outcome, Closed { snapshot, register, failed }) = run.execute(plan, work.snapshot.clone(), register).await;
+    let (outcome, Closed { snapshot, register, failed }) =
+        run.execute(plan, work.snapshot.clone(), register).await;
     (work.snapshot, work.register) = (snapshot, register);
     if failed.is_some() {
         session.dump(&mut work.snapshot);
@@ -252,7 +260,10 @@ pub fn report(session: &Session, scene: &Scene, outcomes: &[Outcome]) -> Exit {
         Exit::Done => ui.tell(&format!("{place}: {}", ui.paint("32", &counts(done, true)))),
         _ => {
             let state = if saved { "the state is saved" } else { "the state is NOT saved" };
-            ui.tell(&format!("{place}: {}; {left} steps left; {state}: run again to go on", counts(done, true)));
+            ui.tell(&format!(
+                "{place}: {}; {left} steps left; {state}: run again to go on",
+                counts(done, true)
+            ));
         }
     }
     if ui.json {

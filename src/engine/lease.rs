@@ -93,7 +93,8 @@ pub async fn acquire(
         let there = match store.take(&me, over.as_ref(), at_least).await {
             Ok(Taken::Yes(fence)) => {
                 let holder = HeldBy { fence, ..me };
-                let beats = tokio::spawn(beat(Arc::clone(&store), holder.clone(), halt.clone(), events.clone()));
+                let beats =
+                    tokio::spawn(beat(Arc::clone(&store), holder.clone(), halt.clone(), events.clone()));
                 return Ok(Held { store, holder, beats });
             }
             Ok(Taken::No(item)) => item.holder,
@@ -113,7 +114,8 @@ pub async fn acquire(
         };
         let now = patience.since_boot();
         if patience.is_dead(&there.process) {
-            let _ = events.send(Event::Notice(format!("taking over from {}: that process is dead", who(&there))));
+            let _ =
+                events.send(Event::Notice(format!("taking over from {}: that process is dead", who(&there))));
             over = Some(there);
             continue;
         }
@@ -184,7 +186,8 @@ async fn beat(store: Arc<dyn LeaseStore>, holder: HeldBy, halt: Halt, events: Un
         match store.beat(&holder, &record).await {
             Ok(()) => missed = 0,
             Err(fault) if fault.class == Class::Lost => {
-                let _ = events.send(Event::Notice("the lease was taken by somebody else: stopping".to_owned()));
+                let _ =
+                    events.send(Event::Notice("the lease was taken by somebody else: stopping".to_owned()));
                 halt.drain();
                 return;
             }

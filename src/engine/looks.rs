@@ -50,12 +50,17 @@ impl Looks {
     }
 
     async fn send(&self, kind: &str) {
-        let gathered = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(kind).unwrap_or_default();
+        let gathered =
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(kind).unwrap_or_default();
         let (asks, senders): (Vec<Ask>, Vec<_>) = gathered.into_iter().unzip();
         let answer = self.world.fresh().find(kind, &asks).await;
         for (ask, sender) in asks.into_iter().zip(senders) {
             let mine = answer.clone().map(|found| {
-                found.into_iter().filter(|found| found.address == ask.address).map(|found| found.live).collect()
+                found
+                    .into_iter()
+                    .filter(|found| found.address == ask.address)
+                    .map(|found| found.live)
+                    .collect()
             });
             // A step that was cut off no longer listens.
             let _ = sender.send(mine);

@@ -24,11 +24,17 @@ pub async fn observe(
     for (address, entry) in &snapshot.resources {
         asks.entry(&entry.kind).or_default().push(Ask {
             address: address.clone(),
-            want: graph.get(address).filter(|node| node.kind == entry.kind).map_or(&entry.spec, |node| &node.spec).clone(),
+            want: graph
+                .get(address)
+                .filter(|node| node.kind == entry.kind)
+                .map_or(&entry.spec, |node| &node.spec)
+                .clone(),
             last: entry.live.clone(),
         });
     }
-    for (address, intent) in snapshot.intents.iter().filter(|(address, _)| !snapshot.resources.contains_key(*address)) {
+    for (address, intent) in
+        snapshot.intents.iter().filter(|(address, _)| !snapshot.resources.contains_key(*address))
+    {
         let (address, want) = (address.clone(), intent.request.clone());
         asks.entry(&intent.kind).or_default().push(Ask { address, want, last: Value::Null });
     }

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        Action, Address, Class, Entry, Event, Fault, Intent, LeftBehind, Origin, Outcome, Plan, Problem, Process, Record,
-        Report, Snapshot, Step, StepId, Totals, Verb, references, resolve,
+        Action, Address, Class, Entry, Event, Fault, Intent, LeftBehind, Origin, Outcome, Plan, Problem,
+        Process, Record, Report, Snapshot, Step, StepId, Totals, Verb, references, resolve,
     },
     store::Register,
 };
@@ -103,11 +103,12 @@ impl Run {
         }
         self.tell(Event::RunEnded { done: report.done, failed: report.problems.len(), left: report.left });
         let lost = closed.failed.as_ref().is_some_and(|fault| fault.class == Class::Lost);
-        let outcome = match (self.halt.state() > Halting::No || lost, report.problems.is_empty() && report.left == 0) {
-            (_, true) => Outcome::Done(report),
-            (true, false) => Outcome::Stopped(report),
-            (false, false) => Outcome::Partial(report),
-        };
+        let outcome =
+            match (self.halt.state() > Halting::No || lost, report.problems.is_empty() && report.left == 0) {
+                (_, true) => Outcome::Done(report),
+                (true, false) => Outcome::Stopped(report),
+                (false, false) => Outcome::Partial(report),
+            };
         (outcome, closed)
     }
 
@@ -165,9 +166,13 @@ impl<'a> Progress<'a> {
                         let (shared, step) = (Arc::clone(&self.shared), step.clone());
                         let entry = self.before.resources.get(&step.id.address).cloned();
                         let intent = self.before.intents.get(&step.id.address).cloned();
-                        running.spawn(async move { (step.id.clone(), work(&shared, &step, want, entry, intent).await) });
+                        running.spawn(async move {
+                            (step.id.clone(), work(&shared, &step, want, entry, intent).await)
+                        });
                     }
-                    Err(fault) => self.problems.push(Problem::at(&step.id.address, fault, LeftBehind::Nothing)),
+                    Err(fault) => {
+                        self.problems.push(Problem::at(&step.id.address, fault, LeftBehind::Nothing))
+                    }
                 }
             }
             tokio::select! {
@@ -191,7 +196,8 @@ impl<'a> Progress<'a> {
             return None;
         }
         let free = self.waits.iter().filter(|(_, before)| before.is_empty()).map(|(id, _)| *id);
-        let id = free.max_by_key(|id| (self.weight.get(id).copied().unwrap_or_default(), std::cmp::Reverse(*id)))?;
+        let id =
+            free.max_by_key(|id| (self.weight.get(id).copied().unwrap_or_default(), std::cmp::Reverse(*id)))?;
         self.waits.remove(id);
         self.steps.get(id).copied()
     }
@@ -202,7 +208,9 @@ impl<'a> Progress<'a> {
         });
         match references(&want).first().filter(|_| step.id.verb == Verb::Ensure) {
             None => Ok(want),
-            Some(missing) => Err(Fault::bug(format!("nothing is known of {missing}, which {} needs", step.id.address))),
+            Some(missing) => {
+                Err(Fault::bug(format!("nothing is known of {missing}, which {} needs", step.id.address)))
+            }
         }
     }
 
@@ -262,7 +270,13 @@ impl<'a> Progress<'a> {
     }
 }
 
-async fn work(shared: &Shared, step: &Step, want: Value, entry: Option<Entry>, intent: Option<Intent>) -> Ended {
+async fn work(
+    shared: &Shared,
+    step: &Step,
+    want: Value,
+    entry: Option<Entry>,
+    intent: Option<Intent>,
+) -> Ended {
     let mut task = Task { shared, step, want, entry, intent };
     match step.id.verb {
         Verb::Ensure => {

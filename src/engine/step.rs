@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        Address, Class, Departure, Entry, Event, Fault, Identity, Intent, Kind, LeftBehind, Owner, Process, Ready, Record,
-        Step, StepState,
+        Address, Class, Departure, Entry, Event, Fault, Identity, Intent, Kind, LeftBehind, Owner, Process,
+        Ready, Record, Step, StepState,
     },
     plan::managed_tags,
     resources::Ask,
@@ -78,7 +78,10 @@ impl Task<'_> {
     }
 
     fn kind(&self) -> Result<Kind, Fault> {
-        self.shared.world.kind(&self.step.kind).ok_or_else(|| Fault::bug(format!("no such kind: {}", self.step.kind)))
+        self.shared
+            .world
+            .kind(&self.step.kind)
+            .ok_or_else(|| Fault::bug(format!("no such kind: {}", self.step.kind)))
     }
 
     fn tell(&self, state: StepState) {
@@ -149,7 +152,9 @@ impl Task<'_> {
         let started = Instant::now();
         let nothing = |fault: Fault| (fault, LeftBehind::Nothing);
         let mut live = match self.intent.take() {
-            Some(intent) => self.recover(&intent, true).await.map_err(|fault| (fault, LeftBehind::Unknown))?,
+            Some(intent) => {
+                self.recover(&intent, true).await.map_err(|fault| (fault, LeftBehind::Unknown))?
+            }
             None => None,
         };
         if live.is_none() && !self.step.live.is_null() {
@@ -173,7 +178,8 @@ impl Task<'_> {
     /// took a token is sent again under it.
     async fn recover(&mut self, intent: &Intent, repeat: bool) -> Result<Option<Value>, Fault> {
         let kind = self.kind()?;
-        let age = Duration::from_secs(u64::try_from((self.shared.now)() - intent.signed_at).unwrap_or_default());
+        let age =
+            Duration::from_secs(u64::try_from((self.shared.now)() - intent.signed_at).unwrap_or_default());
         let ours = intent.owner == self.shared.run || (self.shared.is_dead)(&intent.process);
         let mut settle = self.shared.pace.of(if ours { budget::SETTLE } else { budget::SETTLE_ALIVE });
         if kind.identity != Identity::OwnerTag {
@@ -193,7 +199,11 @@ impl Task<'_> {
             let time = backoff.next().unwrap_or_default();
             self.pause(time, "looking for what an unanswered create may have made").await?;
         }
-        if repeat && kind.identity == Identity::Token && intent.request == self.want && age < budget::TOKEN_LIFE {
+        if repeat
+            && kind.identity == Identity::Token
+            && intent.request == self.want
+            && age < budget::TOKEN_LIFE
+        {
             // The same token again: AWS hands back what the first call made, or makes it now.
             self.writing();
             match self.shared.world.create(&self.step.kind, &self.want, intent).await {
@@ -216,7 +226,10 @@ impl Task<'_> {
         let mut retry = Retry::default();
         loop {
             if self.shared.halt.state() > Halting::No {
-                return Err((Fault::new(Class::Interrupted, "interrupted before it was made"), LeftBehind::Nothing));
+                return Err((
+                    Fault::new(Class::Interrupted, "interrupted before it was made"),
+                    LeftBehind::Nothing,
+                ));
             }
             let intent = self.begin();
             let record = Record::Begin(self.address().clone(), Box::new(intent.clone()));
@@ -315,19 +328,27 @@ impl Task<'_> {
             }
             if let Some(change) = changes.0.iter().find(|change| change.forces_replace) {
                 let what = if made { "AWS made it with another" } else { "it has another" };
-                let text = format!("{what} `{}` than asked for: {} instead of {}", change.path, change.old, change.new);
-                return Err(Fault::new(Class::Other, text).hint("`provisioner plan` shows what to do about it"));
+                let text = format!(
+                    "{what} `{}` than asked for: {} instead of {}",
+                    change.path, change.old, change.new
+                );
+                return Err(
+                    Fault::new(Class::Other, text).hint("`provisioner plan` shows what to do about it")
+                );
             }
             rounds = rounds.saturating_add(1);
             if rounds > ROUNDS {
                 let paths: Vec<&str> = changes.0.iter().map(|change| change.path.as_str()).collect();
-                return Err(self.late(&format!("these fields do not take their wanted value: {}", paths.join(", "))));
+                return Err(
+                    self.late(&format!("these fields do not take their wanted value: {}", paths.join(", ")))
+                );
             }
             self.writing();
             match self.shared.world.sync(&self.step.kind, &self.want, &managed).await {
                 Ok(()) if rounds > 1 => {
                     // A read that lags shows the old value; another correction would only repeat the first.
-                    self.pause(retry.backoff.next().unwrap_or_default(), "changed; does not show yet").await?;
+                    self.pause(retry.backoff.next().unwrap_or_default(), "changed; does not show yet")
+                        .await?;
                 }
                 Ok(()) => {}
                 Err(fault) => {
@@ -351,7 +372,8 @@ impl Task<'_> {
                     return Err(Fault::new(Class::Other, format!("it failed: {reason}")).hint(hint));
                 }
                 Ready::Wait(reason) if Instant::now() >= deadline => {
-                    return Err(self.late(&format!("still {reason} after {} s", budget::to_ready(kind.name).as_secs())));
+                    return Err(self
+                        .late(&format!("still {reason} after {} s", budget::to_ready(kind.name).as_secs())));
                 }
                 Ready::Wait(reason) => self.pause(backoff.next().unwrap_or_default(), &reason).await?,
             }
@@ -382,7 +404,9 @@ impl Task<'_> {
         };
         if live.is_none() && !self.step.live.is_null() {
             // It was there a moment ago: a list that lags may leave it out once.
-            self.pause(Duration::from_millis(500), "looking twice before calling it gone").await.map_err(left)?;
+            self.pause(Duration::from_millis(500), "looking twice before calling it gone")
+                .await
+                .map_err(left)?;
             live = self.look().await.map_err(left)?;
         }
         if live.is_some() {
@@ -410,7 +434,8 @@ impl Task<'_> {
                         if fault.class == Class::Conflict && refusals >= 3 {
                             let blockers = self.shared.world.blockers(&self.step.kind, &there).await;
                             if !blockers.is_empty() {
-                                fault.message = format!("{}; in the way: {}", fault.message, blockers.join(", "));
+                                fault.message =
+                                    format!("{}; in the way: {}", fault.message, blockers.join(", "));
                             }
                         }
                         self.again(&mut retry, fault).await?;

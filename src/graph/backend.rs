@@ -63,7 +63,8 @@ pub fn backend(backend: &Backend) -> Graph {
             (tag::RESOURCE.to_owned(), address.as_str().to_owned()),
         ])
     };
-    let (key, bucket, table) = (Address::from("backend/key"), "backend/bucket".into(), "backend/table".into());
+    let (key, bucket, table) =
+        (Address::from("backend/key"), "backend/bucket".into(), "backend/table".into());
     let key_arn = match &backend.key_arn {
         Some(arn) => In::Known(arn.clone()),
         None => arn(&key),

@@ -20,7 +20,8 @@ impl<'a> Build<'a> {
 
     /// The tags of the resource at `address`: the file's, a name for the console, and the owner's.
     pub fn tags(&self, address: &Address) -> BTreeMap<String, String> {
-        let short = address.as_str().split_once('/').map_or(address.as_str(), |(_, rest)| rest).replace('/', "-");
+        let short =
+            address.as_str().split_once('/').map_or(address.as_str(), |(_, rest)| rest).replace('/', "-");
         let mut tags = BTreeMap::from([("Name".to_owned(), format!("{}-{short}", self.owner.stack))]);
         tags.extend(self.tags.clone());
         tags.extend(self.owner.tags(address));

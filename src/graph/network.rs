@@ -7,8 +7,9 @@ use super::{
 use crate::{
     model::{Address, Fault, Graph, In, Owner, Stage},
     resources::{
-        default_security_group, elastic_ip, flow_log, iam_role, internet_gateway, kms_key, log_group, nat_gateway, route,
-        route_table, route_table_association, security_group, security_group_rule, subnet, subnet_tags, vpc, vpc_endpoint,
+        default_security_group, elastic_ip, flow_log, iam_role, internet_gateway, kms_key, log_group,
+        nat_gateway, route, route_table, route_table_association, security_group, security_group_rule,
+        subnet, subnet_tags, vpc, vpc_endpoint,
     },
     stack::{Endpoints, Existing, Nat, Network, Stack, layout},
 };
@@ -169,7 +170,8 @@ impl Plan<'_> {
             build.add(&address, &elastic_ip::Spec { tags });
             let gateway = nat(zone);
             let tags = build.tags(&gateway);
-            let spec = nat_gateway::Spec { subnet: id(&subnet_address(true, zone)), allocation: id(&address), tags };
+            let spec =
+                nat_gateway::Spec { subnet: id(&subnet_address(true, zone)), allocation: id(&address), tags };
             // A public one in a VPC whose internet gateway is not attached fails.
             build.add_after(&gateway, &spec, &[&gateway_address(), &Address::from("network/route/public")]);
         }
@@ -266,7 +268,8 @@ impl Plan<'_> {
         build.add(&role, &spec);
         let log = Address::from("network/flow-log");
         let tags = build.tags(&log);
-        let spec = flow_log::Spec { vpc: id(&vpc_address()), group: In::of(&group, "name"), role: arn(&role), tags };
+        let spec =
+            flow_log::Spec { vpc: id(&vpc_address()), group: In::of(&group, "name"), role: arn(&role), tags };
         build.add(&log, &spec);
     }
 

@@ -1,7 +1,9 @@
 //! What differs between a wanted and a live resource, field by field.
 
+use super::is_reference;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,8 +39,20 @@ impl Changes {
         // What cannot be serialised counts as absent: both sides come from the same derive, so they agree.
         let (new, old) =
             (serde_json::to_value(want).unwrap_or_default(), serde_json::to_value(live).unwrap_or_default());
-        if new != old {
-            self.0.push(Change { path: path.to_owned(), old, new, forces_replace: fixed });
+        match (&old, &new) {
+            _ if new == old => {}
+            // A map of plain values, such as tags, differs key by key.
+            (Value::Object(there), Value::Object(wanted))
+                if plain(there) && plain(wanted) && !is_reference(&new) =>
+            {
+                let keys: BTreeSet<&String> = there.keys().chain(wanted.keys()).collect();
+                for key in keys.into_iter().filter(|key| there.get(*key) != wanted.get(*key)) {
+                    let of = |map: &Map<String, Value>| map.get(key).cloned().unwrap_or_default();
+                    let (old, new) = (of(there), of(wanted));
+                    self.0.push(Change { path: format!("{path}.{key}"), old, new, forces_replace: fixed });
+                }
+            }
+            _ => self.0.push(Change { path: path.to_owned(), old, new, forces_replace: fixed }),
         }
         self
     }
@@ -52,14 +66,10 @@ impl Changes {
     pub fn force_replace(&self) -> bool {
         self.0.iter().any(|change| change.forces_replace)
     }
+}
 
-    /// Whether the field `path`, or one inside it, differs.
-    pub fn touches(&self, path: &str) -> bool {
-        self.0.iter().any(|change| {
-            change.path == path
-                || change.path.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
-        })
-    }
+fn plain(map: &Map<String, Value>) -> bool {
+    map.values().all(|value| !value.is_object() && !value.is_array())
 }
 
 /// A list whose order AWS does not keep, brought into one order so that it can be compared.

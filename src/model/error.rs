@@ -108,7 +108,8 @@ impl Fault {
 
     /// A fault of this program.
     pub fn bug(message: impl Into<String>) -> Self {
-        Fault::new(Class::Bug, message).hint("this is a fault of provisioner itself: please report it with the command's output")
+        Fault::new(Class::Bug, message)
+            .hint("this is a fault of provisioner itself: please report it with the command's output")
     }
 
     /// The same with advice.
@@ -127,12 +128,14 @@ impl Fault {
 
     /// Reads a serialised spec or live form of the kind `kind`.
     pub fn decode<T: DeserializeOwned>(kind: &str, value: &Value) -> Result<T, Fault> {
-        T::deserialize(value).map_err(|error| Fault::bug(format!("a {kind} in a form that it does not have: {error}")))
+        T::deserialize(value)
+            .map_err(|error| Fault::bug(format!("a {kind} in a form that it does not have: {error}")))
     }
 
     /// Writes a spec or live form down.
     pub fn encode<T: Serialize>(kind: &str, form: &T) -> Result<Value, Fault> {
-        serde_json::to_value(form).map_err(|error| Fault::bug(format!("a {kind} that cannot be written down: {error}")))
+        serde_json::to_value(form)
+            .map_err(|error| Fault::bug(format!("a {kind} that cannot be written down: {error}")))
     }
 }
 

@@ -16,6 +16,10 @@ pub use error::{Class, Fault, LeftBehind, Problem};
 pub use event::{Event, Outcome, Report, StepState};
 pub use graph::{Graph, Node};
 pub use input::{In, is_reference, references, resolve};
-pub use plan::{Action, Observation, Observed, Origin, Plan, PlannedChange, Refresh, Step, StepId, Totals, Verb};
+pub use plan::{
+    Action, Observation, Observed, Origin, Plan, PlannedChange, Refresh, Step, StepId, Totals, Verb,
+};
 pub use resource::{Departure, Desired, Identity, Kind, Ready, Resource};
-pub use snapshot::{Entry, HeldBy, Intent, LEASE_KEY, Phase, Process, Record, SCHEMA, Snapshot, SnapshotError, Writer};
+pub use snapshot::{
+    Entry, HeldBy, Intent, LEASE_KEY, Phase, Process, Record, SCHEMA, Snapshot, SnapshotError, Writer,
+};

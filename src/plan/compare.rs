@@ -1,6 +1,6 @@
 //! The three-way comparison of one resource: what is asked for, what was recorded, what is there.
 
-use crate::model::{Change, Changes, Class, Entry, Fault, Identity, Kind, Origin, Owner, Address, tag};
+use crate::model::{Address, Change, Changes, Class, Entry, Fault, Identity, Kind, Origin, Owner, tag};
 use serde_json::{Map, Value};
 
 /// Reduces the live tags to those that this program manages: the wanted ones, and the ones it once set. Tags that
@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 pub fn managed_tags(want: &Value, recorded: Option<&Value>, live: &Value) -> Value {
     let Some(tags) = live.get("tags").and_then(Value::as_object) else { return live.clone() };
     let known = |side: Option<&Value>, key: &str| {
-        side.and_then(|side| side.get("tags")).and_then(Value::as_object).is_some_and(|tags| tags.contains_key(key))
+        side.and_then(|side| side.get("tags"))
+            .and_then(Value::as_object)
+            .is_some_and(|tags| tags.contains_key(key))
     };
     let kept: Map<String, Value> = tags
         .iter()
@@ -34,7 +36,9 @@ pub fn check_owner(
     if !kind.tagged {
         return Ok(());
     }
-    let tag_of = |side: &Value, key: &str| side.get("tags").and_then(|tags| tags.get(key)?.as_str().map(str::to_owned));
+    let tag_of = |side: &Value, key: &str| {
+        side.get("tags").and_then(|tags| tags.get(key)?.as_str().map(str::to_owned))
+    };
     // The backend belongs to all stacks: its tag alone counts.
     if tag_of(want, tag::BACKEND).is_some() && tag_of(live, tag::BACKEND).is_some() {
         return Ok(());
@@ -45,7 +49,10 @@ pub fn check_owner(
     };
     match (value(tag::STACK), value(tag::LINEAGE)) {
         (Some(stack), _) if stack != owner.stack => conflict(
-            format!("{address}: there is already a {} with this name, and it belongs to stack `{stack}`", kind.name),
+            format!(
+                "{address}: there is already a {} with this name, and it belongs to stack `{stack}`",
+                kind.name
+            ),
             "give this stack another name",
         ),
         (Some(_), Some(lineage)) if lineage != owner.lineage => conflict(
@@ -56,7 +63,10 @@ pub fn check_owner(
             "its state is elsewhere or lost: use the state that belongs to it, or remove what it left; `provisioner status` lists it",
         ),
         (None, _) if !recorded && kind.identity == Identity::Name => conflict(
-            format!("{address}: there is already a {} with this name, and provisioner did not make it", kind.name),
+            format!(
+                "{address}: there is already a {} with this name, and provisioner did not make it",
+                kind.name
+            ),
             "rename the stack, or remove the existing one by hand if nobody needs it",
         ),
         _ => Ok(()),
@@ -82,8 +92,9 @@ pub fn drift(change: &Change, want: &Value, entry: &Entry) -> bool {
 
 /// All fields of a spec as changes from nothing, for a create.
 pub fn from_nothing(spec: &Value) -> Changes {
-    let fields = spec.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).map(|(path, value)| {
-        Change { path: path.clone(), old: Value::Null, new: value.clone(), forces_replace: false }
-    });
+    let fields =
+        spec.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).map(|(path, value)| {
+            Change { path: path.clone(), old: Value::Null, new: value.clone(), forces_replace: false }
+        });
     Changes(fields.collect())
 }

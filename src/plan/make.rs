@@ -5,8 +5,8 @@ use super::{
     order::topological,
 };
 use crate::model::{
-    Action, Address, Change, Changes, Entry, Fault, Graph, Kind, Node, Observed, Origin, Owner, Plan, PlannedChange, Ready,
-    Refresh, Snapshot, Stage, Step, StepId, resolve, tag,
+    Action, Address, Change, Changes, Entry, Fault, Graph, Kind, Node, Observed, Origin, Owner, Plan,
+    PlannedChange, Ready, Refresh, Snapshot, Stage, Step, StepId, resolve, tag,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,8 @@ struct Decision {
 pub fn make(input: &Input<'_>) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
     let mut decisions: BTreeMap<Address, Decision> = BTreeMap::new();
-    let edges = input.graph.nodes.iter().map(|(address, node)| (address.clone(), node.dependencies())).collect();
+    let edges =
+        input.graph.nodes.iter().map(|(address, node)| (address.clone(), node.dependencies())).collect();
     let owner = input.snapshot.owner();
     for address in topological(&edges)? {
         if let Some(node) = input.graph.get(&address) {
@@ -118,7 +119,8 @@ fn decide(
     };
     match action {
         Some(action) => {
-            let cause = if replace && changes.is_empty() { Origin::Drift } else { origin(&changes, &want, entry) };
+            let cause =
+                if replace && changes.is_empty() { Origin::Drift } else { origin(&changes, &want, entry) };
             if let (Origin::File, Some(entry)) = (cause, entry) {
                 mark_drift(&mut changes, &want, entry, &mut note);
             }
@@ -150,8 +152,12 @@ fn shared(want: &Value) -> bool {
 
 /// In a change that the file asks for, names the fields that moved in the account.
 fn mark_drift(changes: &mut Changes, want: &Value, entry: &Entry, note: &mut Option<String>) {
-    let drifted: Vec<&str> =
-        changes.0.iter().filter(|change| drift(change, want, entry)).map(|change: &Change| change.path.as_str()).collect();
+    let drifted: Vec<&str> = changes
+        .0
+        .iter()
+        .filter(|change| drift(change, want, entry))
+        .map(|change: &Change| change.path.as_str())
+        .collect();
     if !drifted.is_empty() && note.is_none() {
         *note = Some(format!("changed by somebody else: {}", drifted.join(", ")));
     }
@@ -178,7 +184,13 @@ fn removals(input: &Input<'_>, plan: &mut Plan) {
     for (address, entry) in &input.snapshot.resources {
         match input.observed.found.contains_key(address) {
             true => gone(address, &entry.kind, entry.stage, Origin::File, None),
-            false => gone(address, &entry.kind, entry.stage, Origin::Drift, Some("it is gone already; its record goes")),
+            false => gone(
+                address,
+                &entry.kind,
+                entry.stage,
+                Origin::Drift,
+                Some("it is gone already; its record goes"),
+            ),
         }
     }
     for (address, intent) in &input.snapshot.intents {
@@ -188,10 +200,18 @@ fn removals(input: &Input<'_>, plan: &mut Plan) {
     }
     if input.strays == Strays::Remove {
         for (address, found) in &input.observed.found {
-            let known = input.snapshot.resources.contains_key(address) || input.snapshot.intents.contains_key(address);
-            let lineage = found.live.get("tags").and_then(|tags| tags.get(tag::LINEAGE)).and_then(Value::as_str);
+            let known = input.snapshot.resources.contains_key(address)
+                || input.snapshot.intents.contains_key(address);
+            let lineage =
+                found.live.get("tags").and_then(|tags| tags.get(tag::LINEAGE)).and_then(Value::as_str);
             if !known && lineage == Some(&input.snapshot.lineage) {
-                gone(address, &found.kind, Stage::Network, Origin::Drift, Some("tagged as this stack's, not in its state"));
+                gone(
+                    address,
+                    &found.kind,
+                    Stage::Network,
+                    Origin::Drift,
+                    Some("tagged as this stack's, not in its state"),
+                );
             }
         }
     }
@@ -208,7 +228,9 @@ fn steps(
         let entry = input.snapshot.resources.get(&change.address);
         let live = match decisions.get(&change.address) {
             Some(decision) => decision.live.clone(),
-            None => input.observed.found.get(&change.address).map(|found| found.live.clone()).unwrap_or_default(),
+            None => {
+                input.observed.found.get(&change.address).map(|found| found.live.clone()).unwrap_or_default()
+            }
         };
         let step = |id: StepId, spec: Value, dependencies: BTreeSet<Address>| Step {
             id,
@@ -255,9 +277,12 @@ fn waits(input: &Input<'_>, made: &BTreeMap<StepId, Step>) -> BTreeMap<StepId, B
             (None, None) => BTreeSet::new(),
         }
     };
-    let mut edges: BTreeMap<StepId, BTreeSet<StepId>> = made.keys().map(|id| (id.clone(), BTreeSet::new())).collect();
+    let mut edges: BTreeMap<StepId, BTreeSet<StepId>> =
+        made.keys().map(|id| (id.clone(), BTreeSet::new())).collect();
     let mut wait = |first: StepId, then: &StepId| {
-        if made.contains_key(&first) && let Some(before) = edges.get_mut(then) {
+        if made.contains_key(&first)
+            && let Some(before) = edges.get_mut(then)
+        {
             before.insert(first);
         }
     };

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// # Errors
 /// Names the items of a cycle.
-pub fn topological<T: Ord + Clone + std::fmt::Display>(edges: &BTreeMap<T, BTreeSet<T>>) -> Result<Vec<T>, Fault> {
+pub fn topological<T: Ord + Clone + std::fmt::Display>(
+    edges: &BTreeMap<T, BTreeSet<T>>,
+) -> Result<Vec<T>, Fault> {
     let mut open: BTreeMap<&T, usize> = BTreeMap::new();
     let mut waiters: BTreeMap<&T, Vec<&T>> = BTreeMap::new();
     for (item, before) in edges {
@@ -18,7 +20,8 @@ pub fn topological<T: Ord + Clone + std::fmt::Display>(edges: &BTreeMap<T, BTree
             waiters.entry(other).or_default().push(item);
         }
     }
-    let mut free: BTreeSet<&T> = open.iter().filter(|(_, count)| **count == 0).map(|(item, _)| *item).collect();
+    let mut free: BTreeSet<&T> =
+        open.iter().filter(|(_, count)| **count == 0).map(|(item, _)| *item).collect();
     let mut order = Vec::with_capacity(edges.len());
     while let Some(item) = free.pop_first() {
         open.remove(item);

@@ -13,12 +13,14 @@ const VALUE_WIDTH: usize = 60;
 pub fn render(plan: &Plan, detailed: bool) -> String {
     let mut text = String::new();
     for stage in Stage::ALL {
-        let changes: Vec<&PlannedChange> = plan.changes.iter().filter(|change| change.stage == stage).collect();
+        let changes: Vec<&PlannedChange> =
+            plan.changes.iter().filter(|change| change.stage == stage).collect();
         if changes.is_empty() {
             continue;
         }
         let _ = writeln!(text, "{stage}");
-        let width = changes.iter().map(|change| change.address.as_str().chars().count()).max().unwrap_or_default();
+        let width =
+            changes.iter().map(|change| change.address.as_str().chars().count()).max().unwrap_or_default();
         for change in changes {
             line(&mut text, change, width, detailed);
         }
@@ -56,7 +58,13 @@ fn line(text: &mut String, change: &PlannedChange, width: usize, detailed: bool)
         let forced = if field.forces_replace { "  # forces replacement" } else { "" };
         let _ = match made {
             true => writeln!(text, "        {}: {}", field.path, value(&field.new)),
-            false => writeln!(text, "        {}: {} -> {}{forced}", field.path, value(&field.old), value(&field.new)),
+            false => writeln!(
+                text,
+                "        {}: {} -> {}{forced}",
+                field.path,
+                value(&field.old),
+                value(&field.new)
+            ),
         };
     }
 }
@@ -81,7 +89,8 @@ fn shown(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         Value::Object(map) => {
-            let items: Vec<String> = map.iter().map(|(key, value)| format!("{key}: {}", shown(value))).collect();
+            let items: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key}: {}", shown(value))).collect();
             format!("{{{}}}", items.join(", "))
         }
         other => other.to_string(),

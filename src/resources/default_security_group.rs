@@ -65,7 +65,8 @@ impl Resource for DefaultSecurityGroup {
 
 impl Lifecycle for DefaultSecurityGroup {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let groups = cx.security_groups().await?.iter().filter(|group| group.group_name.as_deref() == Some("default"));
+        let groups =
+            cx.security_groups().await?.iter().filter(|group| group.group_name.as_deref() == Some("default"));
         let mut groups: Vec<_> = groups.cloned().collect();
         let mut rules = cx.security_group_rules().await?.to_vec();
         for asked in asked {
@@ -78,7 +79,8 @@ impl Lifecycle for DefaultSecurityGroup {
             // Before its first tagging it is known by the VPC alone.
             let of_vpc = [filter("vpc-id", vec![vpc]), filter("group-name", vec!["default".to_owned()])];
             let call = cx.ec2.describe_security_groups().set_filters(Some(of_vpc.to_vec()));
-            let untagged = call.send().await.call("ec2", "DescribeSecurityGroups")?.security_groups.unwrap_or_default();
+            let untagged =
+                call.send().await.call("ec2", "DescribeSecurityGroups")?.security_groups.unwrap_or_default();
             for group in untagged {
                 let id = filter("group-id", vec![group.group_id.clone().unwrap_or_default()]);
                 let call = cx.ec2.describe_security_group_rules().filters(id).send().await;
@@ -90,7 +92,11 @@ impl Lifecycle for DefaultSecurityGroup {
         let found = groups.into_iter().filter_map(|group| {
             let id = group.group_id.unwrap_or_default();
             let live = Live {
-                rules: rules.iter().filter(|rule| rule.group_id.as_ref() == Some(&id)).map(describe).collect(),
+                rules: rules
+                    .iter()
+                    .filter(|rule| rule.group_id.as_ref() == Some(&id))
+                    .map(describe)
+                    .collect(),
                 vpc: group.vpc_id.unwrap_or_default(),
                 tags: from_ec2(group.tags.as_deref()),
                 id,

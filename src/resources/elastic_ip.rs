@@ -54,7 +54,8 @@ impl Resource for ElasticIp {
 impl Lifecycle for ElasticIp {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
         let mut addresses = list(cx, by_owner(&cx.owner)).await?;
-        let seen: Vec<String> = addresses.iter().filter_map(|address| address.allocation_id.clone()).collect();
+        let seen: Vec<String> =
+            addresses.iter().filter_map(|address| address.allocation_id.clone()).collect();
         let lost = asked.lost(&seen, |live| &live.id);
         if !lost.is_empty() {
             addresses.extend(list(cx, vec![filter("allocation-id", lost)]).await?);
@@ -73,7 +74,11 @@ impl Lifecycle for ElasticIp {
     async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
         let tags = ec2_tags(ResourceType::ElasticIp, &want.tags, intent);
         let call = cx.ec2.allocate_address().domain(DomainType::Vpc).tag_specifications(tags);
-        call.customize().config_override(once!(aws_sdk_ec2, intent)).send().await.call("ec2", "AllocateAddress")?;
+        call.customize()
+            .config_override(once!(aws_sdk_ec2, intent))
+            .send()
+            .await
+            .call("ec2", "AllocateAddress")?;
         Ok(())
     }
 
@@ -82,7 +87,9 @@ impl Lifecycle for ElasticIp {
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        gone_is_done(cx.ec2.release_address().allocation_id(&live.id).send().await.call("ec2", "ReleaseAddress"))
+        gone_is_done(
+            cx.ec2.release_address().allocation_id(&live.id).send().await.call("ec2", "ReleaseAddress"),
+        )
     }
 }
 

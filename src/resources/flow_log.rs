@@ -118,11 +118,14 @@ impl Lifecycle for FlowLog {
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        gone_is_done(cx.ec2.delete_flow_logs().flow_log_ids(&live.id).send().await.call("ec2", "DeleteFlowLogs"))
+        gone_is_done(
+            cx.ec2.delete_flow_logs().flow_log_ids(&live.id).send().await.call("ec2", "DeleteFlowLogs"),
+        )
     }
 }
 
 async fn list(cx: &Cx, filters: Vec<Filter>) -> Result<Vec<types::FlowLog>, Fault> {
-    let pages = cx.ec2.describe_flow_logs().set_filter(Some(filters)).into_paginator().page_size(1000).items();
+    let pages =
+        cx.ec2.describe_flow_logs().set_filter(Some(filters)).into_paginator().page_size(1000).items();
     pages.send().try_collect().await.call("ec2", "DescribeFlowLogs")
 }

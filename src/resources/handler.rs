@@ -31,7 +31,10 @@ pub struct Found<L> {
 pub trait Lifecycle: Resource {
     /// Looks for all of `asked` in as few calls as the API allows. What is gone, or past saving as a name, is not
     /// found.
-    fn find(cx: &Cx, asked: &[Asked<Self>]) -> impl Future<Output = Result<Vec<Found<Self::Live>>, Fault>> + Send;
+    fn find(
+        cx: &Cx,
+        asked: &[Asked<Self>],
+    ) -> impl Future<Output = Result<Vec<Found<Self::Live>>, Fault>> + Send;
 
     /// Sends the create call, tags in it, exactly once or with the intent's token. References are resolved.
     fn create(cx: &Cx, want: &Self::Spec, intent: &Intent) -> impl Future<Output = Result<(), Fault>> + Send;
@@ -110,7 +113,9 @@ impl Handler {
                 Box::pin(async move { R::create(cx, &Fault::decode(R::KIND, want)?, intent).await })
             },
             sync: |cx, want, live| {
-                Box::pin(async move { R::sync(cx, &Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?).await })
+                Box::pin(async move {
+                    R::sync(cx, &Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?).await
+                })
             },
             delete: |cx, live| Box::pin(async move { R::delete(cx, &Fault::decode(R::KIND, live)?).await }),
         }

@@ -66,7 +66,8 @@ impl Resource for IamRole {
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
-        let inline: BTreeMap<&String, Value> = want.inline.iter().map(|(name, policy)| (name, normal(policy))).collect();
+        let inline: BTreeMap<&String, Value> =
+            want.inline.iter().map(|(name, policy)| (name, normal(policy))).collect();
         Changes::default()
             .fixed("name", &want.name, &live.name)
             .fixed("description", &want.description, &live.description)
@@ -105,19 +106,29 @@ impl Lifecycle for IamRole {
             .description(&want.description)
             .assume_role_policy_document(want.trust.to_string())
             .set_tags(Some(tags.collect::<Result<_, _>>()?));
-        call.customize().config_override(once!(aws_sdk_iam, intent)).send().await.call("iam", "CreateRole")?;
+        call.customize()
+            .config_override(once!(aws_sdk_iam, intent))
+            .send()
+            .await
+            .call("iam", "CreateRole")?;
         Ok(())
     }
 
     async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
         let role = &live.name;
         if normal(&want.trust) != live.trust {
-            let call = cx.iam.update_assume_role_policy().role_name(role).policy_document(want.trust.to_string());
+            let call =
+                cx.iam.update_assume_role_policy().role_name(role).policy_document(want.trust.to_string());
             call.send().await.call("iam", "UpdateAssumeRolePolicy")?;
         }
         for (name, policy) in &want.inline {
             if live.inline.get(name) != Some(&normal(policy)) {
-                let call = cx.iam.put_role_policy().role_name(role).policy_name(name).policy_document(policy.to_string());
+                let call = cx
+                    .iam
+                    .put_role_policy()
+                    .role_name(role)
+                    .policy_name(name)
+                    .policy_document(policy.to_string());
                 call.send().await.call("iam", "PutRolePolicy")?;
             }
         }

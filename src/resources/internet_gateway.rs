@@ -64,7 +64,8 @@ impl Resource for InternetGateway {
 impl Lifecycle for InternetGateway {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
         let mut gateways = list(cx, by_owner(&cx.owner)).await?;
-        let seen: Vec<String> = gateways.iter().filter_map(|gateway| gateway.internet_gateway_id.clone()).collect();
+        let seen: Vec<String> =
+            gateways.iter().filter_map(|gateway| gateway.internet_gateway_id.clone()).collect();
         let lost = asked.lost(&seen, |live| &live.id);
         if !lost.is_empty() {
             gateways.extend(list(cx, vec![filter("internet-gateway-id", lost)]).await?);
@@ -72,7 +73,11 @@ impl Lifecycle for InternetGateway {
         let found = gateways.into_iter().filter_map(|gateway| {
             let live = Live {
                 id: gateway.internet_gateway_id.unwrap_or_default(),
-                vpc: gateway.attachments.unwrap_or_default().into_iter().find_map(|attachment| attachment.vpc_id),
+                vpc: gateway
+                    .attachments
+                    .unwrap_or_default()
+                    .into_iter()
+                    .find_map(|attachment| attachment.vpc_id),
                 tags: from_ec2(gateway.tags.as_deref()),
             };
             Some(Found { address: asked.place(&live.id, &live.tags, |live| &live.id)?, live })

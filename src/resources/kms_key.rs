@@ -90,7 +90,9 @@ impl Resource for KmsKey {
     fn ready(live: &Live) -> Ready {
         match live.state.as_str() {
             "Enabled" => Ready::Yes,
-            "Disabled" => Ready::Failed("it is disabled: enable it again, what it encrypted cannot be read".to_owned()),
+            "Disabled" => {
+                Ready::Failed("it is disabled: enable it again, what it encrypted cannot be read".to_owned())
+            }
             state => Ready::Wait(state.to_owned()),
         }
     }
@@ -129,11 +131,17 @@ impl Lifecycle for KmsKey {
             }
         }
         if live.rotation_days != Some(want.rotation_days) {
-            let call = cx.kms.enable_key_rotation().key_id(&live.id).rotation_period_in_days(want.rotation_days);
+            let call =
+                cx.kms.enable_key_rotation().key_id(&live.id).rotation_period_in_days(want.rotation_days);
             call.send().await.call("kms", "EnableKeyRotation")?;
         }
         if normal(&want.policy) != live.policy {
-            let call = cx.kms.put_key_policy().key_id(&live.id).policy_name("default").policy(want.policy.to_string());
+            let call = cx
+                .kms
+                .put_key_policy()
+                .key_id(&live.id)
+                .policy_name("default")
+                .policy(want.policy.to_string());
             call.send().await.call("kms", "PutKeyPolicy")?;
         }
         if want.description != live.description {
@@ -147,7 +155,8 @@ impl Lifecycle for KmsKey {
         if let Some(alias) = &live.alias {
             gone_is_done(cx.kms.delete_alias().alias_name(alias).send().await.call("kms", "DeleteAlias"))?;
         }
-        let call = cx.kms.schedule_key_deletion().key_id(&live.id).pending_window_in_days(live.deletion_window_days);
+        let call =
+            cx.kms.schedule_key_deletion().key_id(&live.id).pending_window_in_days(live.deletion_window_days);
         gone_is_done(call.send().await.call("kms", "ScheduleKeyDeletion"))
     }
 }
@@ -173,7 +182,14 @@ async fn look(cx: &Cx, asked: &Asked<KmsKey>) -> Result<Option<Live>, Fault> {
     let Some(key) = key.filter(|key| !leaving(key)) else { return Ok(None) };
     let alias_target = by_alias.as_ref().map(KeyMetadata::key_id);
     let (rotation, policy, tags) = futures_util::try_join!(
-        async { cx.kms.get_key_rotation_status().key_id(key.key_id()).send().await.call("kms", "GetKeyRotationStatus") },
+        async {
+            cx.kms
+                .get_key_rotation_status()
+                .key_id(key.key_id())
+                .send()
+                .await
+                .call("kms", "GetKeyRotationStatus")
+        },
         async {
             let call = cx.kms.get_key_policy().key_id(key.key_id()).policy_name("default");
             call.send().await.call("kms", "GetKeyPolicy")
@@ -217,7 +233,8 @@ async fn describe(cx: &Cx, id: &str) -> Result<Option<KeyMetadata>, Fault> {
 /// The ARN of a living key with the wanted owner tags.
 async fn tagged_key(cx: &Cx, asked: &Asked<KmsKey>) -> Result<Option<String>, Fault> {
     let Some(want) = &asked.want else { return Ok(None) };
-    let owner = want.tags.iter().filter(|(key, _)| [tag::STACK, tag::BACKEND, tag::RESOURCE].contains(&key.as_str()));
+    let owner =
+        want.tags.iter().filter(|(key, _)| [tag::STACK, tag::BACKEND, tag::RESOURCE].contains(&key.as_str()));
     let filters = owner.map(|(key, value)| TagFilter::builder().key(key).values(value).build()).collect();
     let call = cx.tagging.get_resources().resource_type_filters("kms:key").set_tag_filters(Some(filters));
     let pages = call.into_paginator().items().send();

@@ -10,8 +10,8 @@ use crate::{
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, LEASE_KEY as KEY, Ready, Resource},
 };
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus,
-    ScalarAttributeType, SseSpecification, SseType, Tag,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification,
+    PointInTimeRecoveryStatus, ScalarAttributeType, SseSpecification, SseType, Tag,
 };
 use serde::{Deserialize, Serialize};
 
@@ -96,7 +96,8 @@ impl Lifecycle for LockTable {
 
     async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
         let tags = tagged(&want.tags, intent).into_iter().map(|(key, value)| tag(&key, &value));
-        let attribute = AttributeDefinition::builder().attribute_name(KEY).attribute_type(ScalarAttributeType::S).build();
+        let attribute =
+            AttributeDefinition::builder().attribute_name(KEY).attribute_type(ScalarAttributeType::S).build();
         let key = KeySchemaElement::builder().attribute_name(KEY).key_type(KeyType::Hash).build();
         let call = cx
             .dynamodb
@@ -108,7 +109,11 @@ impl Lifecycle for LockTable {
             .deletion_protection_enabled(true)
             .sse_specification(encryption(given(&want.key, "key")?))
             .set_tags(Some(tags.collect::<Result<_, _>>()?));
-        call.customize().config_override(once!(aws_sdk_dynamodb, intent)).send().await.call("dynamodb", "CreateTable")?;
+        call.customize()
+            .config_override(once!(aws_sdk_dynamodb, intent))
+            .send()
+            .await
+            .call("dynamodb", "CreateTable")?;
         Ok(())
     }
 
@@ -142,7 +147,8 @@ impl Lifecycle for LockTable {
             let call = dynamodb.tag_resource().resource_arn(&live.arn).set_tags(Some(new));
             call.send().await.call("dynamodb", "TagResource")?;
         }
-        let old: Vec<String> = live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
+        let old: Vec<String> =
+            live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
         if !old.is_empty() {
             let call = dynamodb.untag_resource().resource_arn(&live.arn).set_tag_keys(Some(old));
             call.send().await.call("dynamodb", "UntagResource")?;
@@ -158,12 +164,15 @@ impl Lifecycle for LockTable {
             let call = cx.dynamodb.update_table().table_name(&live.name).deletion_protection_enabled(false);
             gone_is_done(call.send().await.call("dynamodb", "UpdateTable"))?;
         }
-        gone_is_done(cx.dynamodb.delete_table().table_name(&live.name).send().await.call("dynamodb", "DeleteTable"))
+        gone_is_done(
+            cx.dynamodb.delete_table().table_name(&live.name).send().await.call("dynamodb", "DeleteTable"),
+        )
     }
 }
 
 async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
-    let answer = cx.dynamodb.describe_table().table_name(name).send().await.call("dynamodb", "DescribeTable")?;
+    let answer =
+        cx.dynamodb.describe_table().table_name(name).send().await.call("dynamodb", "DescribeTable")?;
     let table = answer.table.ok_or_else(|| Fault::new(Class::Gone, "the answer holds no table"))?;
     let arn = table.table_arn.unwrap_or_default();
     let (backups, tags) = futures_util::try_join!(
@@ -176,7 +185,8 @@ async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
             call.send().await.call("dynamodb", "ListTagsOfResource")
         }
     )?;
-    let recovery = backups.continuous_backups_description.and_then(|backups| backups.point_in_time_recovery_description);
+    let recovery =
+        backups.continuous_backups_description.and_then(|backups| backups.point_in_time_recovery_description);
     let status = recovery.and_then(|recovery| recovery.point_in_time_recovery_status);
     Ok(Live {
         name: name.to_owned(),
@@ -184,7 +194,8 @@ async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
         key: table.sse_description.and_then(|sse| sse.kms_master_key_arn),
         recoverable: status == Some(PointInTimeRecoveryStatus::Enabled),
         protected: table.deletion_protection_enabled.unwrap_or_default(),
-        on_demand: table.billing_mode_summary.and_then(|b| b.billing_mode) == Some(BillingMode::PayPerRequest),
+        on_demand: table.billing_mode_summary.and_then(|b| b.billing_mode)
+            == Some(BillingMode::PayPerRequest),
         tags: tag_map(tags.tags.unwrap_or_default().iter().map(|tag| (Some(tag.key()), Some(tag.value())))),
         arn,
     })

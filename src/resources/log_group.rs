@@ -93,7 +93,11 @@ impl Lifecycle for LogGroup {
 
     async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
         if live.retention_days != Some(want.retention_days) {
-            let call = cx.logs.put_retention_policy().log_group_name(&live.name).retention_in_days(want.retention_days);
+            let call = cx
+                .logs
+                .put_retention_policy()
+                .log_group_name(&live.name)
+                .retention_in_days(want.retention_days);
             call.send().await.call("logs", "PutRetentionPolicy")?;
         }
         let key = given(&want.key, "key")?;
@@ -106,7 +110,8 @@ impl Lifecycle for LogGroup {
             let call = cx.logs.tag_resource().resource_arn(&live.arn).set_tags(Some(tags));
             call.send().await.call("logs", "TagResource")?;
         }
-        let old: Vec<String> = live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
+        let old: Vec<String> =
+            live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
         if !old.is_empty() {
             let call = cx.logs.untag_resource().resource_arn(&live.arn).set_tag_keys(Some(old));
             call.send().await.call("logs", "UntagResource")?;
@@ -115,7 +120,9 @@ impl Lifecycle for LogGroup {
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        gone_is_done(cx.logs.delete_log_group().log_group_name(&live.name).send().await.call("logs", "DeleteLogGroup"))
+        gone_is_done(
+            cx.logs.delete_log_group().log_group_name(&live.name).send().await.call("logs", "DeleteLogGroup"),
+        )
     }
 }
 

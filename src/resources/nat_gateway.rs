@@ -76,7 +76,8 @@ impl Resource for NatGateway {
 impl Lifecycle for NatGateway {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
         let mut gateways = list(cx, by_owner(&cx.owner)).await?;
-        let seen: Vec<String> = gateways.iter().filter_map(|gateway| gateway.nat_gateway_id.clone()).collect();
+        let seen: Vec<String> =
+            gateways.iter().filter_map(|gateway| gateway.nat_gateway_id.clone()).collect();
         let lost = asked.lost(&seen, |live| &live.id);
         if !lost.is_empty() {
             gateways.extend(list(cx, vec![filter("nat-gateway-id", lost)]).await?);
@@ -86,7 +87,10 @@ impl Lifecycle for NatGateway {
             let live = Live {
                 id: gateway.nat_gateway_id.unwrap_or_default(),
                 subnet: gateway.subnet_id.unwrap_or_default(),
-                allocation: addresses.into_iter().find_map(|address| address.allocation_id).unwrap_or_default(),
+                allocation: addresses
+                    .into_iter()
+                    .find_map(|address| address.allocation_id)
+                    .unwrap_or_default(),
                 state: gateway.state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
                 failure: gateway.failure_message.or(gateway.failure_code),
                 tags: from_ec2(gateway.tags.as_deref()),
@@ -117,13 +121,16 @@ impl Lifecycle for NatGateway {
         if live.state == "deleting" {
             return Ok(());
         }
-        gone_is_done(cx.ec2.delete_nat_gateway().nat_gateway_id(&live.id).send().await.call("ec2", "DeleteNatGateway"))
+        gone_is_done(
+            cx.ec2.delete_nat_gateway().nat_gateway_id(&live.id).send().await.call("ec2", "DeleteNatGateway"),
+        )
     }
 }
 
 async fn list(cx: &Cx, mut filters: Vec<Filter>) -> Result<Vec<types::NatGateway>, Fault> {
     let states = ["pending", "available", "failed", "deleting"].map(str::to_owned);
     filters.push(filter("state", states.to_vec()));
-    let pages = cx.ec2.describe_nat_gateways().set_filter(Some(filters)).into_paginator().page_size(1000).items();
+    let pages =
+        cx.ec2.describe_nat_gateways().set_filter(Some(filters)).into_paginator().page_size(1000).items();
     pages.send().try_collect().await.call("ec2", "DescribeNatGateways")
 }

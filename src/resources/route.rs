@@ -72,7 +72,8 @@ impl Lifecycle for Route {
                 (None, None) => return None,
             };
             let table = named(tables, &input)?;
-            let route = table.routes().iter().find(|r| r.destination_cidr_block.as_ref() == Some(destination))?;
+            let route =
+                table.routes().iter().find(|r| r.destination_cidr_block.as_ref() == Some(destination))?;
             let live = Live {
                 table: table.route_table_id.clone().unwrap_or_default(),
                 destination: destination.clone(),
@@ -92,7 +93,11 @@ impl Lifecycle for Route {
             .destination_cidr_block(&want.destination)
             .set_gateway_id(target(want.gateway.as_ref())?)
             .set_nat_gateway_id(target(want.nat.as_ref())?);
-        call.customize().config_override(once!(aws_sdk_ec2, intent)).send().await.call("ec2", "CreateRoute")?;
+        call.customize()
+            .config_override(once!(aws_sdk_ec2, intent))
+            .send()
+            .await
+            .call("ec2", "CreateRoute")?;
         Ok(())
     }
 
@@ -109,7 +114,8 @@ impl Lifecycle for Route {
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        let call = cx.ec2.delete_route().route_table_id(&live.table).destination_cidr_block(&live.destination);
+        let call =
+            cx.ec2.delete_route().route_table_id(&live.table).destination_cidr_block(&live.destination);
         gone_is_done(call.send().await.call("ec2", "DeleteRoute"))
     }
 }

@@ -59,7 +59,9 @@ impl Lifecycle for RouteTable {
         let lost = asked.lost(&seen, |live| &live.id);
         if !lost.is_empty() {
             let call = cx.ec2.describe_route_tables().filters(filter("route-table-id", lost));
-            tables.extend(call.send().await.call("ec2", "DescribeRouteTables")?.route_tables.unwrap_or_default());
+            tables.extend(
+                call.send().await.call("ec2", "DescribeRouteTables")?.route_tables.unwrap_or_default(),
+            );
         }
         let found = tables.into_iter().filter_map(|table| {
             let live = Live {
@@ -88,14 +90,21 @@ impl Lifecycle for RouteTable {
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        gone_is_done(cx.ec2.delete_route_table().route_table_id(&live.id).send().await.call("ec2", "DeleteRouteTable"))
+        gone_is_done(
+            cx.ec2.delete_route_table().route_table_id(&live.id).send().await.call("ec2", "DeleteRouteTable"),
+        )
     }
 }
 
 /// The table that an input names: by its id, or, while that is not resolved, by the address in its tags.
-pub(super) fn named<'a>(tables: &'a [types::RouteTable], input: &In<String>) -> Option<&'a types::RouteTable> {
+pub(super) fn named<'a>(
+    tables: &'a [types::RouteTable],
+    input: &In<String>,
+) -> Option<&'a types::RouteTable> {
     tables.iter().find(|table| match input {
         In::Known(id) => table.route_table_id.as_ref() == Some(id),
-        In::Ref { r#ref, .. } => crate::aws::resource_of(&from_ec2(table.tags.as_deref())).as_ref() == Some(r#ref),
+        In::Ref { r#ref, .. } => {
+            crate::aws::resource_of(&from_ec2(table.tags.as_deref())).as_ref() == Some(r#ref)
+        }
     })
 }

@@ -45,7 +45,11 @@ impl Resource for RouteTableAssociation {
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
-        Changes::default().fixed("subnet", &want.subnet, &live.subnet).mutable("table", &want.table, &live.table)
+        Changes::default().fixed("subnet", &want.subnet, &live.subnet).mutable(
+            "table",
+            &want.table,
+            &live.table,
+        )
     }
 
     fn ready(_: &Live) -> Ready {
@@ -80,7 +84,11 @@ impl Lifecycle for RouteTableAssociation {
             .associate_route_table()
             .route_table_id(given(&want.table, "table")?)
             .subnet_id(given(&want.subnet, "subnet")?);
-        call.customize().config_override(once!(aws_sdk_ec2, intent)).send().await.call("ec2", "AssociateRouteTable")?;
+        call.customize()
+            .config_override(once!(aws_sdk_ec2, intent))
+            .send()
+            .await
+            .call("ec2", "AssociateRouteTable")?;
         Ok(())
     }
 

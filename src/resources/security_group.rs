@@ -81,7 +81,9 @@ impl Lifecycle for SecurityGroup {
         let lost = asked.lost(&seen, |live| &live.id);
         if !lost.is_empty() {
             let call = cx.ec2.describe_security_groups().filters(filter("group-id", lost));
-            groups.extend(call.send().await.call("ec2", "DescribeSecurityGroups")?.security_groups.unwrap_or_default());
+            groups.extend(
+                call.send().await.call("ec2", "DescribeSecurityGroups")?.security_groups.unwrap_or_default(),
+            );
         }
         // The VPC's default group is a kind of its own.
         let found = groups.into_iter().filter(|group| group.group_name.as_deref() != Some("default"));
@@ -110,7 +112,11 @@ impl Lifecycle for SecurityGroup {
             .group_name(&want.name)
             .description(&want.description)
             .tag_specifications(ec2_tags(ResourceType::SecurityGroup, &want.tags, intent));
-        call.customize().config_override(once!(aws_sdk_ec2, intent)).send().await.call("ec2", "CreateSecurityGroup")?;
+        call.customize()
+            .config_override(once!(aws_sdk_ec2, intent))
+            .send()
+            .await
+            .call("ec2", "CreateSecurityGroup")?;
         Ok(())
     }
 
@@ -120,14 +126,17 @@ impl Lifecycle for SecurityGroup {
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        gone_is_done(cx.ec2.delete_security_group().group_id(&live.id).send().await.call("ec2", "DeleteSecurityGroup"))
+        gone_is_done(
+            cx.ec2.delete_security_group().group_id(&live.id).send().await.call("ec2", "DeleteSecurityGroup"),
+        )
     }
 }
 
 /// A rule as one line: its id, direction, protocol, ports and peer.
 pub(super) fn describe(rule: &SecurityGroupRule) -> String {
     let direction = if rule.is_egress.unwrap_or_default() { "egress" } else { "ingress" };
-    let peer = rule.cidr_ipv4.clone().or_else(|| rule.cidr_ipv6.clone()).or_else(|| rule.prefix_list_id.clone());
+    let peer =
+        rule.cidr_ipv4.clone().or_else(|| rule.cidr_ipv6.clone()).or_else(|| rule.prefix_list_id.clone());
     let group = || rule.referenced_group_info.as_ref().and_then(|info| info.group_id.clone());
     let protocol = rule.ip_protocol.as_deref().unwrap_or_default();
     let ports = match (protocol, rule.from_port, rule.to_port) {
@@ -148,11 +157,13 @@ pub(super) async fn revoke(cx: &Cx, group: &str, rules: &[String]) -> Result<(),
     };
     let (ingress, egress) = (ids("ingress"), ids("egress"));
     if !ingress.is_empty() {
-        let call = cx.ec2.revoke_security_group_ingress().group_id(group).set_security_group_rule_ids(Some(ingress));
+        let call =
+            cx.ec2.revoke_security_group_ingress().group_id(group).set_security_group_rule_ids(Some(ingress));
         gone_is_done(call.send().await.call("ec2", "RevokeSecurityGroupIngress"))?;
     }
     if !egress.is_empty() {
-        let call = cx.ec2.revoke_security_group_egress().group_id(group).set_security_group_rule_ids(Some(egress));
+        let call =
+            cx.ec2.revoke_security_group_egress().group_id(group).set_security_group_rule_ids(Some(egress));
         gone_is_done(call.send().await.call("ec2", "RevokeSecurityGroupEgress"))?;
     }
     Ok(())

@@ -11,7 +11,10 @@ use crate::{
     aws::{Call, Cx, Tags, ec2_tags, from_ec2, gone_is_done, once, resource_of, retag_ec2},
     model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
-use aws_sdk_ec2::types::{self, IpPermission, IpRange, ResourceType, SecurityGroupRuleRequest, SecurityGroupRuleUpdate, UserIdGroupPair};
+use aws_sdk_ec2::types::{
+    self, IpPermission, IpRange, ResourceType, SecurityGroupRuleRequest, SecurityGroupRuleUpdate,
+    UserIdGroupPair,
+};
 use serde::{Deserialize, Serialize};
 
 /// The kind.
@@ -104,11 +107,17 @@ impl Lifecycle for SecurityGroupRule {
         });
         let mut found: Vec<Found<Live>> = tagged.collect();
         for asked in asked {
-            let Some(want) = asked.want.as_ref().filter(|_| !found.iter().any(|f| f.address == asked.address)) else {
+            let Some(want) =
+                asked.want.as_ref().filter(|_| !found.iter().any(|f| f.address == asked.address))
+            else {
                 continue;
             };
             let same = |rule: &&Live| {
-                let untagged = Live { tags: want.tags.clone(), description: want.description.clone(), ..(*rule).clone() };
+                let untagged = Live {
+                    tags: want.tags.clone(),
+                    description: want.description.clone(),
+                    ..(*rule).clone()
+                };
                 resource_of(&rule.tags).is_none() && Self::diff(want, &untagged).is_empty()
             };
             if let Some(rule) = rules.iter().find(same) {
@@ -121,9 +130,13 @@ impl Lifecycle for SecurityGroupRule {
     async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
         let group = given(&want.group, "group")?;
         let tags = ec2_tags(ResourceType::SecurityGroupRule, &want.tags, intent);
-        let range = want.cidr.as_ref().map(|cidr| IpRange::builder().cidr_ip(cidr).description(&want.description).build());
+        let range = want
+            .cidr
+            .as_ref()
+            .map(|cidr| IpRange::builder().cidr_ip(cidr).description(&want.description).build());
         let peer = want.peer_group.as_ref().map(|peer| given(peer, "peerGroup")).transpose()?;
-        let peer = peer.map(|peer| UserIdGroupPair::builder().group_id(peer).description(&want.description).build());
+        let peer =
+            peer.map(|peer| UserIdGroupPair::builder().group_id(peer).description(&want.description).build());
         let permission = IpPermission::builder()
             .ip_protocol(&want.protocol)
             .from_port(want.from_port)
@@ -155,8 +168,13 @@ impl Lifecycle for SecurityGroupRule {
                 .set_referenced_group_id(peer.cloned())
                 .description(&want.description)
                 .build();
-            let update = SecurityGroupRuleUpdate::builder().security_group_rule_id(&live.id).security_group_rule(rule);
-            let call = cx.ec2.modify_security_group_rules().group_id(&live.group).security_group_rules(update.build());
+            let update =
+                SecurityGroupRuleUpdate::builder().security_group_rule_id(&live.id).security_group_rule(rule);
+            let call = cx
+                .ec2
+                .modify_security_group_rules()
+                .group_id(&live.group)
+                .security_group_rules(update.build());
             call.send().await.call("ec2", "ModifySecurityGroupRules")?;
         }
         retag_ec2(cx, &live.id, &want.tags, &live.tags).await
@@ -164,10 +182,15 @@ impl Lifecycle for SecurityGroupRule {
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
         if live.egress {
-            let call = cx.ec2.revoke_security_group_egress().group_id(&live.group).security_group_rule_ids(&live.id);
+            let call =
+                cx.ec2.revoke_security_group_egress().group_id(&live.group).security_group_rule_ids(&live.id);
             gone_is_done(call.send().await.call("ec2", "RevokeSecurityGroupEgress"))
         } else {
-            let call = cx.ec2.revoke_security_group_ingress().group_id(&live.group).security_group_rule_ids(&live.id);
+            let call = cx
+                .ec2
+                .revoke_security_group_ingress()
+                .group_id(&live.group)
+                .security_group_rule_ids(&live.id);
             gone_is_done(call.send().await.call("ec2", "RevokeSecurityGroupIngress"))
         }
     }

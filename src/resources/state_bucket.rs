@@ -15,10 +15,10 @@ use crate::{
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, partition},
 };
 use aws_sdk_s3::types::{
-    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Delete, ObjectIdentifier, ObjectOwnership,
-    OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration, ServerSideEncryption,
-    ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule, Tag, Tagging,
-    VersioningConfiguration,
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Delete, ObjectIdentifier,
+    ObjectOwnership, OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration,
+    ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
+    ServerSideEncryptionRule, Tag, Tagging, VersioningConfiguration,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -89,9 +89,7 @@ impl Resource for StateBucket {
 fn policy(want: &Spec) -> Value {
     let bucket = format!("arn:{}:s3:::{}", partition(&want.region), want.name);
     let objects = format!("{bucket}/*");
-    let deny = |sid: &str, action: &str, resources: Value, condition: Value| {
-        json!({"Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": resources, "Condition": condition})
-    };
+    let deny = |sid: &str, action: &str, resources: Value, condition: Value| json!({"Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": resources, "Condition": condition});
     json!({
         "Version": "2012-10-17",
         "Statement": [
@@ -124,7 +122,8 @@ impl Lifecycle for StateBucket {
     async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
         let tags = tags(&tagged(&want.tags, intent))?;
         // us-east-1 has no location constraint of its own.
-        let place = (want.region != "us-east-1").then(|| BucketLocationConstraint::from(want.region.as_str()));
+        let place =
+            (want.region != "us-east-1").then(|| BucketLocationConstraint::from(want.region.as_str()));
         let configuration =
             CreateBucketConfiguration::builder().set_location_constraint(place).set_tags(Some(tags)).build();
         let call = cx
@@ -133,7 +132,11 @@ impl Lifecycle for StateBucket {
             .bucket(&want.name)
             .object_ownership(ObjectOwnership::BucketOwnerEnforced)
             .create_bucket_configuration(configuration);
-        call.customize().config_override(once!(aws_sdk_s3, intent)).send().await.call("s3", "CreateBucket")?;
+        call.customize()
+            .config_override(once!(aws_sdk_s3, intent))
+            .send()
+            .await
+            .call("s3", "CreateBucket")?;
         Ok(())
     }
 
@@ -146,13 +149,21 @@ impl Lifecycle for StateBucket {
                 .ignore_public_acls(true)
                 .restrict_public_buckets(true);
             let call = s3.put_public_access_block().bucket(name).expected_bucket_owner(owner);
-            call.public_access_block_configuration(all.build()).send().await.call("s3", "PutPublicAccessBlock")?;
+            call.public_access_block_configuration(all.build())
+                .send()
+                .await
+                .call("s3", "PutPublicAccessBlock")?;
         }
         if !live.owner_enforced {
-            let rule = OwnershipControlsRule::builder().object_ownership(ObjectOwnership::BucketOwnerEnforced).build();
+            let rule = OwnershipControlsRule::builder()
+                .object_ownership(ObjectOwnership::BucketOwnerEnforced)
+                .build();
             let controls = OwnershipControls::builder().rules(built(rule)?).build();
             let call = s3.put_bucket_ownership_controls().bucket(name).expected_bucket_owner(owner);
-            call.ownership_controls(built(controls)?).send().await.call("s3", "PutBucketOwnershipControls")?;
+            call.ownership_controls(built(controls)?)
+                .send()
+                .await
+                .call("s3", "PutBucketOwnershipControls")?;
         }
         if !live.versioned {
             let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
@@ -170,11 +181,15 @@ impl Lifecycle for StateBucket {
                 .bucket_key_enabled(true);
             let rules = ServerSideEncryptionConfiguration::builder().rules(rule.build()).build();
             let call = s3.put_bucket_encryption().bucket(name).expected_bucket_owner(owner);
-            call.server_side_encryption_configuration(built(rules)?).send().await.call("s3", "PutBucketEncryption")?;
+            call.server_side_encryption_configuration(built(rules)?)
+                .send()
+                .await
+                .call("s3", "PutBucketEncryption")?;
         }
         let policy = policy(want);
         if normal(&policy) != live.policy {
-            let call = s3.put_bucket_policy().bucket(name).expected_bucket_owner(owner).policy(policy.to_string());
+            let call =
+                s3.put_bucket_policy().bucket(name).expected_bucket_owner(owner).policy(policy.to_string());
             call.send().await.call("s3", "PutBucketPolicy")?;
         }
         if want.tags != live.tags {
@@ -200,7 +215,9 @@ impl Lifecycle for StateBucket {
         let markers = page.delete_markers.unwrap_or_default().into_iter().map(|m| (m.key, m.version_id));
         let objects: Vec<ObjectIdentifier> = versions
             .chain(markers)
-            .filter_map(|(key, version)| Some(ObjectIdentifier::builder().key(key?).set_version_id(version).build()))
+            .filter_map(|(key, version)| {
+                Some(ObjectIdentifier::builder().key(key?).set_version_id(version).build())
+            })
             .map(built)
             .collect::<Result<_, _>>()?;
         if !objects.is_empty() {
@@ -219,7 +236,8 @@ impl Lifecycle for StateBucket {
 
 async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
     let (s3, owner) = (&cx.s3, &cx.account);
-    let head = s3.head_bucket().bucket(name).expected_bucket_owner(owner).send().await.call("s3", "HeadBucket");
+    let head =
+        s3.head_bucket().bucket(name).expected_bucket_owner(owner).send().await.call("s3", "HeadBucket");
     head.map_err(|fault| {
         let hint = "bucket names are unique in the world: set another name as `state.bucket`, or get s3:ListBucket on it";
         match fault.code.as_str() {
@@ -229,29 +247,47 @@ async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
     })?;
     let (versioning, encryption, block, ownership, policy, tags) = futures_util::try_join!(
         async { s3.get_bucket_versioning().bucket(name).send().await.call("s3", "GetBucketVersioning") },
-        unless_set(async { s3.get_bucket_encryption().bucket(name).send().await.call("s3", "GetBucketEncryption") }),
-        unless_set(async { s3.get_public_access_block().bucket(name).send().await.call("s3", "GetPublicAccessBlock") }),
         unless_set(async {
-            s3.get_bucket_ownership_controls().bucket(name).send().await.call("s3", "GetBucketOwnershipControls")
+            s3.get_bucket_encryption().bucket(name).send().await.call("s3", "GetBucketEncryption")
+        }),
+        unless_set(async {
+            s3.get_public_access_block().bucket(name).send().await.call("s3", "GetPublicAccessBlock")
+        }),
+        unless_set(async {
+            s3.get_bucket_ownership_controls()
+                .bucket(name)
+                .send()
+                .await
+                .call("s3", "GetBucketOwnershipControls")
         }),
         unless_set(async { s3.get_bucket_policy().bucket(name).send().await.call("s3", "GetBucketPolicy") }),
         read_tags(cx, name),
     )?;
-    let rules = encryption.and_then(|e| e.server_side_encryption_configuration).map(|e| e.rules).unwrap_or_default();
-    let key = rules.into_iter().find_map(|rule| rule.apply_server_side_encryption_by_default?.kms_master_key_id);
+    let rules =
+        encryption.and_then(|e| e.server_side_encryption_configuration).map(|e| e.rules).unwrap_or_default();
+    let key =
+        rules.into_iter().find_map(|rule| rule.apply_server_side_encryption_by_default?.kms_master_key_id);
     let block = block.and_then(|block| block.public_access_block_configuration);
     let blocked = |block: PublicAccessBlockConfiguration| {
-        [block.block_public_acls, block.block_public_policy, block.ignore_public_acls, block.restrict_public_buckets]
-            .into_iter()
-            .all(|flag| flag == Some(true))
+        [
+            block.block_public_acls,
+            block.block_public_policy,
+            block.ignore_public_acls,
+            block.restrict_public_buckets,
+        ]
+        .into_iter()
+        .all(|flag| flag == Some(true))
     };
-    let ownership = ownership.and_then(|o| o.ownership_controls).map(|controls| controls.rules).unwrap_or_default();
+    let ownership =
+        ownership.and_then(|o| o.ownership_controls).map(|controls| controls.rules).unwrap_or_default();
     Ok(Live {
         name: name.to_owned(),
         versioned: versioning.status == Some(BucketVersioningStatus::Enabled),
         key,
         private: block.is_some_and(blocked),
-        owner_enforced: ownership.iter().any(|rule| rule.object_ownership == ObjectOwnership::BucketOwnerEnforced),
+        owner_enforced: ownership
+            .iter()
+            .any(|rule| rule.object_ownership == ObjectOwnership::BucketOwnerEnforced),
         policy: policy.and_then(|policy| policy.policy).as_deref().map(parse).unwrap_or_default(),
         tags,
     })
@@ -266,7 +302,9 @@ async fn unless_set<T>(call: impl Future<Output = Result<T, Fault>>) -> Result<O
 }
 
 async fn read_tags(cx: &Cx, name: &str) -> Result<Tags, Fault> {
-    let answer = unless_set(async { cx.s3.get_bucket_tagging().bucket(name).send().await.call("s3", "GetBucketTagging") });
+    let answer = unless_set(async {
+        cx.s3.get_bucket_tagging().bucket(name).send().await.call("s3", "GetBucketTagging")
+    });
     let set = answer.await?.map(|answer| answer.tag_set).unwrap_or_default();
     Ok(tag_map(set.iter().map(|tag| (Some(tag.key()), Some(tag.value())))))
 }

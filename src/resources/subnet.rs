@@ -105,7 +105,11 @@ impl Lifecycle for Subnet {
             .cidr_block(&want.cidr)
             .availability_zone(&want.zone)
             .tag_specifications(ec2_tags(ResourceType::Subnet, &want.tags, intent));
-        call.customize().config_override(once!(aws_sdk_ec2, intent)).send().await.call("ec2", "CreateSubnet")?;
+        call.customize()
+            .config_override(once!(aws_sdk_ec2, intent))
+            .send()
+            .await
+            .call("ec2", "CreateSubnet")?;
         Ok(())
     }
 

@@ -60,10 +60,11 @@ impl Resource for SubnetTags {
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
-        Changes::default()
-            .fixed("subnet", &want.subnet, &live.id)
-            .fixed("vpc", &want.vpc, &live.vpc)
-            .mutable("roles", &want.roles, &live.roles)
+        Changes::default().fixed("subnet", &want.subnet, &live.id).fixed("vpc", &want.vpc, &live.vpc).mutable(
+            "roles",
+            &want.roles,
+            &live.roles,
+        )
     }
 
     fn ready(_: &Live) -> Ready {
@@ -73,27 +74,34 @@ impl Resource for SubnetTags {
 
 impl Lifecycle for SubnetTags {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let ids: Vec<String> = asked.iter().filter_map(|asked| asked.want.as_ref()).map(|w| w.subnet.clone()).collect();
+        let ids: Vec<String> =
+            asked.iter().filter_map(|asked| asked.want.as_ref()).map(|w| w.subnet.clone()).collect();
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let pages = cx.ec2.describe_subnets().filters(filter("subnet-id", ids)).into_paginator().items().send();
+        let pages =
+            cx.ec2.describe_subnets().filters(filter("subnet-id", ids)).into_paginator().items().send();
         let subnets: Vec<_> = pages.try_collect().await.call("ec2", "DescribeSubnets")?;
         let mut found = Vec::new();
         for asked in asked {
             let Some(want) = &asked.want else { continue };
-            let Some(subnet) = subnets.iter().find(|subnet| subnet.subnet_id.as_ref() == Some(&want.subnet)) else {
+            let Some(subnet) = subnets.iter().find(|subnet| subnet.subnet_id.as_ref() == Some(&want.subnet))
+            else {
                 // On removal, a subnet that is gone took its tags along.
                 if asked.last.is_some() {
                     continue;
                 }
                 let message = format!("there is no subnet {} in {}", want.subnet, cx.region);
-                return Err(Fault::new(Class::Refused, message).hint("correct network.existing in the stack file"));
+                return Err(
+                    Fault::new(Class::Refused, message).hint("correct network.existing in the stack file")
+                );
             };
             let vpc = subnet.vpc_id.clone().unwrap_or_default();
             if vpc != want.vpc {
                 let message = format!("subnet {} is in {vpc}, not in {}", want.subnet, want.vpc);
-                return Err(Fault::new(Class::Refused, message).hint("correct network.existing in the stack file"));
+                return Err(
+                    Fault::new(Class::Refused, message).hint("correct network.existing in the stack file")
+                );
             }
             let tags = from_ec2(subnet.tags.as_deref());
             let Some(set) = tags.get(&want.marker) else { continue };
@@ -115,12 +123,23 @@ impl Lifecycle for SubnetTags {
         let call = cx.ec2.describe_subnets().filters(filter("subnet-id", vec![want.subnet.clone()]));
         let subnets = call.send().await.call("ec2", "DescribeSubnets")?.subnets.unwrap_or_default();
         let there = subnets.first().map(|subnet| from_ec2(subnet.tags.as_deref())).unwrap_or_default();
-        let ours: Vec<&str> =
-            want.roles.iter().filter(|(key, value)| there.get(*key) != Some(value)).map(|(key, _)| key.as_str()).collect();
+        let ours: Vec<&str> = want
+            .roles
+            .iter()
+            .filter(|(key, value)| there.get(*key) != Some(value))
+            .map(|(key, _)| key.as_str())
+            .collect();
         let mut tags: Tags = want.roles.clone();
         tags.insert(want.marker.clone(), ours.join(" "));
-        let tags = tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
-        cx.ec2.create_tags().resources(&want.subnet).set_tags(Some(tags)).send().await.call("ec2", "CreateTags")?;
+        let tags =
+            tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        cx.ec2
+            .create_tags()
+            .resources(&want.subnet)
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .call("ec2", "CreateTags")?;
         Ok(())
     }
 

@@ -117,11 +117,13 @@ impl Lifecycle for Vpc {
         // One attribute a call; host names need the resolver, so that goes first.
         let flag = |on: bool| AttributeBooleanValue::builder().value(on).build();
         if want.dns_support != live.dns_support {
-            let call = cx.ec2.modify_vpc_attribute().vpc_id(&live.id).enable_dns_support(flag(want.dns_support));
+            let call =
+                cx.ec2.modify_vpc_attribute().vpc_id(&live.id).enable_dns_support(flag(want.dns_support));
             call.send().await.call("ec2", "ModifyVpcAttribute")?;
         }
         if want.dns_hostnames != live.dns_hostnames {
-            let call = cx.ec2.modify_vpc_attribute().vpc_id(&live.id).enable_dns_hostnames(flag(want.dns_hostnames));
+            let call =
+                cx.ec2.modify_vpc_attribute().vpc_id(&live.id).enable_dns_hostnames(flag(want.dns_hostnames));
             call.send().await.call("ec2", "ModifyVpcAttribute")?;
         }
         retag_ec2(cx, &live.id, &want.tags, &live.tags).await

@@ -113,7 +113,8 @@ impl Resource for VpcEndpoint {
 impl Lifecycle for VpcEndpoint {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
         let mut endpoints = list(cx, by_owner(&cx.owner)).await?;
-        let seen: Vec<String> = endpoints.iter().filter_map(|endpoint| endpoint.vpc_endpoint_id.clone()).collect();
+        let seen: Vec<String> =
+            endpoints.iter().filter_map(|endpoint| endpoint.vpc_endpoint_id.clone()).collect();
         let lost = asked.lost(&seen, |live| &live.id);
         if !lost.is_empty() {
             endpoints.extend(list(cx, vec![filter("vpc-endpoint-id", lost)]).await?);
@@ -150,7 +151,8 @@ impl Lifecycle for VpcEndpoint {
     async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
         let same_tags = Live { tags: want.tags.clone(), ..live.clone() };
         if !Self::diff(want, &same_tags).is_empty() {
-            let (subnets, groups) = (all_given(&want.subnets, "subnets")?, all_given(&want.groups, "groups")?);
+            let (subnets, groups) =
+                (all_given(&want.subnets, "subnets")?, all_given(&want.groups, "groups")?);
             let tables = all_given(&want.route_tables, "routeTables")?;
             let interface = want.r#type == VpcEndpointType::Interface.as_str();
             let call = cx
@@ -163,7 +165,9 @@ impl Lifecycle for VpcEndpoint {
                 .set_remove_security_group_ids(missing(&live.groups, &groups))
                 .set_add_route_table_ids(missing(&tables, &live.route_tables))
                 .set_remove_route_table_ids(missing(&live.route_tables, &tables))
-                .set_private_dns_enabled((interface && want.private_dns != live.private_dns).then_some(want.private_dns))
+                .set_private_dns_enabled(
+                    (interface && want.private_dns != live.private_dns).then_some(want.private_dns),
+                )
                 .set_policy_document((normal(&want.policy) != live.policy).then(|| want.policy.to_string()));
             call.send().await.call("ec2", "ModifyVpcEndpoint")?;
         }
@@ -215,6 +219,7 @@ fn live(endpoint: types::VpcEndpoint) -> Live {
 }
 
 async fn list(cx: &Cx, filters: Vec<Filter>) -> Result<Vec<types::VpcEndpoint>, Fault> {
-    let pages = cx.ec2.describe_vpc_endpoints().set_filters(Some(filters)).into_paginator().page_size(1000).items();
+    let pages =
+        cx.ec2.describe_vpc_endpoints().set_filters(Some(filters)).into_paginator().page_size(1000).items();
     pages.send().try_collect().await.call("ec2", "DescribeVpcEndpoints")
 }

@@ -14,7 +14,8 @@ pub struct Control {
 impl Control {
     /// The sandbox at `endpoint`.
     pub fn new(endpoint: &str) -> Self {
-        let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).proxy(None).build();
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).proxy(None).build();
         Control { endpoint: endpoint.to_owned(), agent: config.into() }
     }
 

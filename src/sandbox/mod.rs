@@ -45,8 +45,12 @@ impl SandboxError {
                 "install Python 3.10+ (Debian, Ubuntu: `apt install python3 python3-venv`; macOS: `brew install python`), \
                  or name one in PROVISIONER_PYTHON"
             }
-            SandboxError::Install { .. } => "pip must reach a package index: check the network or pip's configuration, then run again",
-            SandboxError::Start(_) => "its log in state/sandbox/log says more; `provisioner sandbox stop`, then start again",
+            SandboxError::Install { .. } => {
+                "pip must reach a package index: check the network or pip's configuration, then run again"
+            }
+            SandboxError::Start(_) => {
+                "its log in state/sandbox/log says more; `provisioner sandbox stop`, then start again"
+            }
             SandboxError::Silent(_) => "`provisioner sandbox stop`, then start again; what was in it is lost",
             SandboxError::File { .. } => "make room, or make the folder writable, then run again",
         }

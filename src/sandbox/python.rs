@@ -67,7 +67,9 @@ fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxErro
     let python = folder.join("bin").join("python");
     let complete = folder.join("complete");
     // An environment whose interpreter was upgraded away is made anew.
-    if complete.exists() && Command::new(&python).arg("-V").output().is_ok_and(|output| output.status.success()) {
+    if complete.exists()
+        && Command::new(&python).arg("-V").output().is_ok_and(|output| output.status.success())
+    {
         return Ok(python);
     }
     let system = interpreter()?;
@@ -86,7 +88,16 @@ fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxErro
     fs::write(&requirements, REQUIREMENTS).map_err(at(&requirements))?;
     tell("installing its packages, each checked against its hash");
     let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:"]);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+    ]);
     run(pip.arg("-r").arg(&requirements)).map_err(failed)?;
     fs::write(&complete, "").map_err(at(&complete))?;
     Ok(python)
@@ -103,7 +114,11 @@ fn interpreter() -> Result<PathBuf, SandboxError> {
         match Command::new(&candidate).args(["-c", test]).stdin(Stdio::null()).output() {
             Ok(output) if output.status.success() => return Ok(candidate),
             Ok(output) => {
-                seen.push(format!("{} is {}", candidate.display(), String::from_utf8_lossy(&output.stdout).trim()));
+                seen.push(format!(
+                    "{} is {}",
+                    candidate.display(),
+                    String::from_utf8_lossy(&output.stdout).trim()
+                ));
             }
             Err(_) => {}
         }

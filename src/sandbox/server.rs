@@ -57,7 +57,12 @@ impl Sandbox {
     }
 
     /// The running one; where there is none, it is installed and started. `tell` hears of what takes time.
-    pub fn ensure(&self, port: u16, time_scale: Option<f64>, tell: &dyn Fn(&str)) -> Result<Running, SandboxError> {
+    pub fn ensure(
+        &self,
+        port: u16,
+        time_scale: Option<f64>,
+        tell: &dyn Fn(&str),
+    ) -> Result<Running, SandboxError> {
         fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
         let guard = self.folder.join("start.lock");
         let lock = fs::File::create(&guard).map_err(at(&guard))?;
@@ -82,7 +87,9 @@ impl Sandbox {
         let log = fs::File::create(&log_path).map_err(at(&log_path))?;
         let errors = log.try_clone().map_err(at(&log_path))?;
         let mut command = Command::new(&installed.python);
-        command.args(["-m", "provisioner_sandbox", "--port", &port.to_string(), "--state-dir"]).arg(&self.folder);
+        command
+            .args(["-m", "provisioner_sandbox", "--port", &port.to_string(), "--state-dir"])
+            .arg(&self.folder);
         if let Some(scale) = time_scale {
             command.args(["--time-scale", &scale.to_string()]);
         }
@@ -90,7 +97,10 @@ impl Sandbox {
         command.process_group(0).stdin(Stdio::null()).stdout(log).stderr(errors);
         // No credential and no proxy of the caller's environment reaches it.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", &self.folder).env("PYTHONPATH", &installed.source).env("PYTHONDONTWRITEBYTECODE", "0");
+        command
+            .env("HOME", &self.folder)
+            .env("PYTHONPATH", &installed.source)
+            .env("PYTHONDONTWRITEBYTECODE", "0");
         let mut child = command.spawn().map_err(at(&installed.python))?;
         let started = Instant::now();
         while started.elapsed() < START {
@@ -123,7 +133,8 @@ impl Sandbox {
         let Some(running) = self.running() else { return Ok(false) };
         let Some(pid) = Pid::from_raw(running.pid) else { return Ok(false) };
         // Only what answers at the recorded port is ended, so that a number that was used again is safe.
-        kill_process(pid, Signal::TERM).map_err(|error| SandboxError::Start(format!("cannot end it: {error}")))?;
+        kill_process(pid, Signal::TERM)
+            .map_err(|error| SandboxError::Start(format!("cannot end it: {error}")))?;
         let started = Instant::now();
         while self.running().is_some() && started.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(50));

@@ -103,7 +103,8 @@ impl NodeReader<'_> {
 
 /// A key without a value is nothing that can be meant.
 fn empty(key: &Key) -> Located {
-    let help = format!("give it a value (`{}: {{}}` for a section with its defaults), or remove it", key.name);
+    let help =
+        format!("give it a value (`{}: {{}}` for a section with its defaults), or remove it", key.name);
     Located::new(format!("`{}` has no value", key.name), Some(help)).at(key.spot, &key.name)
 }
 
@@ -132,8 +133,16 @@ impl<'de> de::Deserializer<'de> for NodeReader<'_> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Located> {
         match &self.0.raw {
             Raw::Bool(value) => visitor.visit_bool(*value),
-            Raw::Text(text) if matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off" | "true" | "false") => {
-                self.expected("true or false", Some("YAML 1.2 knows `true` and `false` alone, without quotes"))
+            Raw::Text(text)
+                if matches!(
+                    text.to_ascii_lowercase().as_str(),
+                    "yes" | "no" | "on" | "off" | "true" | "false"
+                ) =>
+            {
+                self.expected(
+                    "true or false",
+                    Some("YAML 1.2 knows `true` and `false` alone, without quotes"),
+                )
             }
             _ => self.expected("true or false", None),
         }
@@ -156,7 +165,9 @@ impl<'de> de::Deserializer<'de> for NodeReader<'_> {
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Located> {
         match &self.0.raw {
             Raw::Int(value) => visitor.visit_i64(*value),
-            Raw::Text(text) if text.parse::<i64>().is_ok() => self.expected("a whole number", Some("remove the quotes")),
+            Raw::Text(text) if text.parse::<i64>().is_ok() => {
+                self.expected("a whole number", Some("remove the quotes"))
+            }
             _ => self.expected("a whole number", None),
         }
     }
@@ -169,7 +180,11 @@ impl<'de> de::Deserializer<'de> for NodeReader<'_> {
         self.deserialize_i64(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Located> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Located> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -199,7 +214,9 @@ impl<'de> de::Deserializer<'de> for NodeReader<'_> {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("there are: {}", fields.join(", ")),
                 };
-                return Err(Located::new(format!("unknown field `{}`", key.name), Some(help)).at(key.spot, &key.name));
+                return Err(
+                    Located::new(format!("unknown field `{}`", key.name), Some(help)).at(key.spot, &key.name)
+                );
             }
         }
         visitor.visit_map(Entries { entries: entries.iter(), value: None })
@@ -263,7 +280,9 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Located> {
-        let Some((key, node)) = self.value.take() else { return Err(Located::new("a value without its key", None)) };
+        let Some((key, node)) = self.value.take() else {
+            return Err(Located::new("a value without its key", None));
+        };
         seed.deserialize(NodeReader(node)).map_err(|error| error.at(node.spot, &key.name))
     }
 }

@@ -80,7 +80,11 @@ impl fmt::Display for Diagnostic {
             let gap = " ".repeat(number.len());
             let start = self.column.saturating_sub(1);
             // A long line is cut so that the place stays in sight.
-            let skipped = if start > WIDTH / 2 && self.source_line.chars().count() > WIDTH { start.saturating_sub(WIDTH / 2) } else { 0 };
+            let skipped = if start > WIDTH / 2 && self.source_line.chars().count() > WIDTH {
+                start.saturating_sub(WIDTH / 2)
+            } else {
+                0
+            };
             let shown: String = self.source_line.chars().skip(skipped).take(WIDTH).collect();
             let room = shown.chars().count().saturating_sub(start.saturating_sub(skipped)).max(1);
             writeln!(f, " {gap} |")?;

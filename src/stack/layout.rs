@@ -32,7 +32,11 @@ pub fn blocks(cidr: Ipv4Net, zones: usize) -> Option<Vec<Block>> {
     let shared = parts.get(MAX_ZONES)?;
     let public: Vec<Ipv4Net> = shared.subnets(shared.prefix_len().checked_add(3)?).ok()?.collect();
     let of = |public, list: &[Ipv4Net]| -> Vec<Block> {
-        list.iter().take(zones).enumerate().map(|(zone_index, cidr)| Block { zone_index, public, cidr: *cidr }).collect()
+        list.iter()
+            .take(zones)
+            .enumerate()
+            .map(|(zone_index, cidr)| Block { zone_index, public, cidr: *cidr })
+            .collect()
     };
     Some([of(false, &parts), of(true, &public)].concat())
 }
@@ -52,7 +56,11 @@ mod tests {
             for (index, one) in all.iter().enumerate() {
                 assert!(cidr.contains(&one.cidr) && one.cidr.prefix_len() <= 28, "{one:?}");
                 let others = all.iter().skip(index + 1);
-                assert!(others.clone().all(|other| !one.cidr.contains(&other.cidr) && !other.cidr.contains(&one.cidr)));
+                assert!(
+                    others
+                        .clone()
+                        .all(|other| !one.cidr.contains(&other.cidr) && !other.cidr.contains(&one.cidr))
+                );
             }
         }
         assert_eq!(blocks("10.0.0.0/23".parse().unwrap(), 3), None);

@@ -120,7 +120,11 @@ fn note(spots: &mut BTreeMap<String, (Spot, Spot)>, path: &str, node: &Node) {
 ///
 /// # Errors
 /// What is wrong with the file, each with its line: all that validation finds, or the first thing that cannot be parsed.
-pub fn load(file_name: &str, bytes: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Stack, Diagnostics> {
+pub fn load(
+    file_name: &str,
+    bytes: &[u8],
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Stack, Diagnostics> {
     let (mut root, source) = tree::parse(file_name, bytes)?;
     if root.raw == Raw::Null {
         let help = Some("a stack needs a `name` and a `region`".to_owned());
@@ -154,7 +158,8 @@ fn complete(file: File, places: Places) -> Stack {
     let cluster = needs_cluster(&file);
     let fargate_only = file.fargate_only.unwrap_or_default();
     let alone = cluster && file.node_groups.is_none() && file.fargate_profiles.is_none() && !fargate_only;
-    let default_group = || NodeGroup::deserialize(serde_json::json!({"name": "default"})).into_iter().collect();
+    let default_group =
+        || NodeGroup::deserialize(serde_json::json!({"name": "default"})).into_iter().collect();
     let default_cluster = || Cluster::deserialize(serde_json::json!({})).ok();
     Stack {
         name: file.name,

@@ -7,12 +7,17 @@ use super::{
 };
 
 /// Replaces every variable in every value.
-pub fn substitute(node: &mut Node, source: &Source, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Diagnostic> {
+pub fn substitute(
+    node: &mut Node,
+    source: &Source,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), Diagnostic> {
     match &mut node.raw {
         Raw::List(list) => list.iter_mut().try_for_each(|node| substitute(node, source, env)),
         Raw::Map(entries) => entries.iter_mut().try_for_each(|(_, node)| substitute(node, source, env)),
         Raw::Text(text) if text.contains("${") => {
-            let value = expand(text, env).map_err(|(message, help)| source.at(node.spot, "", message, Some(help)))?;
+            let value =
+                expand(text, env).map_err(|(message, help)| source.at(node.spot, "", message, Some(help)))?;
             let plain = !matches!(source.char_at(node.spot), Some('"' | '\'' | '|' | '>'));
             node.raw = if plain { typed(value) } else { Raw::Text(value) };
             Ok(())
@@ -46,7 +51,10 @@ fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, (S
         out.push_str(before);
         let body = tail.get(2..).unwrap_or_default();
         let Some((inside, after)) = body.split_once('}') else {
-            return Err(("`${` without its `}`".to_owned(), "close it, or write `$${` for the characters themselves".to_owned()));
+            return Err((
+                "`${` without its `}`".to_owned(),
+                "close it, or write `$${` for the characters themselves".to_owned(),
+            ));
         };
         let (name, default) = match inside.split_once(":-") {
             Some((name, default)) => (name, Some(default)),

@@ -151,12 +151,15 @@ pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(Node, Source), Diagnostic
     if bytes.len() > MAX_BYTES {
         let source = Source::new(file_name, "");
         let message = format!("the file has {} bytes; a stack file has at most {MAX_BYTES}", bytes.len());
-        return Err(source.at(Spot::default(), "", message, Some("is this the right file?".to_owned())).into());
+        return Err(source
+            .at(Spot::default(), "", message, Some("is this the right file?".to_owned()))
+            .into());
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
-            let sound = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default()).into_owned();
+            let sound =
+                String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default()).into_owned();
             let line = sound.lines().count().max(1);
             let column = sound.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
             let source = Source::new(file_name, &String::from_utf8_lossy(bytes));
@@ -167,8 +170,10 @@ pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(Node, Source), Diagnostic
     };
     let source = Source::new(file_name, text);
     // An indentation by tab is the most common slip, and the parser's word for it is no help.
-    if let Some((index, line)) =
-        text.lines().enumerate().find(|(_, line)| line.trim_start_matches(' ').starts_with('\t') && !line.trim().is_empty())
+    if let Some((index, line)) = text
+        .lines()
+        .enumerate()
+        .find(|(_, line)| line.trim_start_matches(' ').starts_with('\t') && !line.trim().is_empty())
     {
         let column = line.chars().take_while(|c| *c == ' ').count().saturating_add(1);
         let spot = Spot { line: index.saturating_add(1), column, length: 1 };
@@ -190,13 +195,19 @@ fn reworded(text: &str) -> (String, Option<String>) {
     let lower = text.to_ascii_lowercase();
     let says = |word: &str| lower.contains(word);
     let (message, help) = if says("alias") || says("anchor") {
-        ("anchors (`&name`), aliases (`*name`) and merge keys (`<<`) are not taken".to_owned(), "write the value out in both places")
+        (
+            "anchors (`&name`), aliases (`*name`) and merge keys (`<<`) are not taken".to_owned(),
+            "write the value out in both places",
+        )
     } else if says("merge key") {
         ("merge keys (`<<`) are not taken".to_owned(), "write the value out in both places")
     } else if says("duplicate") {
         (message, "keep one of the two")
     } else if says("document") {
-        ("the file holds more than one document".to_owned(), "keep one stack a file; remove what follows `---`")
+        (
+            "the file holds more than one document".to_owned(),
+            "keep one stack a file; remove what follows `---`",
+        )
     } else if says("depth") || says("nest") {
         ("the file is nested too deeply".to_owned(), "a stack file needs no more than 8 levels")
     } else if says("budget") || says("limit") {

@@ -1,7 +1,13 @@
 //! What a field's type cannot say: ranges, shapes, and what must fit together. All errors at once.
 
 use super::{
-    Places, de::nearest, diagnostics::Diagnostic, layout, needs_cluster, types::File, validate_cluster, values::{Endpoints, Zones},
+    Places,
+    de::nearest,
+    diagnostics::Diagnostic,
+    layout, needs_cluster,
+    types::File,
+    validate_cluster,
+    values::{Endpoints, Zones},
 };
 
 /// Errors found so far.
@@ -39,16 +45,58 @@ const RETENTION: &[i32] = &[
 
 /// Commercial regions; only for suggestions, since AWS adds some.
 const REGIONS: &[&str] = &[
-    "af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
-    "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ca-central-1", "ca-west-1", "eu-central-1",
-    "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1",
-    "me-central-1", "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+    "af-south-1",
+    "ap-east-1",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ca-central-1",
+    "ca-west-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
 ];
 
 /// Endpoint services that stacks use; only for suggestions.
 const SERVICES: &[&str] = &[
-    "s3", "dynamodb", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "sts", "logs", "elasticloadbalancing",
-    "autoscaling", "ssm", "ssmmessages", "ec2messages", "kms", "sqs", "sns", "secretsmanager", "monitoring",
+    "s3",
+    "dynamodb",
+    "ec2",
+    "ecr.api",
+    "ecr.dkr",
+    "eks",
+    "eks-auth",
+    "sts",
+    "logs",
+    "elasticloadbalancing",
+    "autoscaling",
+    "ssm",
+    "ssmmessages",
+    "ec2messages",
+    "kms",
+    "sqs",
+    "sns",
+    "secretsmanager",
+    "monitoring",
 ];
 
 /// Letters, digits and these.
@@ -72,7 +120,9 @@ pub fn is_arn(text: &str, service: &str) -> bool {
 /// Checks a retention time.
 pub fn retention(found: &mut Findings<'_>, path: &str, days: i32) {
     let near = RETENTION.iter().min_by_key(|known| known.abs_diff(days));
-    let near = near.map(|near| format!("the nearest is {near}; CloudWatch has {}", list(RETENTION))).unwrap_or_default();
+    let near = near
+        .map(|near| format!("the nearest is {near}; CloudWatch has {}", list(RETENTION)))
+        .unwrap_or_default();
     found.check(RETENTION.contains(&days), path, format!("CloudWatch keeps no log for {days} days"), near);
 }
 
@@ -105,14 +155,23 @@ fn general(file: &File, found: &mut Findings<'_>) {
         && made_of(region, "-")
         && !region.chars().any(|c| c.is_ascii_uppercase());
     let near = nearest(region, REGIONS.iter().copied()).filter(|near| near != region);
-    let slip = near.is_some_and(|near| !REGIONS.contains(&region.as_str()) && strsim::levenshtein(near, region) <= 2 && !same_family(near, region));
+    let slip = near.is_some_and(|near| {
+        !REGIONS.contains(&region.as_str())
+            && strsim::levenshtein(near, region) <= 2
+            && !same_family(near, region)
+    });
     if !shaped || slip {
         let help = near.map_or("such as `eu-central-1`".to_owned(), |near| format!("did you mean `{near}`?"));
         found.add("region", format!("there is no region `{region}`"), help);
     }
     if let Some(account) = &file.account {
         let digits = account.len() == 12 && account.chars().all(|c| c.is_ascii_digit());
-        found.check(digits, "account", "an account is twelve digits, in quotes", "`aws sts get-caller-identity` shows yours");
+        found.check(
+            digits,
+            "account",
+            "an account is twelve digits, in quotes",
+            "`aws sts get-caller-identity` shows yours",
+        );
     }
     tags(file, found);
     let state = &file.state;
@@ -120,14 +179,29 @@ fn general(file: &File, found: &mut Findings<'_>) {
         let chars = bucket.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '.'));
         let ends = !bucket.starts_with(['-', '.']) && !bucket.ends_with(['-', '.']) && !bucket.contains("..");
         let sound = (3..=63).contains(&bucket.len()) && chars && ends;
-        found.check(sound, "state.bucket", "this is no name for a bucket", "3 to 63 small letters, digits, `-` and `.`");
+        found.check(
+            sound,
+            "state.bucket",
+            "this is no name for a bucket",
+            "3 to 63 small letters, digits, `-` and `.`",
+        );
     }
     if let Some(table) = &state.table {
         let sound = (3..=255).contains(&table.len()) && made_of(table, "_-.");
-        found.check(sound, "state.table", "this is no name for a table", "3 to 255 letters, digits, `_`, `-` and `.`");
+        found.check(
+            sound,
+            "state.table",
+            "this is no name for a table",
+            "3 to 255 letters, digits, `_`, `-` and `.`",
+        );
     }
     if let Some(arn) = &state.key_arn {
-        found.check(is_arn(arn, "kms"), "state.keyArn", "this is no ARN of a KMS key", "such as `arn:aws:kms:eu-central-1:123456789012:key/...`");
+        found.check(
+            is_arn(arn, "kms"),
+            "state.keyArn",
+            "this is no ARN of a KMS key",
+            "such as `arn:aws:kms:eu-central-1:123456789012:key/...`",
+        );
     }
 }
 
@@ -138,19 +212,37 @@ fn same_family(one: &str, other: &str) -> bool {
 }
 
 fn tags(file: &File, found: &mut Findings<'_>) {
-    found.check(file.tags.len() <= 40, "tags", format!("{} tags; AWS takes 50, and some are needed", file.tags.len()), "40 at most");
+    found.check(
+        file.tags.len() <= 40,
+        "tags",
+        format!("{} tags; AWS takes 50, and some are needed", file.tags.len()),
+        "40 at most",
+    );
     for (key, value) in &file.tags {
         let path = format!("tags.{key}");
         let lower = key.to_ascii_lowercase();
         let reserved = ["aws:", "provisioner:"].iter().find(|prefix| lower.starts_with(**prefix));
         if let Some(prefix) = reserved {
-            found.add(&path, format!("tags that begin with `{prefix}` are not yours to set"), "choose another key");
+            found.add(
+                &path,
+                format!("tags that begin with `{prefix}` are not yours to set"),
+                "choose another key",
+            );
         }
         let chars = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
-        let sound = !key.is_empty() && key.chars().count() <= 128 && value.chars().count() <= 256 && chars(key) && chars(value);
+        let sound = !key.is_empty()
+            && key.chars().count() <= 128
+            && value.chars().count() <= 256
+            && chars(key)
+            && chars(value);
         let help = "key up to 128, value up to 256 letters, digits, spaces and `_.:/=+-@`";
         found.check(sound, &path, "AWS does not take this tag", help);
-        found.check(key != "Name", &path, "`Name` is set on each resource to its own name", "choose another key");
+        found.check(
+            key != "Name",
+            &path,
+            "`Name` is set on each resource to its own name",
+            "choose another key",
+        );
     }
 }
 
@@ -161,33 +253,80 @@ fn network(file: &File, found: &mut Findings<'_>) {
         for field in ["cidr", "zones", "nat", "endpoints", "flowLogs"] {
             let path = format!("network.{field}");
             if found.has(&path) {
-                found.add(&path, format!("`{field}` is for a network that is made, and this one is `existing`"), "remove one of the two");
+                found.add(
+                    &path,
+                    format!("`{field}` is for a network that is made, and this one is `existing`"),
+                    "remove one of the two",
+                );
             }
         }
-        found.check(is_id(&existing.vpc_id, "vpc-"), "network.existing.vpcId", "this is no id of a VPC", "such as `vpc-0123456789abcdef0`");
-        let private = existing.private_subnet_ids.iter().enumerate().map(|(i, id)| (format!("privateSubnetIds[{i}]"), id));
-        let public = existing.public_subnet_ids.iter().enumerate().map(|(i, id)| (format!("publicSubnetIds[{i}]"), id));
+        found.check(
+            is_id(&existing.vpc_id, "vpc-"),
+            "network.existing.vpcId",
+            "this is no id of a VPC",
+            "such as `vpc-0123456789abcdef0`",
+        );
+        let private = existing
+            .private_subnet_ids
+            .iter()
+            .enumerate()
+            .map(|(i, id)| (format!("privateSubnetIds[{i}]"), id));
+        let public = existing
+            .public_subnet_ids
+            .iter()
+            .enumerate()
+            .map(|(i, id)| (format!("publicSubnetIds[{i}]"), id));
         let mut seen = Vec::new();
         for (field, id) in private.chain(public) {
             let path = format!("network.existing.{field}");
-            found.check(is_id(id, "subnet-"), &path, "this is no id of a subnet", "such as `subnet-0123456789abcdef0`");
-            found.check(!seen.contains(&id), &path, format!("`{id}` is named twice"), "remove one of the two");
+            found.check(
+                is_id(id, "subnet-"),
+                &path,
+                "this is no id of a subnet",
+                "such as `subnet-0123456789abcdef0`",
+            );
+            found.check(
+                !seen.contains(&id),
+                &path,
+                format!("`{id}` is named twice"),
+                "remove one of the two",
+            );
             seen.push(id);
         }
         let few = if cluster { 2 } else { 1 };
         let count = existing.private_subnet_ids.len();
-        found.check(count >= few, "network.existing.privateSubnetIds", format!("at least {few} private subnets are needed, not {count}"), "");
+        found.check(
+            count >= few,
+            "network.existing.privateSubnetIds",
+            format!("at least {few} private subnets are needed, not {count}"),
+            "",
+        );
         return;
     }
     let cidr = network.cidr;
     let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"];
-    let inside = private.iter().filter_map(|block| block.parse::<ipnet::Ipv4Net>().ok()).any(|block| block.contains(&cidr.0));
-    found.check(inside, "network.cidr", format!("{cidr} holds addresses of the public internet"), format!("use a block inside one of {}", private.join(", ")));
+    let inside = private
+        .iter()
+        .filter_map(|block| block.parse::<ipnet::Ipv4Net>().ok())
+        .any(|block| block.contains(&cidr.0));
+    found.check(
+        inside,
+        "network.cidr",
+        format!("{cidr} holds addresses of the public internet"),
+        format!("use a block inside one of {}", private.join(", ")),
+    );
     let prefix = cidr.prefix_len();
     if prefix < 16 {
-        found.add("network.cidr", format!("a VPC's block is a /16 at most, not a /{prefix}"), format!("such as {}/16", cidr.addr()));
+        found.add(
+            "network.cidr",
+            format!("a VPC's block is a /16 at most, not a /{prefix}"),
+            format!("such as {}/16", cidr.addr()),
+        );
     } else if prefix > layout::MAX_PREFIX {
-        let help = format!("a /{} is the smallest: its public subnets are /28, the smallest that AWS has", layout::MAX_PREFIX);
+        let help = format!(
+            "a /{} is the smallest: its public subnets are /28, the smallest that AWS has",
+            layout::MAX_PREFIX
+        );
         found.add("network.cidr", format!("a /{prefix} is too small for the subnets of six zones"), help);
     }
     zones(file, &network.zones, cluster, found);
@@ -200,12 +339,20 @@ fn network(file: &File, found: &mut Findings<'_>) {
             }
             let near = nearest(service, SERVICES.iter().copied()).filter(|near| near != service);
             let known = SERVICES.contains(&service.as_str());
-            let shaped = made_of(service, ".-") && !service.is_empty() && service.to_ascii_lowercase() == *service;
+            let shaped =
+                made_of(service, ".-") && !service.is_empty() && service.to_ascii_lowercase() == *service;
             if short.is_none() && !known && (near.is_some() || !shaped) {
-                let help = near.map_or("short names such as `ecr.api`".to_owned(), |near| format!("did you mean `{near}`?"));
+                let help = near.map_or("short names such as `ecr.api`".to_owned(), |near| {
+                    format!("did you mean `{near}`?")
+                });
                 found.add(&path, format!("there is no endpoint service `{service}`"), help);
             }
-            found.check(!services.iter().take(index).any(|other| other == service), &path, format!("`{service}` is named twice"), "remove one of the two");
+            found.check(
+                !services.iter().take(index).any(|other| other == service),
+                &path,
+                format!("`{service}` is named twice"),
+                "remove one of the two",
+            );
         }
     }
     if let Some(settings) = network.flow_logs.settings() {
@@ -216,17 +363,34 @@ fn network(file: &File, found: &mut Findings<'_>) {
 fn zones(file: &File, zones: &Zones, cluster: bool, found: &mut Findings<'_>) {
     let few = "EKS needs subnets in at least two zones";
     match zones {
-        Zones::Count(count) => found.check(!cluster || *count >= 2, "network.zones", few, "3 is the usual number"),
+        Zones::Count(count) => {
+            found.check(!cluster || *count >= 2, "network.zones", few, "3 is the usual number")
+        }
         Zones::Names(names) => {
             let limit = layout::MAX_ZONES;
-            found.check((1..=limit).contains(&names.len()), "network.zones", format!("a network has 1 to {limit} zones"), "");
+            found.check(
+                (1..=limit).contains(&names.len()),
+                "network.zones",
+                format!("a network has 1 to {limit} zones"),
+                "",
+            );
             found.check(!cluster || names.len() >= 2, "network.zones", few, "name two or three");
             for (index, name) in names.iter().enumerate() {
                 let path = format!("network.zones[{index}]");
                 let letter = name.strip_prefix(&file.region).unwrap_or_default();
                 let sound = letter.len() == 1 && letter.chars().all(|c| c.is_ascii_lowercase());
-                found.check(sound, &path, format!("`{name}` is no zone of {}", file.region), format!("such as `{}a`", file.region));
-                found.check(!names.iter().take(index).any(|other| other == name), &path, format!("`{name}` is named twice"), "remove one of the two");
+                found.check(
+                    sound,
+                    &path,
+                    format!("`{name}` is no zone of {}", file.region),
+                    format!("such as `{}a`", file.region),
+                );
+                found.check(
+                    !names.iter().take(index).any(|other| other == name),
+                    &path,
+                    format!("`{name}` is named twice"),
+                    "remove one of the two",
+                );
             }
         }
     }
@@ -236,14 +400,33 @@ fn encryption(file: &File, found: &mut Findings<'_>) {
     let Some(encryption) = &file.encryption else { return };
     let (rotation, window) = (encryption.rotation_days, encryption.deletion_window_days);
     if let Some(arn) = &encryption.key_arn {
-        found.check(is_arn(arn, "kms"), "encryption.keyArn", "this is no ARN of a KMS key", "such as `arn:aws:kms:eu-central-1:123456789012:key/...`");
+        found.check(
+            is_arn(arn, "kms"),
+            "encryption.keyArn",
+            "this is no ARN of a KMS key",
+            "such as `arn:aws:kms:eu-central-1:123456789012:key/...`",
+        );
         for field in ["rotationDays", "deletionWindowDays"] {
             let path = format!("encryption.{field}");
             if found.has(&path) {
-                found.add(&path, format!("`{field}` is for a key that is made, and `keyArn` names one that is there"), "remove one of the two");
+                found.add(
+                    &path,
+                    format!("`{field}` is for a key that is made, and `keyArn` names one that is there"),
+                    "remove one of the two",
+                );
             }
         }
     }
-    found.check((90..=2560).contains(&rotation), "encryption.rotationDays", format!("KMS makes new key material every 90 to 2560 days, not {rotation}"), "");
-    found.check((7..=30).contains(&window), "encryption.deletionWindowDays", format!("KMS keeps a deleted key for 7 to 30 days, not {window}"), "");
+    found.check(
+        (90..=2560).contains(&rotation),
+        "encryption.rotationDays",
+        format!("KMS makes new key material every 90 to 2560 days, not {rotation}"),
+        "",
+    );
+    found.check(
+        (7..=30).contains(&window),
+        "encryption.deletionWindowDays",
+        format!("KMS keeps a deleted key for 7 to 30 days, not {window}"),
+        "",
+    );
 }

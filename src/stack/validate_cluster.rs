@@ -31,7 +31,12 @@ fn cluster(file: &File, found: &mut Findings<'_>) {
     if let Some(version) = &cluster.version {
         let minor = version.strip_prefix("1.").and_then(|minor| minor.parse::<u16>().ok());
         let help = format!("such as \"1.{}\"", MINORS.end());
-        found.check(minor.is_some_and(|minor| MINORS.contains(&minor)), "cluster.version", format!("EKS has no version `{version}` that is known here"), help);
+        found.check(
+            minor.is_some_and(|minor| MINORS.contains(&minor)),
+            "cluster.version",
+            format!("EKS has no version `{version}` that is known here"),
+            help,
+        );
     }
     let endpoint = &cluster.endpoint;
     let cidrs = endpoint.public_cidrs.as_deref().unwrap_or_default();
@@ -40,46 +45,106 @@ fn cluster(file: &File, found: &mut Findings<'_>) {
         let path = format!("cluster.endpoint.publicCidrs[{index}]");
         match text.parse::<IpNet>() {
             _ if text == "myip" => {}
-            Ok(block) if block.trunc() != block => found.add(&path, "the block has bits set behind its prefix", format!("did you mean `{}`?", block.trunc())),
+            Ok(block) if block.trunc() != block => found.add(
+                &path,
+                "the block has bits set behind its prefix",
+                format!("did you mean `{}`?", block.trunc()),
+            ),
             Ok(block) => blocks.push(block),
-            Err(_) => found.add(&path, format!("`{text}` is no block of addresses"), "such as `203.0.113.0/24`, or `myip`"),
+            Err(_) => found.add(
+                &path,
+                format!("`{text}` is no block of addresses"),
+                "such as `203.0.113.0/24`, or `myip`",
+            ),
         }
     }
     // Two halves are the world as well.
     let whole = IpNet::aggregate(&blocks).into_iter().any(|block| block.prefix_len() == 0);
     if whole && !endpoint.allow_world {
         let help = "name the blocks that need it, or say `allowWorld: true`";
-        found.add("cluster.endpoint.publicCidrs", "these blocks let the whole world reach the API server", help);
+        found.add(
+            "cluster.endpoint.publicCidrs",
+            "these blocks let the whole world reach the API server",
+            help,
+        );
     }
     if !endpoint.public && endpoint.public_cidrs.is_some() {
-        found.add("cluster.endpoint.publicCidrs", "`publicCidrs` are for a public endpoint, and `public` is false", "remove one of the two");
+        found.add(
+            "cluster.endpoint.publicCidrs",
+            "`publicCidrs` are for a public endpoint, and `public` is false",
+            "remove one of the two",
+        );
     }
-    found.check(endpoint.public_cidrs.is_none() || !cidrs.is_empty(), "cluster.endpoint.publicCidrs", "an empty list lets nobody in", "say `public: false` instead");
+    found.check(
+        endpoint.public_cidrs.is_none() || !cidrs.is_empty(),
+        "cluster.endpoint.publicCidrs",
+        "an empty list lets nobody in",
+        "say `public: false` instead",
+    );
     if let Some(service) = &cluster.service_cidr {
         let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
-        let inside = private.iter().filter_map(|block| block.parse::<ipnet::Ipv4Net>().ok()).any(|block| block.contains(&service.0));
+        let inside = private
+            .iter()
+            .filter_map(|block| block.parse::<ipnet::Ipv4Net>().ok())
+            .any(|block| block.contains(&service.0));
         let fits = inside && (12..=24).contains(&service.prefix_len());
-        found.check(fits, "cluster.serviceCidr", "EKS takes a private block from /12 to /24 here", "such as `172.20.0.0/16`");
+        found.check(
+            fits,
+            "cluster.serviceCidr",
+            "EKS takes a private block from /12 to /24 here",
+            "such as `172.20.0.0/16`",
+        );
         let vpc = file.network.as_ref().map(|network| network.cidr).unwrap_or_else(super::Cidr::vpc);
         let apart = !vpc.contains(&service.0) && !service.contains(&vpc.0);
-        found.check(apart, "cluster.serviceCidr", format!("{service} overlaps the VPC's {vpc}"), "use a block outside the VPC");
+        found.check(
+            apart,
+            "cluster.serviceCidr",
+            format!("{service} overlaps the VPC's {vpc}"),
+            "use a block outside the VPC",
+        );
     }
     retention(found, "cluster.logging.retentionDays", cluster.logging.retention_days);
     for (index, access) in cluster.access.iter().enumerate() {
         let path = format!("cluster.access[{index}]");
         let arn = &access.principal_arn;
-        found.check(is_arn(arn, "iam"), &format!("{path}.principalArn"), "this is no ARN of an IAM role or user", "such as `arn:aws:iam::123456789012:role/developers`");
+        found.check(
+            is_arn(arn, "iam"),
+            &format!("{path}.principalArn"),
+            "this is no ARN of an IAM role or user",
+            "such as `arn:aws:iam::123456789012:role/developers`",
+        );
         let twice = cluster.access.iter().take(index).any(|other| other.principal_arn == *arn);
-        found.check(!twice, &format!("{path}.principalArn"), "this principal has an entry already", "put both into one entry");
-        found.check(access.policy.is_some() || !access.groups.is_empty(), &path, "this entry allows nothing", "give it a `policy`, or `groups`");
-        let wide = access.policy == Some(super::cluster::AccessPolicy::ClusterAdmin) && !access.namespaces.is_empty();
-        found.check(!wide, &format!("{path}.namespaces"), "a cluster-admin is one of the whole cluster", "use `policy: admin` for namespaces");
+        found.check(
+            !twice,
+            &format!("{path}.principalArn"),
+            "this principal has an entry already",
+            "put both into one entry",
+        );
+        found.check(
+            access.policy.is_some() || !access.groups.is_empty(),
+            &path,
+            "this entry allows nothing",
+            "give it a `policy`, or `groups`",
+        );
+        let wide = access.policy == Some(super::cluster::AccessPolicy::ClusterAdmin)
+            && !access.namespaces.is_empty();
+        found.check(
+            !wide,
+            &format!("{path}.namespaces"),
+            "a cluster-admin is one of the whole cluster",
+            "use `policy: admin` for namespaces",
+        );
     }
     for (index, addon) in cluster.addons.iter().enumerate() {
         let twice = cluster.addons.iter().take(index).any(|other| other.name == addon.name);
         let path = format!("cluster.addons[{index}].name");
         found.check(!twice, &path, format!("`{}` is named twice", addon.name), "put both into one entry");
-        found.check(made_of(&addon.name, "_-") && !addon.name.is_empty(), &path, "this is no name of an add-on", "such as `aws-ebs-csi-driver`");
+        found.check(
+            made_of(&addon.name, "_-") && !addon.name.is_empty(),
+            &path,
+            "this is no name of an add-on",
+            "such as `aws-ebs-csi-driver`",
+        );
     }
 }
 
@@ -87,7 +152,9 @@ fn cluster(file: &File, found: &mut Findings<'_>) {
 /// family have it in front.
 fn is_graviton(instance_type: &str) -> bool {
     let family = instance_type.split('.').next().unwrap_or_default();
-    let behind = family.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start_matches(|c: char| c.is_ascii_digit());
+    let behind = family
+        .trim_start_matches(|c: char| c.is_ascii_alphabetic())
+        .trim_start_matches(|c: char| c.is_ascii_digit());
     behind.contains('g')
 }
 
@@ -95,24 +162,61 @@ fn nodes(file: &File, found: &mut Findings<'_>) {
     let groups = file.node_groups.as_deref().unwrap_or_default();
     for (index, group) in groups.iter().enumerate() {
         let path = format!("nodeGroups[{index}]");
-        let named = group.name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric()) && made_of(&group.name, "_-") && group.name.len() <= 63;
-        found.check(named, &format!("{path}.name"), "this is no name of a node group", "a letter or digit, then letters, digits, `_` and `-`; 63 at most");
+        let named = group.name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric())
+            && made_of(&group.name, "_-")
+            && group.name.len() <= 63;
+        found.check(
+            named,
+            &format!("{path}.name"),
+            "this is no name of a node group",
+            "a letter or digit, then letters, digits, `_` and `-`; 63 at most",
+        );
         let twice = groups.iter().take(index).any(|other| other.name == group.name);
-        found.check(!twice, &format!("{path}.name"), format!("there are two node groups `{}`", group.name), "rename one");
+        found.check(
+            !twice,
+            &format!("{path}.name"),
+            format!("there are two node groups `{}`", group.name),
+            "rename one",
+        );
         node_group(group, &path, found);
     }
     let only = file.fargate_only == Some(true);
-    found.check(!only || groups.is_empty(), "fargateOnly", "`fargateOnly` means no node group, and there are some", "remove one of the two");
+    found.check(
+        !only || groups.is_empty(),
+        "fargateOnly",
+        "`fargateOnly` means no node group, and there are some",
+        "remove one of the two",
+    );
     let profiles = file.fargate_profiles.as_deref().unwrap_or_default();
     let homeless = file.fargate_profiles.is_some() && groups.is_empty() && !only;
-    found.check(!homeless, "fargateProfiles", "without a node group CoreDNS has no place to run", "add `nodeGroups`, or `fargateOnly: true`");
+    found.check(
+        !homeless,
+        "fargateProfiles",
+        "without a node group CoreDNS has no place to run",
+        "add `nodeGroups`, or `fargateOnly: true`",
+    );
     for (index, profile) in profiles.iter().enumerate() {
         let path = format!("fargateProfiles[{index}]");
-        found.check(!profile.name.is_empty() && made_of(&profile.name, "_-"), &format!("{path}.name"), "this is no name of a Fargate profile", "letters, digits, `_` and `-`");
+        found.check(
+            !profile.name.is_empty() && made_of(&profile.name, "_-"),
+            &format!("{path}.name"),
+            "this is no name of a Fargate profile",
+            "letters, digits, `_` and `-`",
+        );
         let twice = profiles.iter().take(index).any(|other| other.name == profile.name);
-        found.check(!twice, &format!("{path}.name"), format!("there are two profiles `{}`", profile.name), "rename one");
+        found.check(
+            !twice,
+            &format!("{path}.name"),
+            format!("there are two profiles `{}`", profile.name),
+            "rename one",
+        );
         let count = profile.selectors.len();
-        found.check((1..=5).contains(&count), &format!("{path}.selectors"), format!("a profile has 1 to 5 selectors, not {count}"), "");
+        found.check(
+            (1..=5).contains(&count),
+            &format!("{path}.selectors"),
+            format!("a profile has 1 to 5 selectors, not {count}"),
+            "",
+        );
     }
 }
 
@@ -120,28 +224,62 @@ fn node_group(group: &NodeGroup, path: &str, found: &mut Findings<'_>) {
     let (min, max, desired) = (group.min, group.max, group.desired.unwrap_or(group.min));
     found.check(max >= 1, &format!("{path}.max"), "a node group must be able to have a node", "1 or more");
     found.check(min <= max, &format!("{path}.min"), format!("min ({min}) is more than max ({max})"), "");
-    found.check(min > max || (min..=max).contains(&desired), &format!("{path}.desired"), format!("desired ({desired}) is not between min ({min}) and max ({max})"), "");
-    found.check((8..=16384).contains(&group.disk_gib), &format!("{path}.diskGiB"), "a node's disk has 8 to 16384 GiB", "");
+    found.check(
+        min > max || (min..=max).contains(&desired),
+        &format!("{path}.desired"),
+        format!("desired ({desired}) is not between min ({min}) and max ({max})"),
+        "",
+    );
+    found.check(
+        (8..=16384).contains(&group.disk_gib),
+        &format!("{path}.diskGiB"),
+        "a node's disk has 8 to 16384 GiB",
+        "",
+    );
     for (index, instance_type) in group.instance_types.iter().flatten().enumerate() {
         let path = format!("{path}.instanceTypes[{index}]");
-        let shaped = instance_type.split_once('.').is_some_and(|(family, size)| !family.is_empty() && !size.is_empty() && made_of(instance_type, ".-"));
+        let shaped = instance_type.split_once('.').is_some_and(|(family, size)| {
+            !family.is_empty() && !size.is_empty() && made_of(instance_type, ".-")
+        });
         found.check(shaped, &path, format!("`{instance_type}` is no instance type"), "such as `m7i.large`");
         let arm = group.arch == Arch::Arm;
         if shaped && is_graviton(instance_type) != arm {
             let (is, wants) = if arm { ("x86_64", "arm64") } else { ("arm64", "x86_64") };
-            found.add(&path, format!("{instance_type} is {is}, and the group is {wants}"), format!("say `arch: {is}`, or take another type"));
+            found.add(
+                &path,
+                format!("{instance_type} is {is}, and the group is {wants}"),
+                format!("say `arch: {is}`, or take another type"),
+            );
         }
     }
     for key in group.labels.keys() {
         let name = key.rsplit('/').next().unwrap_or_default();
         let sound = (1..=63).contains(&name.len()) && made_of(name, "-_.");
-        found.check(sound, &format!("{path}.labels.{key}"), format!("`{key}` is no label"), "see the Kubernetes documentation on labels");
+        found.check(
+            sound,
+            &format!("{path}.labels.{key}"),
+            format!("`{key}` is no label"),
+            "see the Kubernetes documentation on labels",
+        );
         let reserved = key.contains("kubernetes.io/") || key.contains("k8s.io/");
-        found.check(!reserved, &format!("{path}.labels.{key}"), format!("`{key}` is Kubernetes' own"), "use a prefix of your own");
+        found.check(
+            !reserved,
+            &format!("{path}.labels.{key}"),
+            format!("`{key}` is Kubernetes' own"),
+            "use a prefix of your own",
+        );
     }
     if let Some(Ssh { public_key, key_name, generate }) = &group.ssh {
-        let count = [public_key.is_some(), key_name.is_some(), *generate == Some(true)].into_iter().filter(|given| *given).count();
-        found.check(count == 1, &format!("{path}.ssh"), "one of `publicKey`, `keyName` and `generate: true` is needed", "keep one");
+        let count = [public_key.is_some(), key_name.is_some(), *generate == Some(true)]
+            .into_iter()
+            .filter(|given| *given)
+            .count();
+        found.check(
+            count == 1,
+            &format!("{path}.ssh"),
+            "one of `publicKey`, `keyName` and `generate: true` is needed",
+            "keep one",
+        );
     }
     let size = group.bottlerocket.as_ref().map(String::len).unwrap_or_default();
     found.check(size <= 12_000, &format!("{path}.bottlerocket"), "EC2 takes 16 kB of user data", "");
@@ -152,25 +290,68 @@ fn delivery(file: &File, found: &mut Findings<'_>) {
     for (index, repository) in repositories.iter().enumerate() {
         let path = format!("repositories[{index}]");
         let name = &repository.name;
-        let part = |part: &str| !part.is_empty() && part.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-')) && part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let part = |part: &str| {
+            !part.is_empty()
+                && part.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-'))
+                && part.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && part.ends_with(|c: char| c.is_ascii_alphanumeric())
+        };
         let sound = (2..=256).contains(&name.len()) && name.split('/').all(part);
-        found.check(sound, &format!("{path}.name"), "this is no name of a repository", "small letters and digits, with `.`, `_`, `-` and `/` between them");
-        found.check(!repositories.iter().take(index).any(|other| other.name == *name), &format!("{path}.name"), format!("there are two repositories `{name}`"), "remove one of the two");
-        found.check(repository.keep_images >= 1, &format!("{path}.keepImages"), "at least one image is kept", "");
+        found.check(
+            sound,
+            &format!("{path}.name"),
+            "this is no name of a repository",
+            "small letters and digits, with `.`, `_`, `-` and `/` between them",
+        );
+        found.check(
+            !repositories.iter().take(index).any(|other| other.name == *name),
+            &format!("{path}.name"),
+            format!("there are two repositories `{name}`"),
+            "remove one of the two",
+        );
+        found.check(
+            repository.keep_images >= 1,
+            &format!("{path}.keepImages"),
+            "at least one image is kept",
+            "",
+        );
     }
     let accounts = file.service_accounts.as_deref().unwrap_or_default();
     for (index, account) in accounts.iter().enumerate() {
         let path = format!("serviceAccounts[{index}]");
-        found.check(is_label(&account.name), &format!("{path}.name"), "this is no name of a service account", LABEL);
-        found.check(is_label(&account.namespace), &format!("{path}.namespace"), "this is no name of a namespace", LABEL);
-        let twice = accounts.iter().take(index).any(|other| (&other.name, &other.namespace) == (&account.name, &account.namespace));
+        found.check(
+            is_label(&account.name),
+            &format!("{path}.name"),
+            "this is no name of a service account",
+            LABEL,
+        );
+        found.check(
+            is_label(&account.namespace),
+            &format!("{path}.namespace"),
+            "this is no name of a namespace",
+            LABEL,
+        );
+        let twice = accounts
+            .iter()
+            .take(index)
+            .any(|other| (&other.name, &other.namespace) == (&account.name, &account.namespace));
         found.check(!twice, &path, "this service account is named twice", "put both into one entry");
         for (index, arn) in account.policy_arns.iter().enumerate() {
-            found.check(is_arn(arn, "iam"), &format!("{path}.policyArns[{index}]"), "this is no ARN of a policy", "such as `arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess`");
+            found.check(
+                is_arn(arn, "iam"),
+                &format!("{path}.policyArns[{index}]"),
+                "this is no ARN of a policy",
+                "such as `arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess`",
+            );
         }
         for (index, statement) in account.statements.iter().enumerate() {
             let path = format!("{path}.statements[{index}]");
-            found.check(!statement.actions.is_empty() && !statement.resources.is_empty(), &path, "a statement needs actions and resources", "");
+            found.check(
+                !statement.actions.is_empty() && !statement.resources.is_empty(),
+                &path,
+                "a statement needs actions and resources",
+                "",
+            );
         }
     }
     let parameters = file.parameters.as_deref().unwrap_or_default();
@@ -178,13 +359,38 @@ fn delivery(file: &File, found: &mut Findings<'_>) {
         let path = format!("parameters[{index}]");
         let name = &parameter.name;
         let sound = name.starts_with('/') && name.len() > 1 && made_of(name, "/_.-") && !name.contains("//");
-        found.check(sound, &format!("{path}.name"), "this is no name of a parameter", "such as `/shop/message`");
+        found.check(
+            sound,
+            &format!("{path}.name"),
+            "this is no name of a parameter",
+            "such as `/shop/message`",
+        );
         let lower = name.to_ascii_lowercase();
-        found.check(!lower.starts_with("/aws") && !lower.starts_with("/ssm"), &format!("{path}.name"), "names that begin with `/aws` and `/ssm` are AWS's own", "");
-        found.check(!parameters.iter().take(index).any(|other| other.name == *name), &format!("{path}.name"), format!("there are two parameters `{name}`"), "remove one of the two");
-        found.check(parameter.value.is_some() != parameter.secret.is_some(), &path, "either `value` or `secret` is needed", "`secret: {env: NAME}` keeps a value out of the file");
+        found.check(
+            !lower.starts_with("/aws") && !lower.starts_with("/ssm"),
+            &format!("{path}.name"),
+            "names that begin with `/aws` and `/ssm` are AWS's own",
+            "",
+        );
+        found.check(
+            !parameters.iter().take(index).any(|other| other.name == *name),
+            &format!("{path}.name"),
+            format!("there are two parameters `{name}`"),
+            "remove one of the two",
+        );
+        found.check(
+            parameter.value.is_some() != parameter.secret.is_some(),
+            &path,
+            "either `value` or `secret` is needed",
+            "`secret: {env: NAME}` keeps a value out of the file",
+        );
         if let Some(secret) = &parameter.secret {
-            found.check(secret.env.is_some() != secret.file.is_some(), &format!("{path}.secret"), "either `env` or `file` is needed", "");
+            found.check(
+                secret.env.is_some() != secret.file.is_some(),
+                &format!("{path}.secret"),
+                "either `env` or `file` is needed",
+                "",
+            );
         }
     }
 }
@@ -193,16 +399,31 @@ fn application(file: &File, found: &mut Findings<'_>) {
     let Some(app) = &file.app else { return };
     for (field, path) in [("path", &app.path), ("manifests", &app.manifests)] {
         let sound = !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..");
-        found.check(sound, &format!("app.{field}"), "this must be a folder below the stack file's", "such as `app`");
+        found.check(
+            sound,
+            &format!("app.{field}"),
+            "this must be a folder below the stack file's",
+            "such as `app`",
+        );
     }
     found.check(is_label(&app.namespace), "app.namespace", "this is no name of a namespace", LABEL);
     found.check(is_label(&app.release), "app.release", "this is no name of a Deployment", LABEL);
     found.check(app.port >= 1, "app.port", "a port is a number from 1 to 65535", "");
     for name in app.env.keys() {
         let head = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        found.check(head && made_of(name, "_"), &format!("app.env.{name}"), format!("`{name}` is no name of a variable"), "letters, digits and `_`");
+        found.check(
+            head && made_of(name, "_"),
+            &format!("app.env.{name}"),
+            format!("`{name}` is no name of a variable"),
+            "letters, digits and `_`",
+        );
     }
     let parameter = app.parameter.as_deref().unwrap_or("/");
     found.check(parameter.starts_with('/'), "app.parameter", "a parameter's name begins with `/`", "");
-    found.check(app.platforms.as_ref().is_none_or(|platforms| !platforms.is_empty()), "app.platforms", "an image needs a platform", "");
+    found.check(
+        app.platforms.as_ref().is_none_or(|platforms| !platforms.is_empty()),
+        "app.platforms",
+        "an image needs a platform",
+        "",
+    );
 }

@@ -47,7 +47,8 @@ impl<'de> Deserialize<'de> for Cidr {
         let net: Ipv4Net =
             text.parse().map_err(|_| de::Error::custom("expected an IPv4 block\nsuch as `10.0.0.0/16`"))?;
         if net.addr() != net.network() {
-            let message = format!("the block has bits set behind its prefix\ndid you mean `{}`?", net.trunc());
+            let message =
+                format!("the block has bits set behind its prefix\ndid you mean `{}`?", net.trunc());
             return Err(de::Error::custom(message));
         }
         Ok(Cidr(net))
@@ -222,7 +223,9 @@ impl<'de> Deserialize<'de> for Share {
 
             fn visit_i64<E: de::Error>(self, count: i64) -> Result<Share, E> {
                 let fits = u16::try_from(count).ok().filter(|count| (1..=100).contains(count));
-                fits.map(Share::Count).ok_or_else(|| E::custom("expected a number from 1 to 100, or a percentage such as `33%`"))
+                fits.map(Share::Count).ok_or_else(|| {
+                    E::custom("expected a number from 1 to 100, or a percentage such as `33%`")
+                })
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {

@@ -36,7 +36,13 @@ impl DynamoLease {
 #[async_trait]
 impl LeaseStore for DynamoLease {
     async fn read(&self) -> Result<LeaseItem, Fault> {
-        let call = self.clients.dynamodb.get_item().table_name(&self.table).key(KEY, self.key()).consistent_read(true);
+        let call = self
+            .clients
+            .dynamodb
+            .get_item()
+            .table_name(&self.table)
+            .key(KEY, self.key())
+            .consistent_read(true);
         Ok(read(&call.send().await.call("dynamodb", "GetItem")?.item.unwrap_or_default()))
     }
 
@@ -75,7 +81,9 @@ impl LeaseStore for DynamoLease {
             let there = read(failed.item().unwrap_or(&Item::new()));
             // The SDK repeats a call whose answer was lost; then the condition fails on our own write.
             return Ok(match &there.holder {
-                Some(seen) if seen.owner == holder.owner && seen.record == holder.record => Taken::Yes(there.fence),
+                Some(seen) if seen.owner == holder.owner && seen.record == holder.record => {
+                    Taken::Yes(there.fence)
+                }
                 _ => Taken::No(there),
             });
         }
@@ -128,9 +136,14 @@ fn text(holder: &HeldBy) -> Result<String, Fault> {
 /// Reads an item. A holder that cannot be read is still a holder: somebody else's program may have written it.
 fn read(item: &Item) -> LeaseItem {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-    let fence = item.get("fence").and_then(|value| value.as_n().ok()).and_then(|n| n.parse().ok()).unwrap_or_default();
+    let fence = item
+        .get("fence")
+        .and_then(|value| value.as_n().ok())
+        .and_then(|n| n.parse().ok())
+        .unwrap_or_default();
     let holder = text("owner").map(|owner| {
-        let known: HeldBy = text("holder").and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+        let known: HeldBy =
+            text("holder").and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
         HeldBy { owner, record: text("record").unwrap_or_default(), fence, ..known }
     });
     LeaseItem { holder, fence }

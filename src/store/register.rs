@@ -30,7 +30,8 @@ impl Register {
     /// A state that cannot be trusted is refused, with what to do.
     pub async fn read(&mut self) -> Result<Option<Snapshot>, Fault> {
         let Some(stored) = self.store.read().await? else { return Ok(None) };
-        let snapshot = Snapshot::decode(&stored.bytes).map_err(|error| unusable(&error, &self.store.place()))?;
+        let snapshot =
+            Snapshot::decode(&stored.bytes).map_err(|error| unusable(&error, &self.store.place()))?;
         self.hash = Snapshot::hash(&stored.bytes);
         self.etag = Some(stored.etag);
         self.version = snapshot.version;
@@ -146,12 +147,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_was_overtaken_writes_nothing() {
         let store = Arc::new(MemoryState::default());
-        let (mut one, mut two) = (Register::new(store.clone(), "one", 1), Register::new(store.clone(), "two", 2));
+        let (mut one, mut two) =
+            (Register::new(store.clone(), "one", 1), Register::new(store.clone(), "two", 2));
         one.write(&mut snapshot()).await.unwrap();
         let mut seen = two.read().await.unwrap().unwrap();
         two.write(&mut seen).await.unwrap();
         assert_eq!(one.write(&mut snapshot()).await.unwrap_err().class, Class::Lost);
-        assert_eq!(one.write(&mut seen).await.unwrap_err().class, Class::Lost, "a later fence is seen before writing");
+        assert_eq!(
+            one.write(&mut seen).await.unwrap_err().class,
+            Class::Lost,
+            "a later fence is seen before writing"
+        );
         assert_eq!(store.versions(), 2);
     }
 }

@@ -27,14 +27,21 @@ impl S3State {
 #[async_trait]
 impl StateStore for S3State {
     async fn read(&self) -> Result<Option<Stored>, Fault> {
-        let call = self.clients.s3.get_object().bucket(&self.bucket).key(&self.key).expected_bucket_owner(&self.account);
+        let call = self
+            .clients
+            .s3
+            .get_object()
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .expected_bucket_owner(&self.account);
         let answer = match call.send().await.call("s3", "GetObject") {
             Err(fault) if fault.class == Class::Gone => return Ok(None),
             answer => answer?,
         };
         let etag = answer.e_tag.unwrap_or_default();
         let body = answer.body.collect().await;
-        let body = body.map_err(|error| Fault::new(Class::Ambiguous, format!("{}: {error}", self.place())))?;
+        let body =
+            body.map_err(|error| Fault::new(Class::Ambiguous, format!("{}: {error}", self.place())))?;
         Ok(Some(Stored { bytes: body.to_vec(), etag }))
     }
 

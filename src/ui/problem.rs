@@ -9,7 +9,9 @@ fn left(problem: &Problem) -> Option<&'static str> {
     match problem.left {
         LeftBehind::Nothing => None,
         LeftBehind::Recorded => Some("what is there of it is recorded; the next run goes on with it"),
-        LeftBehind::Unknown => Some("AWS may or may not have carried the call out; the next run looks before it does anything"),
+        LeftBehind::Unknown => {
+            Some("AWS may or may not have carried the call out; the next run looks before it does anything")
+        }
     }
 }
 

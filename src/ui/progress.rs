@@ -54,7 +54,8 @@ fn style(template: &str) -> ProgressStyle {
 impl Progress {
     /// Nothing shown yet.
     pub fn new(ui: Ui) -> Self {
-        let target = if ui.terminal && !ui.json { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if ui.terminal && !ui.json { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Progress {
             ui,
             bars: MultiProgress::with_draw_target(target),
@@ -84,7 +85,9 @@ impl Progress {
                     self.log(&self.ui.paint("31", &text));
                 }
             }
-            Event::Stopping => self.log("stopping: finishing the calls in flight; once more to leave at once"),
+            Event::Stopping => {
+                self.log("stopping: finishing the calls in flight; once more to leave at once")
+            }
             Event::Notice(text) => self.log(text),
             Event::RunEnded { .. } => {
                 if let Some(whole) = self.whole.take() {
@@ -158,5 +161,9 @@ impl Progress {
 
 /// `0.4 s`, `75 s`.
 fn seconds(time: Duration) -> String {
-    if time < Duration::from_secs(10) { format!("{:.1} s", time.as_secs_f64()) } else { format!("{} s", time.as_secs()) }
+    if time < Duration::from_secs(10) {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        format!("{} s", time.as_secs())
+    }
 }
