@@ -2,7 +2,7 @@
 
 use super::{exit::Failure, lock::Scene, session::Session};
 use crate::{
-    engine::{Closed, Run, World, observe},
+    engine::{Closed, Run, observe},
     graph::{BACKEND, backend},
     model::{Address, Class, Fault, Graph, Outcome, Plan, Snapshot},
     plan::Strays,
@@ -59,7 +59,7 @@ impl Session {
         let (snapshot, register) = self.read_backend().await?;
         let graph = backend(&self.backend);
         let world = self.world(&snapshot.owner());
-        let observed = observe(&world as &dyn World, &graph, &snapshot, false).await?;
+        let observed = observe(&world, &graph, &snapshot, false).await?;
         let untargeted = Session::untargeted(&graph, &snapshot, &observed)?;
         let found = |address: &str| observed.found.contains_key(&Address::from(address));
         let exists = found("backend/bucket") && found("backend/table");
@@ -93,7 +93,7 @@ impl Session {
         let graph = backend(&self.backend);
         let world = self.world(&snapshot.owner());
         let mut snapshot = snapshot;
-        let observed = observe(&world as &dyn World, &graph, &snapshot, false).await?;
+        let observed = observe(&world, &graph, &snapshot, false).await?;
         // A machine without a record knows what is there by looking.
         for refresh in Session::untargeted(&graph, &snapshot, &observed)?.refresh {
             let entry = crate::model::Entry {

@@ -9,7 +9,7 @@ use super::{
     up::report,
 };
 use crate::{
-    engine::{Closed, Held, Journal, Run, World, observe},
+    engine::{Closed, Held, Journal, Run, observe},
     model::{Graph, Outcome, Phase, Plan, Record, Snapshot, Stage},
     plan::{Strays, counts, render},
     store::Register,
@@ -121,7 +121,7 @@ async fn stack(
 async fn plan(session: &Session, snapshot: &Snapshot) -> Result<Plan, Failure> {
     let world = session.world(&snapshot.owner());
     let nothing = Graph::default();
-    let observed = observe(&world as &dyn World, &nothing, snapshot, true).await?;
+    let observed = observe(&world, &nothing, snapshot, true).await?;
     Ok(session.decide(&nothing, snapshot, &observed, Strays::Remove)?)
 }
 

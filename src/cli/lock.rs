@@ -45,25 +45,17 @@ impl Scene {
         let mut terminate = signal(SignalKind::terminate()).map_err(bug)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(bug)?;
         let (wish, tell, heard) = (halt.clone(), events.clone(), Arc::clone(&signalled));
+        if let Some(time) = timeout {
+            halt.after(time, events.clone());
+        }
         let signals = tokio::spawn(async move {
-            let limit = async {
-                match timeout {
-                    Some(time) => tokio::time::sleep(time).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::pin!(limit);
-            let mut over = false;
             loop {
                 tokio::select! {
-                    _ = interrupt.recv() => heard.store(true, Ordering::Relaxed),
-                    _ = terminate.recv() => heard.store(true, Ordering::Relaxed),
-                    _ = hangup.recv() => heard.store(true, Ordering::Relaxed),
-                    () = &mut limit, if !over => {
-                        over = true;
-                        let _ = tell.send(Event::Notice("the time given with --timeout is over".to_owned()));
-                    }
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
                 }
+                heard.store(true, Ordering::Relaxed);
                 wish.escalate();
                 let _ = tell.send(Event::Stopping);
             }

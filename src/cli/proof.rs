@@ -6,27 +6,16 @@ use super::{
     session::Session,
 };
 use crate::{
-    aws::{Left, left_behind},
+    aws::Left,
+    engine::nothing_left,
     model::{Class, Fault, Phase, Snapshot},
 };
 use serde_json::json;
-use std::time::Duration;
-
-/// How long the tagging API may go on listing what is gone.
-const LAG: Duration = Duration::from_secs(120);
 
 /// Asks, and prints the answer.
 pub async fn show(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
     let (ui, stack) = (session.ui, &session.stack.name);
-    let deadline = tokio::time::Instant::now() + session.target.pace.of(LAG);
-    let left = loop {
-        let left = scene.reading(async { Ok(left_behind(&session.target.clients, stack).await?) }).await?;
-        let there = left.iter().any(|left| matches!(left, Left::There(_)));
-        if !there || tokio::time::Instant::now() >= deadline {
-            break left;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    };
+    let left = nothing_left(&session.target.clients, stack, session.target.pace, &scene.halt).await?;
     let mut there = Vec::new();
     let mut keys = Vec::new();
     for left in left {

@@ -23,7 +23,9 @@ pub fn run(global: &Global, command: &Command, ui: Ui) -> Result<Exit, Failure> 
         (Command::Start { port, time_scale }, Some(running)) => {
             let other = (*port != 0 && *port != running.port)
                 || time_scale.is_some_and(|scale| {
-                    Control::new(&running.endpoint).time_scale().is_ok_and(|is| is != scale)
+                    Control::new(&running.endpoint)
+                        .time_scale()
+                        .is_ok_and(|is| (is - scale).abs() > f64::EPSILON)
                 });
             if other {
                 let message = format!("the sandbox already runs at {} in another way", running.endpoint);

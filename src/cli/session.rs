@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     aws::{Cx, Identity, zones},
-    engine::{AwsWorld, Settings, World, observe},
+    engine::{AwsWorld, Settings, observe},
     graph::{Backend, Context, network},
     model::{Class, Fault, Graph, Kind, Observed, Owner, Phase, Plan, Snapshot},
     plan::{Input, Strays, make},
@@ -197,7 +197,7 @@ impl Session {
     pub async fn plan(&self, graph: &Graph, snapshot: &Snapshot) -> Result<(Plan, Observed), Failure> {
         let world = self.world(&snapshot.owner());
         let graph = graph.targeted(&self.global.target);
-        let observed = observe(&world as &dyn World, &graph, snapshot, false).await?;
+        let observed = observe(&world, &graph, snapshot, false).await?;
         Ok((self.decide(&graph, snapshot, &observed, Strays::Keep)?, observed))
     }
 

@@ -23,12 +23,12 @@ pub struct Target {
 
 /// The `state` folder beside the stack file.
 pub fn state_folder(stack: &Path) -> PathBuf {
-    stack.parent().map(|folder| folder.join("state")).unwrap_or_else(|| PathBuf::from("state"))
+    stack.parent().map_or_else(|| PathBuf::from("state"), |folder| folder.join("state"))
 }
 
 /// The user's cache folder.
 pub fn cache_folder() -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(std::env::temp_dir);
+    let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     cache.unwrap_or_else(|| home.join(".cache")).join("provisioner")
 }

@@ -78,26 +78,25 @@ async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Ex
             return end(session, work, Ok(exit)).await;
         }
     }
-    let mut work = match work {
-        Some(work) => work,
-        None => {
-            let mut work = hold(session, scene).await?;
-            // Nobody could have a state where there was no bucket; the lineage that was planned with counts.
-            if work.snapshot.version == 0 {
-                work.snapshot = preview;
-            } else {
-                return end(
-                    session,
-                    Some(work),
-                    Err(Failure::refused(
-                        "another run made this stack meanwhile; only the backend was touched",
-                        "run again: the plan is then made from what is there",
-                    )),
-                )
-                .await;
-            }
-            work
+    let mut work = if let Some(work) = work {
+        work
+    } else {
+        let mut work = hold(session, scene).await?;
+        // Nobody could have a state where there was no bucket; the lineage that was planned with counts.
+        if work.snapshot.version == 0 {
+            work.snapshot = preview;
+        } else {
+            return end(
+                session,
+                Some(work),
+                Err(Failure::refused(
+                    "another run made this stack meanwhile; only the backend was touched",
+                    "run again: the plan is then made from what is there",
+                )),
+            )
+            .await;
         }
+        work
     };
     let exit = stages(session, scene, &mut work, &plan, changed).await;
     end(session, Some(work), exit).await

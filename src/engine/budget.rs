@@ -64,14 +64,14 @@ pub fn expected(kind: &str) -> Duration {
 /// How long a create without a token may stay unseen after its answer was lost, or its process died: what is in the
 /// network arrives, and EC2's lists catch up ("up to a few minutes").
 /// Source: <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
-pub const SETTLE: Duration = Duration::from_secs(120);
+pub const SETTLE: Duration = Duration::from_mins(2);
 
 /// The same where the process that sent it may still live: its signature must have expired, too. IAM says five minutes,
 /// the common errors of the API references say fifteen; the longer one and the lists' lag count.
 pub const SETTLE_ALIVE: Duration = minutes(20);
 
 /// A create is sent within this time of its intent, or not at all.
-pub const SEND_WITHIN: Duration = Duration::from_secs(60);
+pub const SEND_WITHIN: Duration = Duration::from_mins(1);
 
 /// How old a client token may be for a call to be repeated with it.
 pub const TOKEN_LIFE: Duration = minutes(12 * 60);

@@ -1,6 +1,8 @@
 //! How a run is told to end early.
 
-use tokio::sync::watch;
+use crate::model::Event;
+use std::time::Duration;
+use tokio::sync::{mpsc::UnboundedSender, watch};
 
 /// How far the wish to end has gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,20 @@ impl Halt {
     /// At least draining.
     pub fn drain(&self) {
         self.sender.send_modify(|halting| *halting = (*halting).max(Halting::Drain));
+    }
+
+    /// Drains after this time, and says so.
+    pub fn after(&self, time: Duration, events: UnboundedSender<Event>) {
+        let halt = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(time) => {
+                    let _ = events.send(Event::Notice("the time given with --timeout is over".to_owned()));
+                    halt.drain();
+                }
+                () = events.closed() => {}
+            }
+        });
     }
 
     /// How far it has gone.

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc::UnboundedSender, task::JoinHandle};
 
 /// How long a holder may be silent.
-pub const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_mins(1);
 /// How often a holder shows that it lives.
 const BEAT: Duration = Duration::from_secs(15);
 /// How often a waiter looks.

@@ -171,7 +171,7 @@ impl<'a> Progress<'a> {
                         });
                     }
                     Err(fault) => {
-                        self.problems.push(Problem::at(&step.id.address, fault, LeftBehind::Nothing))
+                        self.problems.push(Problem::at(&step.id.address, fault, LeftBehind::Nothing));
                     }
                 }
             }

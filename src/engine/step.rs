@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        Address, Class, Departure, Entry, Event, Fault, Identity, Intent, Kind, LeftBehind, Owner, Process,
-        Ready, Record, Step, StepState,
+        Address, Class, Entry, Event, Fault, Identity, Intent, Kind, LeftBehind, Owner, Process, Ready,
+        Record, Step, StepState,
     },
     plan::managed_tags,
     resources::Ask,
@@ -73,18 +73,18 @@ pub struct Task<'a> {
 pub type Failed = (Fault, LeftBehind);
 
 impl Task<'_> {
-    fn address(&self) -> &Address {
+    pub(super) fn address(&self) -> &Address {
         &self.step.id.address
     }
 
-    fn kind(&self) -> Result<Kind, Fault> {
+    pub(super) fn kind(&self) -> Result<Kind, Fault> {
         self.shared
             .world
             .kind(&self.step.kind)
             .ok_or_else(|| Fault::bug(format!("no such kind: {}", self.step.kind)))
     }
 
-    fn tell(&self, state: StepState) {
+    pub(super) fn tell(&self, state: StepState) {
         // Nobody may be listening.
         let _ = self.shared.events.send(Event::Step {
             address: self.address().clone(),
@@ -99,7 +99,7 @@ impl Task<'_> {
     ///
     /// # Errors
     /// [`Class::Interrupted`] when the run is to end: nothing is waited for then.
-    async fn pause(&self, time: Duration, why: &str) -> Result<(), Fault> {
+    pub(super) async fn pause(&self, time: Duration, why: &str) -> Result<(), Fault> {
         self.tell(StepState::Waiting(why.to_owned()));
         tokio::select! {
             () = tokio::time::sleep(time) => Ok(()),
@@ -109,12 +109,12 @@ impl Task<'_> {
         }
     }
 
-    fn writing(&self) {
+    pub(super) fn writing(&self) {
         self.shared.changed.store(true, Ordering::Relaxed);
     }
 
     /// One look, repeated while AWS does not answer.
-    async fn look(&self) -> Result<Option<Value>, Fault> {
+    pub(super) async fn look(&self) -> Result<Option<Value>, Fault> {
         let last = match (&self.entry, &self.step.live) {
             (Some(entry), _) => entry.live.clone(),
             (None, live) => live.clone(),
@@ -135,7 +135,7 @@ impl Task<'_> {
     }
 
     /// Waits before another try of what failed with `fault`, or gives the fault back when its class or its budget says so.
-    async fn again(&self, retry: &mut Retry, fault: Fault) -> Result<(), Fault> {
+    pub(super) async fn again(&self, retry: &mut Retry, fault: Fault) -> Result<(), Fault> {
         let since = *retry.since.get_or_insert_with(Instant::now);
         match budget::patience(fault.class) {
             Some(patience) if since.elapsed() < patience => {
@@ -176,7 +176,7 @@ impl Task<'_> {
 
     /// Finds out what became of a create that an earlier run, or an earlier attempt, sent. With `repeat`, a call that
     /// took a token is sent again under it.
-    async fn recover(&mut self, intent: &Intent, repeat: bool) -> Result<Option<Value>, Fault> {
+    pub(super) async fn recover(&mut self, intent: &Intent, repeat: bool) -> Result<Option<Value>, Fault> {
         let kind = self.kind()?;
         let age =
             Duration::from_secs(u64::try_from((self.shared.now)() - intent.signed_at).unwrap_or_default());
@@ -305,7 +305,7 @@ impl Task<'_> {
         }
     }
 
-    fn late(&self, what: &str) -> Fault {
+    pub(super) fn late(&self, what: &str) -> Fault {
         Fault::new(Class::Deadline, format!("{}: {what}", self.address())).hint("run again to go on waiting")
     }
 
@@ -392,64 +392,6 @@ impl Task<'_> {
         };
         self.shared.journal.note(Record::Done(self.address().clone(), Box::new(entry)));
     }
-
-    /// Takes the resource away and waits until it is gone.
-    pub async fn remove(&mut self) -> Result<(), Failed> {
-        self.tell(StepState::Started);
-        let left = |fault: Fault| (fault, LeftBehind::Recorded);
-        let kind = self.kind().map_err(left)?;
-        let mut live = match self.intent.take() {
-            Some(intent) if self.entry.is_none() => self.recover(&intent, false).await.map_err(left)?,
-            _ => self.look().await.map_err(left)?,
-        };
-        if live.is_none() && !self.step.live.is_null() {
-            // It was there a moment ago: a list that lags may leave it out once.
-            self.pause(Duration::from_millis(500), "looking twice before calling it gone")
-                .await
-                .map_err(left)?;
-            live = self.look().await.map_err(left)?;
-        }
-        if live.is_some() {
-            self.shared.journal.note(Record::Leaving(self.address().clone()));
-        }
-        self.delete(kind, live).await.map_err(left)?;
-        self.shared.journal.note(Record::Gone(self.address().clone()));
-        self.tell(StepState::Done);
-        Ok(())
-    }
-
-    async fn delete(&self, kind: Kind, mut live: Option<Value>) -> Result<(), Fault> {
-        let mut retry = Retry::default();
-        let mut asked: Option<Instant> = None;
-        let mut backoff = Backoff::default();
-        let mut refusals = 0_u32;
-        while let Some(there) = live {
-            if asked.is_none() {
-                self.writing();
-                match self.shared.world.delete(&self.step.kind, &there).await {
-                    Ok(()) if kind.departure == Departure::WithParent => return Ok(()),
-                    Ok(()) => asked = Some(Instant::now()),
-                    Err(mut fault) => {
-                        refusals = refusals.saturating_add(1);
-                        if fault.class == Class::Conflict && refusals >= 3 {
-                            let blockers = self.shared.world.blockers(&self.step.kind, &there).await;
-                            if !blockers.is_empty() {
-                                fault.message =
-                                    format!("{}; in the way: {}", fault.message, blockers.join(", "));
-                            }
-                        }
-                        self.again(&mut retry, fault).await?;
-                    }
-                }
-            } else if asked.is_some_and(|asked| asked.elapsed() >= budget::to_go(kind.name)) {
-                return Err(self.late("AWS took the delete call, and it is still there"));
-            } else {
-                self.pause(backoff.next().unwrap_or_default(), "deleting").await?;
-            }
-            live = self.look().await?;
-        }
-        Ok(())
-    }
 }
 
 /// One error in a few words, for the line of a step.
@@ -460,7 +402,7 @@ fn brief(fault: &Fault) -> String {
 
 /// A row of tries of one thing.
 #[derive(Default)]
-struct Retry {
+pub(super) struct Retry {
     since: Option<Instant>,
     backoff: Backoff,
 }

@@ -117,30 +117,27 @@ fn decide(
         (false, Some(_)) if changes.is_empty() => None,
         (false, Some(_)) => Some(Action::Update),
     };
-    match action {
-        Some(action) => {
-            let cause =
-                if replace && changes.is_empty() { Origin::Drift } else { origin(&changes, &want, entry) };
-            if let (Origin::File, Some(entry)) = (cause, entry) {
-                mark_drift(&mut changes, &want, entry, &mut note);
-            }
-            plan.changes.push(change(action, cause, changes, note));
+    if let Some(action) = action {
+        let cause =
+            if replace && changes.is_empty() { Origin::Drift } else { origin(&changes, &want, entry) };
+        if let (Origin::File, Some(entry)) = (cause, entry) {
+            mark_drift(&mut changes, &want, entry, &mut note);
         }
-        None => {
-            plan.standing.insert(node.address.clone(), found.live.clone());
-            let current = |entry: &Entry| {
-                entry.spec == want && entry.live == found.live && entry.dependencies == node.dependencies()
-            };
-            if !entry.is_some_and(current) {
-                plan.refresh.push(Refresh {
-                    address: node.address.clone(),
-                    kind: node.kind.clone(),
-                    stage: node.stage,
-                    spec: want,
-                    live: found.live.clone(),
-                    dependencies: node.dependencies().into_iter().collect(),
-                });
-            }
+        plan.changes.push(change(action, cause, changes, note));
+    } else {
+        plan.standing.insert(node.address.clone(), found.live.clone());
+        let current = |entry: &Entry| {
+            entry.spec == want && entry.live == found.live && entry.dependencies == node.dependencies()
+        };
+        if !entry.is_some_and(current) {
+            plan.refresh.push(Refresh {
+                address: node.address.clone(),
+                kind: node.kind.clone(),
+                stage: node.stage,
+                spec: want,
+                live: found.live.clone(),
+                dependencies: node.dependencies().into_iter().collect(),
+            });
         }
     }
     Ok(Decision { action, live: found.live.clone() })

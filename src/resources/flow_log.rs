@@ -106,7 +106,8 @@ impl Lifecycle for FlowLog {
                 let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
                 let class = crate::aws::classify("ec2", "CreateFlowLogs", code, Some(400), message);
                 let mut fault = Fault::new(class, message);
-                ("ec2".clone_into(&mut fault.service), "CreateFlowLogs".clone_into(&mut fault.operation));
+                "ec2".clone_into(&mut fault.service);
+                "CreateFlowLogs".clone_into(&mut fault.operation);
                 code.clone_into(&mut fault.code);
                 Err(fault)
             }

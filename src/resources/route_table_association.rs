@@ -63,11 +63,12 @@ impl Lifecycle for RouteTableAssociation {
         let found = asked.iter().filter_map(|asked| {
             let wanted = asked.want.as_ref().and_then(|want| want.subnet.known());
             let subnet = asked.last.as_ref().map(|last| &last.subnet).or(wanted)?;
-            let association = tables.iter().flat_map(|table| table.associations()).find(|association| {
-                let state = association.association_state.as_ref().and_then(|state| state.state.as_ref());
-                let leaving = state.is_some_and(|state| state.as_str().starts_with("disassociat"));
-                association.subnet_id.as_ref() == Some(subnet) && !leaving
-            })?;
+            let association =
+                tables.iter().flat_map(aws_sdk_ec2::types::RouteTable::associations).find(|association| {
+                    let state = association.association_state.as_ref().and_then(|state| state.state.as_ref());
+                    let leaving = state.is_some_and(|state| state.as_str().starts_with("disassociat"));
+                    association.subnet_id.as_ref() == Some(subnet) && !leaving
+                })?;
             let live = Live {
                 id: association.route_table_association_id.clone().unwrap_or_default(),
                 subnet: subnet.clone(),

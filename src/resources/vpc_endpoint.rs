@@ -186,7 +186,8 @@ impl Lifecycle for VpcEndpoint {
             Some(error) if !error.code().unwrap_or_default().ends_with("NotFound") => {
                 let mut fault = Fault::new(Class::Conflict, error.message().unwrap_or_default());
                 fault.code = error.code().unwrap_or_default().to_owned();
-                ("ec2".clone_into(&mut fault.service), "DeleteVpcEndpoints".clone_into(&mut fault.operation));
+                "ec2".clone_into(&mut fault.service);
+                "DeleteVpcEndpoints".clone_into(&mut fault.operation);
                 gone_is_done(Err::<(), _>(fault))
             }
             _ => Ok(()),

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 mod de;
+pub mod delivery;
 mod diagnostics;
 pub mod layout;
 mod substitute;
@@ -9,14 +10,17 @@ mod tree;
 mod types;
 mod validate;
 mod validate_cluster;
+mod validate_delivery;
+mod validate_network;
 mod values;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use types::{Encryption, Existing, File, Nat, Network, StateSection};
 pub use values::{Cidr, Endpoints, FlowLogSettings, FlowLogs, Share, Zones};
 
-use cluster::{App, Cluster, Controllers, FargateProfile, NodeGroup, Parameter, Repository, ServiceAccount};
+use cluster::{Cluster, FargateProfile, NodeGroup};
 use de::NodeReader;
+use delivery::{App, Controllers, Parameter, Repository, ServiceAccount};
 use diagnostics::{Source, Spot};
 use serde::Deserialize as _;
 use std::collections::BTreeMap;

@@ -65,12 +65,13 @@ fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, (S
             let help = "names have letters, digits and `_`; `$${` stands for the characters themselves";
             return Err((format!("`{name}` is no name of a variable"), help.to_owned()));
         }
-        match env(name).filter(|value| !value.is_empty()).or_else(|| default.map(str::to_owned)) {
-            Some(value) => out.push_str(&value),
-            None => {
-                let help = format!("set it, or give a default: `${{{name}:-value}}`");
-                return Err((format!("the environment variable `{name}` is not set"), help));
-            }
+        if let Some(value) =
+            env(name).filter(|value| !value.is_empty()).or_else(|| default.map(str::to_owned))
+        {
+            out.push_str(&value);
+        } else {
+            let help = format!("set it, or give a default: `${{{name}:-value}}`");
+            return Err((format!("the environment variable `{name}` is not set"), help));
         }
         rest = after;
     }

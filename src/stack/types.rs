@@ -1,7 +1,8 @@
 //! The file's fields: the one definition that parsing, defaults and the JSON Schema are made from.
 
 use super::{
-    cluster::{App, Cluster, Controllers, FargateProfile, NodeGroup, Parameter, Repository, ServiceAccount},
+    cluster::{Cluster, FargateProfile, NodeGroup},
+    delivery::{App, Controllers, Parameter, Repository, ServiceAccount},
     values::{Cidr, Endpoints, FlowLogs, Zones},
 };
 use schemars::JsonSchema;

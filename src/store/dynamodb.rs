@@ -84,7 +84,7 @@ impl LeaseStore for DynamoLease {
                 Some(seen) if seen.owner == holder.owner && seen.record == holder.record => {
                     Taken::Yes(there.fence)
                 }
-                _ => Taken::No(there),
+                _ => Taken::No(Box::new(there)),
             });
         }
         let item = result.call("dynamodb", "UpdateItem")?.attributes.unwrap_or_default();

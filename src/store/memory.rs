@@ -108,7 +108,7 @@ impl LeaseStore for MemoryLease {
             (Some(_), None) => false,
         };
         if !free {
-            return Ok(Taken::No(item.clone()));
+            return Ok(Taken::No(Box::new(item.clone())));
         }
         item.fence = item.fence.saturating_add(1).max(at_least);
         item.holder = Some(HeldBy { fence: item.fence, ..holder.clone() });

@@ -57,7 +57,7 @@ pub enum Taken {
     /// It is ours, under this fence.
     Yes(u64),
     /// It is not, and this holds it now.
-    No(LeaseItem),
+    No(Box<LeaseItem>),
 }
 
 /// The lease of one stack. Expiry is the waiter's to judge: there is no clock in the record.

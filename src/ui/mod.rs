@@ -83,11 +83,9 @@ impl Ui {
         }
     }
 
-    /// An event as a JSON line; none for those that are for people.
+    /// An event as a JSON line.
     pub fn event(&self, event: &Event) {
-        if let Some(object) = problem::event_json(event) {
-            self.line(object);
-        }
+        self.line(problem::event_json(event));
     }
 
     /// `text` in an ANSI colour, where colour is wanted.

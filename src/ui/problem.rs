@@ -55,9 +55,9 @@ pub fn as_json(problem: &Problem) -> Value {
     })
 }
 
-/// An event as a JSON line, where it has one.
-pub fn event_json(event: &Event) -> Option<Value> {
-    let object = match event {
+/// An event as a JSON line.
+pub fn event_json(event: &Event) -> Value {
+    match event {
         Event::RunStarted { steps } => json!({"type": "run", "state": "started", "steps": steps}),
         Event::Step { address, kind, stage, action, state } => {
             let (state, reason) = match state {
@@ -79,6 +79,5 @@ pub fn event_json(event: &Event) -> Option<Value> {
             "type": "run", "state": "ended", "create": done.create, "update": done.update, "replace": done.replace,
             "delete": done.delete, "adopt": done.adopt, "failed": failed, "left": left,
         }),
-    };
-    Some(object)
+    }
 }

@@ -86,7 +86,7 @@ impl Progress {
                 }
             }
             Event::Stopping => {
-                self.log("stopping: finishing the calls in flight; once more to leave at once")
+                self.log("stopping: finishing the calls in flight; once more to leave at once");
             }
             Event::Notice(text) => self.log(text),
             Event::RunEnded { .. } => {

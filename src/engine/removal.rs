@@ -1,0 +1,70 @@
+//! The removal of a resource.
+
+use super::{
+    budget::{self, Backoff},
+    step::{Failed, Retry, Task},
+};
+use crate::model::{Class, Departure, Fault, Kind, LeftBehind, Record, StepState};
+use serde_json::Value;
+use std::time::Duration;
+use tokio::time::Instant;
+
+impl Task<'_> {
+    /// Takes the resource away and waits until it is gone.
+    pub async fn remove(&mut self) -> Result<(), Failed> {
+        self.tell(StepState::Started);
+        let left = |fault: Fault| (fault, LeftBehind::Recorded);
+        let kind = self.kind().map_err(left)?;
+        let mut live = match self.intent.take() {
+            Some(intent) if self.entry.is_none() => self.recover(&intent, false).await.map_err(left)?,
+            _ => self.look().await.map_err(left)?,
+        };
+        if live.is_none() && !self.step.live.is_null() {
+            // It was there a moment ago: a list that lags may leave it out once.
+            self.pause(Duration::from_millis(500), "looking twice before calling it gone")
+                .await
+                .map_err(left)?;
+            live = self.look().await.map_err(left)?;
+        }
+        if live.is_some() {
+            self.shared.journal.note(Record::Leaving(self.address().clone()));
+        }
+        self.delete(kind, live).await.map_err(left)?;
+        self.shared.journal.note(Record::Gone(self.address().clone()));
+        self.tell(StepState::Done);
+        Ok(())
+    }
+
+    async fn delete(&self, kind: Kind, mut live: Option<Value>) -> Result<(), Fault> {
+        let mut retry = Retry::default();
+        let mut asked: Option<Instant> = None;
+        let mut backoff = Backoff::default();
+        let mut refusals = 0_u32;
+        while let Some(there) = live {
+            if asked.is_none() {
+                self.writing();
+                match self.shared.world.delete(&self.step.kind, &there).await {
+                    Ok(()) if kind.departure == Departure::WithParent => return Ok(()),
+                    Ok(()) => asked = Some(Instant::now()),
+                    Err(mut fault) => {
+                        refusals = refusals.saturating_add(1);
+                        if fault.class == Class::Conflict && refusals >= 3 {
+                            let blockers = self.shared.world.blockers(&self.step.kind, &there).await;
+                            if !blockers.is_empty() {
+                                fault.message =
+                                    format!("{}; in the way: {}", fault.message, blockers.join(", "));
+                            }
+                        }
+                        self.again(&mut retry, fault).await?;
+                    }
+                }
+            } else if asked.is_some_and(|asked| asked.elapsed() >= budget::to_go(kind.name)) {
+                return Err(self.late("AWS took the delete call, and it is still there"));
+            } else {
+                self.pause(backoff.next().unwrap_or_default(), "deleting").await?;
+            }
+            live = self.look().await?;
+        }
+        Ok(())
+    }
+}
