@@ -157,12 +157,13 @@ fn what_the_file_does_not_say_takes_its_default() {
 
 #[test]
 fn variables_become_values_and_never_structure() {
-    let text =
-        format!("{HEAD}network: {{zones: ${{COUNT:-2}}}}\ntags: {{a: \"${{SECRET}}\", b: \"$${{X}}\"}}\n");
-    let stack = load(text.as_bytes()).unwrap_err().to_string();
-    assert!(stack.contains("AWS does not take this tag"), "{stack}");
-    let text = format!("{HEAD}network: {{zones: ${{COUNT:-2}}}}\n");
-    assert_eq!(load(text.as_bytes()).unwrap().network.unwrap().zones, Zones::Count(2));
+    let text = format!("{HEAD}network:\n  zones: ${{COUNT:-2}}\ntags:\n  a: \"$${{X}}\"\n");
+    let stack = load(text.as_bytes());
+    assert!(stack.unwrap_err().to_string().contains("AWS does not take this tag"), "the braces are literal");
+    let stack = load(format!("{HEAD}network:\n  zones: ${{COUNT:-2}}\n").as_bytes()).unwrap();
+    assert_eq!(stack.network.unwrap().zones, Zones::Count(2));
+    let stack = load(format!("{HEAD}app:\n  env:\n    A: ${{SECRET}}\n").as_bytes()).unwrap();
+    assert_eq!(stack.app.unwrap().env["A"], "hunter2: [");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod observe;
 mod proof;
 mod removal;
 mod run;
+mod shared;
 mod step;
 mod world;
 

@@ -5,7 +5,8 @@ use super::{
     halt::{Halt, Halting},
     journal::{Closed, Journal},
     looks::Looks,
-    step::{Failed, Shared, Task},
+    shared::Shared,
+    step::{Failed, Task},
     world::World,
 };
 use crate::{

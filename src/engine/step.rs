@@ -1,61 +1,25 @@
 //! One step: making a resource be as wanted, or taking it away.
 
 use super::{
-    budget::{self, Backoff, Pace},
-    halt::{Halt, Halting},
-    journal::Journal,
-    looks::Looks,
+    budget::{self, Backoff},
+    halt::Halting,
     observe::choose,
-    world::World,
+    shared::Shared,
 };
 use crate::{
     model::{
-        Address, Class, Entry, Event, Fault, Identity, Intent, Kind, LeftBehind, Owner, Process, Ready,
-        Record, Step, StepState,
+        Address, Class, Entry, Event, Fault, Identity, Intent, Kind, LeftBehind, Ready, Record, Step,
+        StepState,
     },
     plan::managed_tags,
     resources::Ask,
 };
 use serde_json::Value;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
-use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+use std::{sync::atomic::Ordering, time::Duration};
+use tokio::time::Instant;
 
 /// How often a resource is corrected before the engine gives up on it.
 const ROUNDS: u32 = 12;
-
-/// What every step of a run shares.
-pub struct Shared {
-    /// What is acted on.
-    pub world: Arc<dyn World>,
-    /// Shared looks into it.
-    pub looks: Arc<Looks>,
-    /// Where records go.
-    pub journal: Journal,
-    /// Where events go.
-    pub events: UnboundedSender<Event>,
-    /// The wish to end.
-    pub halt: Halt,
-    /// How fast the world moves.
-    pub pace: Pace,
-    /// Whose resources.
-    pub owner: Owner,
-    /// This run (a UUID).
-    pub run: String,
-    /// This process.
-    pub process: Process,
-    /// Tells whether the process that an open intent names is dead.
-    pub is_dead: Arc<dyn Fn(&Process) -> bool + Send + Sync>,
-    /// Seconds since 1970.
-    pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// Whether any call that writes was sent.
-    pub changed: AtomicBool,
-}
 
 /// A step on its way.
 pub struct Task<'a> {

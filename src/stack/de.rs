@@ -54,6 +54,18 @@ impl de::Error for Located {
         }
     }
 
+    fn invalid_value(unexpected: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        match (unexpected, expected.to_string().as_str()) {
+            (de::Unexpected::Signed(number), "u16") => {
+                Located::new(format!("{number} is not between 0 and 65535"), None)
+            }
+            (de::Unexpected::Signed(number), "i32") => {
+                Located::new(format!("{number} is out of range"), None)
+            }
+            (unexpected, expected) => Located::new(format!("expected {expected}, found {unexpected}"), None),
+        }
+    }
+
     fn missing_field(field: &'static str) -> Self {
         Located::new(format!("`{field}` is missing"), Some(format!("add `{field}: ...`")))
     }

@@ -202,7 +202,9 @@ fn reworded(text: &str) -> (String, Option<String>) {
     } else if says("merge key") {
         ("merge keys (`<<`) are not taken".to_owned(), "write the value out in both places")
     } else if says("duplicate") {
-        (message, "keep one of the two")
+        let key =
+            message.rsplit_once(": ").map(|(_, rest)| rest.split(',').next().unwrap_or_default().to_owned());
+        (format!("`{}` is there twice", key.unwrap_or_default()), "keep one of the two")
     } else if says("document") {
         (
             "the file holds more than one document".to_owned(),

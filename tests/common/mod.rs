@@ -1,0 +1,181 @@
+//! A folder with a sandbox of its own, the real binary, and boto3 and the aws CLI as witnesses.
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+};
+
+/// A virtual environment with moto, boto3, pytest and the aws CLI, made once a version of its lock file.
+pub fn python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let lock = fs::read(root.join("sandbox/requirements-test.txt")).unwrap();
+        let hash = provisioner::model::Snapshot::hash(&lock);
+        let folder = cache().join("provisioner").join(format!("tests-{}", &hash[..16]));
+        let python = folder.join("bin/python");
+        let guard = fs::create_dir_all(folder.parent().unwrap())
+            .and_then(|()| fs::File::create(folder.with_extension("lock")));
+        let guard = guard.unwrap();
+        // Several test binaries run at once; one makes it.
+        rustix::fs::flock(&guard, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        if !folder.join("complete").exists() {
+            run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+            let mut pip = Command::new(&python);
+            pip.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--require-hashes",
+                "-r",
+            ]);
+            run(pip.arg(root.join("sandbox/requirements-test.txt")));
+            fs::write(folder.join("complete"), "").unwrap();
+        }
+        python
+    })
+}
+
+fn cache() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap();
+    std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from)
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ended {
+    fn of(output: &Output) -> Self {
+        Ended { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    /// The command, if it ended with this code; else all that it printed.
+    #[track_caller]
+    pub fn with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+
+    /// The JSON lines of this type.
+    pub fn lines(&self, kind: &str) -> Vec<Value> {
+        let lines = self.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["type"] == kind).collect()
+    }
+}
+
+/// A folder with a stack file, and a sandbox that ends with it.
+pub struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// A folder with this stack file.
+    pub fn new(stack: &str) -> Self {
+        let world = World { folder: tempfile::tempdir().unwrap() };
+        world.stack(stack);
+        world
+    }
+
+    /// Another stack file.
+    pub fn stack(&self, text: &str) {
+        fs::write(self.path().join("stack.yaml"), text).unwrap();
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The program, ready to be started.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_provisioner"));
+        command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, args: &[&str]) -> Ended {
+        Ended::of(&self.command(args).output().unwrap())
+    }
+
+    /// Starts it, and does not wait.
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The sandbox's address.
+    pub fn endpoint(&self) -> String {
+        let status = self.run(&["sandbox", "status", "--json"]).with(0);
+        let status: Value = serde_json::from_str(&status.out).unwrap();
+        assert_eq!(status["running"], true);
+        status["endpoint"].as_str().unwrap().to_owned()
+    }
+
+    /// What this Python says; `e` is the endpoint and `client(name)` a boto3 client.
+    pub fn boto3(&self, code: &str) -> Value {
+        let head = "import boto3, json, sys, urllib.request\ne = sys.argv[1]\n\
+            def client(name, region='eu-central-1'):\n    return boto3.client(name, endpoint_url=e, region_name=region,\n        \
+            aws_access_key_id='x', aws_secret_access_key='x')\n";
+        let mut command = Command::new(python());
+        command.args(["-c", &format!("{head}{code}"), &self.endpoint()]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{code}\n{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
+    }
+
+    /// What the aws CLI says.
+    pub fn aws(&self, args: &[&str]) -> Value {
+        let mut command = Command::new(python().with_file_name("aws"));
+        command
+            .args(["--endpoint-url", &self.endpoint(), "--region", "eu-central-1", "--output", "json"])
+            .args(args);
+        command
+            .env("AWS_ACCESS_KEY_ID", "x")
+            .env("AWS_SECRET_ACCESS_KEY", "x")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// Runs what only reads, and counts its calls to AWS.
+    pub fn calls(&self, args: &[&str]) -> Vec<String> {
+        self.boto3(
+            "urllib.request.urlopen(urllib.request.Request(e + '/_ext/log', method='DELETE')); print('null')",
+        );
+        self.run(args).with(0);
+        let log = self.boto3("print(urllib.request.urlopen(e + '/_ext/log').read().decode())");
+        let log = log.as_array().unwrap().iter();
+        log.map(|call| format!("{}:{}", call["service"].as_str().unwrap(), call["action"].as_str().unwrap()))
+            .collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.command(&["sandbox", "stop"]).output();
+    }
+}

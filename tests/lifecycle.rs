@@ -1,0 +1,327 @@
+//! The main job, with the real binary on the sandbox: made, compared, watched, mended, removed.
+
+mod common;
+
+use common::World;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+const NETWORK: &str = "name: shop\nregion: eu-central-1\nnetwork: {nat: none}\n";
+
+/// How many things there are that a stack could have left, by kind.
+const CENSUS: &str = "
+ec2 = client('ec2')
+print(json.dumps({
+    'vpcs': len([v for v in ec2.describe_vpcs()['Vpcs'] if not v['IsDefault']]),
+    'subnets': len([s for s in ec2.describe_subnets()['Subnets'] if not s['DefaultForAz']]),
+    'gateways': len(ec2.describe_internet_gateways()['InternetGateways']),
+    'nat': len([n for n in ec2.describe_nat_gateways()['NatGateways'] if n['State'] != 'deleted']),
+    'addresses': len(ec2.describe_addresses()['Addresses']),
+    'endpoints': len(ec2.describe_vpc_endpoints()['VpcEndpoints']),
+    'groups': len([g for g in ec2.describe_security_groups()['SecurityGroups'] if g['GroupName'] != 'default']),
+    'interfaces': len(ec2.describe_network_interfaces()['NetworkInterfaces']),
+    'flowLogs': len(ec2.describe_flow_logs()['FlowLogs']),
+    'logGroups': len(client('logs').describe_log_groups()['logGroups']),
+    'roles': len([r for r in client('iam').list_roles()['Roles'] if 'shop' in r['RoleName']]),
+}))";
+
+fn none_left(census: &Value) -> bool {
+    census.as_object().unwrap().values().all(|count| count == 0)
+}
+
+#[test]
+fn a_network_is_made_compared_watched_mended_and_removed() {
+    let world = World::new(NETWORK);
+    let plan = world.run(&["plan", "--sandbox", "--json", "--detailed-exitcode"]).with(2);
+    let created = plan.lines("change").len();
+    assert_eq!(plan.lines("summary")[0]["create"], created);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+
+    // Unchanged: no line but the summary, and no exit code but 0.
+    let plan = world.run(&["plan", "diff", "--sandbox", "--json", "--detailed-exitcode"]).with(0);
+    assert_eq!(plan.out.lines().count(), 1, "{}", plan.out);
+    let text = world.run(&["plan", "--sandbox"]).with(0);
+    assert_eq!((text.out.as_str(), text.err.lines().count()), ("", 1), "{}", text.err);
+
+    // The aws CLI sees what the file says.
+    let vpcs = world.aws(&["ec2", "describe-vpcs", "--filters", "Name=tag:provisioner:stack,Values=shop"]);
+    assert_eq!(vpcs["Vpcs"][0]["CidrBlock"], "10.0.0.0/16");
+    let vpc = vpcs["Vpcs"][0]["VpcId"].as_str().unwrap().to_owned();
+
+    // Everything that can carry tags carries the three.
+    let bare = world.boto3(
+        "
+ec2 = client('ec2')
+keys = {'provisioner:stack', 'provisioner:resource', 'provisioner:lineage'}
+lists = [ec2.describe_subnets()['Subnets'], ec2.describe_route_tables()['RouteTables'],
+    ec2.describe_internet_gateways()['InternetGateways'], ec2.describe_vpc_endpoints()['VpcEndpoints'],
+    ec2.describe_security_groups()['SecurityGroups'], ec2.describe_security_group_rules()['SecurityGroupRules'],
+    ec2.describe_flow_logs()['FlowLogs']]
+bare = []
+for things in lists:
+    for thing in things:
+        default = thing.get('DefaultForAz') or any(a.get('Main') for a in thing.get('Associations', []))
+        other = thing.get('VpcId', 'VPC') not in ('VPC', None) and thing.get('VpcId') != 'VPC'
+        if not default and not (other and thing.get('VpcId') != 'VPC') and keys - {t['Key'] for t in thing.get('Tags', [])}:
+            bare.append(thing)
+print(json.dumps(bare, default=str))"
+            .replace("'VPC'", &format!("'{vpc}'"))
+            .as_str(),
+    );
+    let ours: Vec<&Value> = bare
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|thing| !thing.to_string().contains("vpc-") || thing.to_string().contains(&vpc))
+        .collect();
+    let rules_of_others =
+        |thing: &&Value| thing.get("SecurityGroupRuleId").is_some() && thing["CidrIpv4"] == "0.0.0.0/0";
+    assert!(ours.iter().all(|thing| rules_of_others(thing)), "{ours:#?}");
+
+    // A rule removed, and one added, behind its back.
+    let group =
+        world.aws(&["ec2", "describe-security-groups", "--filters", "Name=group-name,Values=shop-endpoints"]);
+    let group = group["SecurityGroups"][0]["GroupId"].as_str().unwrap().to_owned();
+    let rules = world.aws(&[
+        "ec2",
+        "describe-security-group-rules",
+        "--filters",
+        &format!("Name=group-id,Values={group}"),
+    ]);
+    assert_eq!(
+        rules["SecurityGroupRules"].as_array().unwrap().len(),
+        1,
+        "the allow-all of AWS is taken out: {rules}"
+    );
+    let rule = rules["SecurityGroupRules"][0]["SecurityGroupRuleId"].as_str().unwrap();
+    world.aws(&[
+        "ec2",
+        "revoke-security-group-ingress",
+        "--group-id",
+        &group,
+        "--security-group-rule-ids",
+        rule,
+    ]);
+    let ssh = ["--protocol", "tcp", "--port", "22", "--cidr", "0.0.0.0/0"];
+    world.aws(&[&["ec2", "authorize-security-group-ingress", "--group-id", &group][..], &ssh].concat());
+    let plan = world.run(&["plan", "diff", "--sandbox", "--json", "--detailed-exitcode"]).with(2);
+    let drift: BTreeMap<String, String> = plan
+        .lines("change")
+        .iter()
+        .map(|line| {
+            (line["address"].as_str().unwrap().to_owned(), format!("{} {}", line["action"], line["origin"]))
+        })
+        .collect();
+    let expected = [
+        ("network/security-group-rule/endpoints-https", "\"create\" \"drift\""),
+        ("network/security-group/endpoints", "\"update\" \"drift\""),
+    ];
+    assert_eq!(drift, expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+    let status = world.run(&["status", "--sandbox"]).with(0);
+    assert!(
+        status.out.contains("drift network/security-group-rule/endpoints-https: it is gone"),
+        "{}",
+        status.out
+    );
+    let up = world.run(&["up", "--sandbox", "--yes", "--json"]).with(0);
+    assert_eq!(up.lines("result")[0]["create"], 1);
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+
+    let shown = world.run(&["state", "show", "network/vpc", "--sandbox"]).with(0);
+    assert!(shown.out.contains(&vpc), "{}", shown.out);
+    assert_eq!(world.run(&["state", "list", "--sandbox"]).with(0).out.lines().count(), created - 3);
+
+    let down = world.run(&["down", "--sandbox", "--yes"]).with(0);
+    assert!(down.err.contains("proof: a query for provisioner:stack=shop"), "{}", down.err);
+    let census = world.boto3(CENSUS);
+    assert!(none_left(&census), "{census}");
+    world.run(&["down", "--sandbox", "--yes"]).with(0);
+
+    // The same name again is another stack.
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.run(&["down", "--sandbox", "--yes", "--backend"]).with(0);
+    assert!(none_left(&world.boto3(CENSUS)));
+    assert_eq!(world.boto3("print(json.dumps(len(client('s3').list_buckets()['Buckets'])))"), 0);
+}
+
+#[test]
+fn nat_gateways_come_and_go_and_nothing_else_moves() {
+    let stack = |nat: &str| {
+        format!(
+            "name: shop\nregion: eu-central-1\nnetwork:\n  nat: {nat}\n  endpoints: [s3]\n  flowLogs: false\n"
+        )
+    };
+    let world = World::new(&stack("none"));
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    let changes = |nat: &str| {
+        world.stack(&stack(nat));
+        let plan = world.run(&["plan", "--sandbox", "--json"]).with(0);
+        let summary = plan.lines("summary")[0].clone();
+        world.run(&["up", "--sandbox", "--yes"]).with(0);
+        world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+        ["create", "update", "replace", "delete"].map(|field| summary[field].as_u64().unwrap())
+    };
+    // An address, a gateway and three routes; two more of each gateway; and back.
+    assert_eq!(changes("single"), [5, 0, 0, 0]);
+    assert_eq!(changes("per-zone"), [4, 2, 0, 0]);
+    assert_eq!(changes("single"), [0, 2, 0, 4]);
+    assert_eq!(changes("none"), [0, 0, 0, 5]);
+    let census = world.boto3(CENSUS);
+    assert_eq!((&census["nat"], &census["addresses"]), (&json!(0), &json!(0)));
+}
+
+#[test]
+fn a_second_up_is_told_who_holds_the_lease_and_a_dead_one_is_taken_over() {
+    let world = World::new(NETWORK);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.stack("name: shop\nregion: eu-central-1\nnetwork: {nat: per-zone}\n");
+    let mut first = world.start(&["up", "--sandbox", "--yes"]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let lease = "print(json.dumps(client('dynamodb').get_item(TableName='provisioner-lock', \
+        Key={'stack': {'S': 'shop'}}, ConsistentRead=True).get('Item', {})))";
+    while world.boto3(lease)["owner"].is_null() && Instant::now() < deadline {}
+    let second = world.run(&["up", "--sandbox", "--yes"]).with(4);
+    assert!(
+        second.err.contains(&format!("pid {}", first.id())) && second.err.contains("state unlock"),
+        "{}",
+        second.err
+    );
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let third = world.run(&["up", "--sandbox", "--yes"]).with(0);
+    assert!(third.err.contains("taking over from"), "{}", third.err);
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    let census = world.boto3(CENSUS);
+    assert_eq!((&census["nat"], &census["addresses"], &census["vpcs"]), (&json!(3), &json!(3), &json!(1)));
+}
+
+#[test]
+fn an_unchanged_plan_takes_few_calls_and_no_more_for_more_resources() {
+    let world = World::new(NETWORK);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    let few = world.calls(&["plan", "--sandbox"]);
+    assert!(few.len() <= 30, "{} calls: {few:?}", few.len());
+    world.boto3(
+        "
+ec2 = client('ec2')
+vpc = ec2.describe_vpcs(Filters=[{'Name': 'tag:provisioner:stack', 'Values': ['shop']}])['Vpcs'][0]['VpcId']
+tags = lambda n: [{'ResourceType': 'subnet', 'Tags': [{'Key': 'provisioner:stack', 'Value': 'shop'},
+    {'Key': 'provisioner:resource', 'Value': 'network/subnet/extra-%d' % n}]}]
+for n in range(40):
+    ec2.create_subnet(VpcId=vpc, CidrBlock='10.0.%d.%d/28' % (224 + n // 16, n % 16 * 16), TagSpecifications=tags(n))
+print('null')",
+    );
+    let many = world.calls(&["plan", "--sandbox"]);
+    assert_eq!(many.len(), few.len(), "{many:?}");
+}
+
+#[test]
+fn an_existing_network_is_changed_by_its_role_tags_alone() {
+    let world = World::new(NETWORK);
+    world.run(&["sandbox", "start"]).with(0);
+    let made = world.boto3(
+        "
+ec2 = client('ec2')
+vpc = ec2.create_vpc(CidrBlock='10.9.0.0/16')['Vpc']['VpcId']
+subnet = lambda n: ec2.create_subnet(VpcId=vpc, CidrBlock='10.9.%d.0/24' % n)['Subnet']['SubnetId']
+subnets = [subnet(n) for n in range(3)]
+ec2.create_tags(Resources=subnets[:1], Tags=[{'Key': 'kubernetes.io/role/internal-elb', 'Value': '1'}])
+print(json.dumps([vpc, *subnets]))",
+    );
+    let id = |index: usize| made[index].as_str().unwrap();
+    world.stack(&format!(
+        "name: shop\nregion: eu-central-1\nnetwork:\n  existing:\n    vpcId: {}\n    privateSubnetIds: [{}, {}]\n    publicSubnetIds: [{}]\n",
+        id(0),
+        id(1),
+        id(2),
+        id(3)
+    ));
+    let tags = "print(json.dumps([sorted(t['Key'] for t in s.get('Tags', [])) for s in client('ec2').describe_subnets(\
+        Filters=[{'Name': 'cidr-block', 'Values': ['10.9.0.0/24', '10.9.1.0/24', '10.9.2.0/24']}])['Subnets']]))";
+    let before = world.boto3(tags);
+    let up = world.run(&["up", "--sandbox", "--yes", "--json"]).with(0);
+    assert_eq!(up.lines("result")[0]["create"], 6, "three subnets' tags and the backend");
+    let after = world.boto3(tags);
+    assert!(after.to_string().contains("kubernetes.io/role/elb"), "{after}");
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    world.run(&["down", "--sandbox", "--yes"]).with(0);
+    assert_eq!(world.boto3(tags), before, "the tag that was there stays, the others go");
+}
+
+#[test]
+fn an_interrupted_run_saves_and_the_next_one_ends_it() {
+    let world = World::new("name: shop\nregion: eu-central-1\nnetwork: {nat: single}\n");
+    world.run(&["sandbox", "start", "--time-scale", "10"]).with(0);
+    let mut first = world.start(&["up", "--sandbox", "--yes"]);
+    let pending =
+        "print(json.dumps([n['State'] for n in client('ec2').describe_nat_gateways()['NatGateways']]))";
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while world.boto3(pending) != json!(["pending"]) && Instant::now() < deadline {}
+    let pid = rustix::process::Pid::from_raw(i32::try_from(first.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(first.wait().unwrap().code(), Some(5));
+    let status = world.run(&["status", "--sandbox"]).with(0);
+    assert!(status.out.contains("lease: free") && status.out.contains("unfinished"), "{}", status.out);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    assert_eq!(world.boto3(CENSUS)["nat"], 1);
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_called_that_writes() {
+    let world = World::new(NETWORK);
+    let refused = world.run(&["up", "--sandbox"]).with(3);
+    assert!(refused.err.contains("--yes"), "{}", refused.err);
+    world.stack("name: shop\nregion: eu-central-1\nnetwork: {zones: [eu-central-1a, eu-central-1z]}\n");
+    let refused = world.run(&["plan", "--sandbox"]).with(3);
+    assert!(
+        refused.err.contains("stack.yaml:3:34") && refused.err.contains("eu-central-1b"),
+        "{}",
+        refused.err
+    );
+    world.stack("name: shop\nregion: eu-central-1\naccount: \"999999999999\"\nnetwork: {}\n");
+    world.run(&["up", "--sandbox", "--yes"]).with(3);
+    world.stack("name: shop\nregion: eu-central-1\ncluster: {}\n");
+    let refused = world.run(&["plan", "--sandbox"]).with(3);
+    assert!(refused.err.contains("`cluster` is not supported yet"), "{}", refused.err);
+    world.stack("name: shop\nregion: eu-central-1\nprotect: true\nnetwork: {}\n");
+    world.run(&["down", "--sandbox", "--yes"]).with(3);
+    world.run(&["plan", "--stack", "nowhere.yaml"]).with(3);
+    world.run(&["plan", "--frobnicate"]).with(3);
+    let made = world.boto3("print(json.dumps(len(client('s3').list_buckets()['Buckets'])))");
+    assert_eq!(made, 0);
+}
+
+#[test]
+fn a_saved_plan_is_applied_exactly_or_not_at_all() {
+    let world = World::new(NETWORK);
+    world.run(&["plan", "--sandbox", "--out", "plan.json"]).with(0);
+    world.run(&["up", "plan.json", "--sandbox", "--yes"]).with(0);
+    let refused = world.run(&["up", "plan.json", "--sandbox", "--yes"]).with(3);
+    assert!(refused.err.contains("no longer holds"), "{}", refused.err);
+}
+
+#[test]
+fn it_is_small_and_starts_at_once() {
+    let world = World::new(NETWORK);
+    world.run(&["sandbox", "start"]).with(0);
+    let code = "
+import resource, subprocess, time
+binary, folder = 'BINARY', 'FOLDER'
+times = []
+for _ in range(10):
+    start = time.monotonic()
+    subprocess.run([binary, '--version'], check=True, stdout=subprocess.DEVNULL)
+    times.append(time.monotonic() - start)
+subprocess.run([binary, 'up', '--sandbox', '--yes'], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(json.dumps([min(times) * 1000, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]))";
+    let folder = world.path().display().to_string();
+    let measured =
+        world.boto3(&code.replace("BINARY", env!("CARGO_BIN_EXE_provisioner")).replace("FOLDER", &folder));
+    let (milliseconds, megabytes) = (measured[0].as_f64().unwrap(), measured[1].as_f64().unwrap());
+    println!("--version {milliseconds:.1} ms, up {megabytes:.0} MB");
+    assert!(milliseconds < 20.0 && megabytes < 100.0, "{milliseconds} ms, {megabytes} MB");
+}
