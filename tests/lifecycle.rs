@@ -176,6 +176,8 @@ fn nat_gateways_come_and_go_and_nothing_else_moves() {
 #[test]
 fn a_second_up_is_told_who_holds_the_lease_and_a_dead_one_is_taken_over() {
     let world = World::new(NETWORK);
+    // Slow enough to be met at work.
+    world.run(&["sandbox", "start", "--time-scale", "8"]).with(0);
     world.run(&["up", "--sandbox", "--yes"]).with(0);
     world.stack("name: shop\nregion: eu-central-1\nnetwork: {nat: per-zone}\n");
     let mut first = world.start(&["up", "--sandbox", "--yes"]);

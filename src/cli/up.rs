@@ -42,7 +42,7 @@ struct Work {
 
 async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Exit, Failure> {
     let backed = scene.reading(session.backed()).await?;
-    let (mut changed, backend_exists) = (false, backed.exists);
+    let (mut outcomes, backend_exists) = (Vec::new(), backed.exists);
     let mut work = match backend_exists {
         true => Some(hold(session, scene).await?),
         false => None,
@@ -66,15 +66,15 @@ async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Ex
     show(session, &backed.plan, &plan);
     if !backed.plan.is_empty() || !backed.plan.refresh.is_empty() {
         if !agreed(session, scene, Stage::Backend, &backed.plan).await {
-            return end(session, work, Ok(declined(session, scene, changed))).await;
+            return end(session, work, Ok(declined(session, scene, false))).await;
         }
         let outcome = match session.make_backend(backed, scene).await {
             Ok(outcome) => outcome,
             Err(failure) => return end(session, work, Err(failure)).await,
         };
-        changed |= outcome.report().changed;
-        if !matches!(outcome, Outcome::Done(_)) {
-            let exit = report(session, scene, &[outcome]);
+        outcomes.push(outcome);
+        if !matches!(outcomes.as_slice(), [Outcome::Done(_)]) {
+            let exit = report(session, scene, &outcomes);
             return end(session, work, Ok(exit)).await;
         }
     }
@@ -98,7 +98,7 @@ async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Ex
         }
         work
     };
-    let exit = stages(session, scene, &mut work, &plan, changed).await;
+    let exit = stages(session, scene, &mut work, &plan, outcomes).await;
     end(session, Some(work), exit).await
 }
 
@@ -130,9 +130,8 @@ async fn stages(
     scene: &Scene,
     work: &mut Work,
     plan: &Plan,
-    mut changed: bool,
+    mut outcomes: Vec<Outcome>,
 ) -> Result<Exit, Failure> {
-    let mut outcomes: Vec<Outcome> = Vec::new();
     let parts: Vec<(Stage, Plan)> = match session.global.yes {
         true => vec![(Stage::Network, plan.clone())],
         false => Stage::ALL.into_iter().map(|stage| (stage, plan.stage(stage))).collect(),
@@ -142,10 +141,10 @@ async fn stages(
             continue;
         }
         if !part.is_empty() && !agreed(session, scene, stage, &part).await {
+            let changed = outcomes.iter().any(|outcome| outcome.report().changed);
             return Ok(declined(session, scene, changed));
         }
         let outcome = execute(session, scene, work, &part).await;
-        changed |= outcome.report().changed;
         let done = matches!(outcome, Outcome::Done(_));
         outcomes.push(outcome);
         if !done {
