@@ -1,4 +1,11 @@
 //! The sandbox's own tests, with pytest and boto3.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test"
+)]
 
 mod common;
 

@@ -1,4 +1,11 @@
 //! Bad stack files, and the errors that they get; good ones, and what they mean.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test"
+)]
 
 use proptest::prelude::*;
 use provisioner::stack::{self, Endpoints, Nat, Zones};

@@ -21,3 +21,6 @@ pub use observe::observe;
 pub use proof::nothing_left;
 pub use run::{Run, Settings};
 pub use world::{AwsWorld, World};
+
+#[cfg(test)]
+mod tests;

@@ -146,7 +146,7 @@ impl Task<'_> {
             Duration::from_secs(u64::try_from((self.shared.now)() - intent.signed_at).unwrap_or_default());
         let ours = intent.owner == self.shared.run || (self.shared.is_dead)(&intent.process);
         let mut settle = self.shared.pace.of(if ours { budget::SETTLE } else { budget::SETTLE_ALIVE });
-        if kind.identity != Identity::OwnerTag {
+        if repeat && kind.identity != Identity::OwnerTag {
             // Its name or its token keeps a twin from being made, so a short look is enough.
             settle = settle.min(self.shared.pace.of(Duration::from_secs(15)));
         }
@@ -163,21 +163,24 @@ impl Task<'_> {
             let time = backoff.next().unwrap_or_default();
             self.pause(time, "looking for what an unanswered create may have made").await?;
         }
-        if repeat
-            && kind.identity == Identity::Token
-            && intent.request == self.want
-            && age < budget::TOKEN_LIFE
-        {
-            // The same token again: AWS hands back what the first call made, or makes it now.
-            self.writing();
-            match self.shared.world.create(&self.step.kind, &self.want, intent).await {
-                Ok(()) => {
-                    self.shared.journal.note(Record::Made(self.address().clone()));
-                    return self.appear().await.map(Some);
+        if repeat && kind.identity == Identity::Token && age < budget::TOKEN_LIFE {
+            // The same call again, to the letter: AWS hands back what the first one made, or makes it now.
+            let mut retry = Retry::default();
+            loop {
+                self.writing();
+                match self.shared.world.create(&self.step.kind, &intent.request, intent).await {
+                    Ok(()) => {
+                        self.shared.journal.note(Record::Made(self.address().clone()));
+                        return self.appear().await.map(Some);
+                    }
+                    // Unanswered once more, or not now: the token must not be given up while it may have worked.
+                    Err(fault) if budget::patience(fault.class).is_some() => {
+                        self.again(&mut retry, fault).await?
+                    }
+                    Err(fault) if fault.class == Class::Interrupted => return Err(fault),
+                    // Refused for good, so the first call was, too: a new attempt may start.
+                    Err(_) => break,
                 }
-                Err(fault) if fault.class == Class::Interrupted => return Err(fault),
-                // Refused: the attempt is closed, and a new one starts below.
-                Err(_) => {}
             }
         }
         self.intent = None;

@@ -1,0 +1,320 @@
+//! The engine against a cloud in memory, under paused time: late lists, lost answers, and a crash after every write of
+//! the state and every call that writes.
+
+use super::{Halt, Pace, Run, Settings, World, observe};
+use crate::{
+    model::{
+        Action, Address, Changes, Class, Departure, Fault, Graph, Identity, In, Intent, Kind, Node, Outcome,
+        Owner, Plan, Process, Ready, Snapshot, Stage, tag,
+    },
+    plan::{Input, Strays, make},
+    resources::{Ask, Found},
+    store::{MemoryState, Register, StateStore, Stored},
+};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{sync::mpsc::unbounded_channel, time::Instant};
+
+/// A thing in the cloud.
+#[derive(Clone)]
+struct Thing {
+    kind: String,
+    body: Value,
+    made: Instant,
+    token: String,
+}
+
+/// What the cloud does wrong, and when the power goes.
+#[derive(Clone, Copy, Default)]
+struct Trouble {
+    /// How long lists lag behind creates.
+    lag: Duration,
+    /// Every n-th create works, and its answer is lost.
+    lose_every: usize,
+    /// After so many effects, nothing has an effect any more.
+    fuse: Option<usize>,
+}
+
+/// A cloud with two kinds: `plain`, which takes neither token nor name, and `tokened`.
+#[derive(Clone)]
+struct Cloud {
+    things: Arc<Mutex<Vec<Thing>>>,
+    trouble: Arc<Mutex<Trouble>>,
+    creates: Arc<Mutex<usize>>,
+}
+
+fn dead() -> Fault {
+    Fault::new(Class::Interrupted, "the power is gone")
+}
+
+impl Cloud {
+    fn new(trouble: Trouble) -> Self {
+        Cloud { things: Arc::default(), trouble: Arc::new(Mutex::new(trouble)), creates: Arc::default() }
+    }
+
+    /// One effect; the power may go before it.
+    fn spend(&self) -> Result<(), Fault> {
+        match &mut self.trouble.lock().unwrap().fuse {
+            None => Ok(()),
+            Some(0) => Err(dead()),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.things.lock().unwrap().len()
+    }
+}
+
+fn changes(want: &Value, live: &Value) -> Result<Changes, Fault> {
+    Ok(Changes::default()
+        .fixed("parent", &want["parent"], &live["parent"])
+        .mutable("size", &want["size"], &live["size"])
+        .mutable("tags", &want["tags"], &live["tags"]))
+}
+
+fn kind_of(name: &'static str, identity: Identity) -> Kind {
+    Kind {
+        name,
+        identity,
+        tagged: true,
+        departure: Departure::Deleted,
+        diff: changes,
+        ready: |_| Ok(Ready::Yes),
+    }
+}
+
+#[async_trait]
+impl World for Cloud {
+    fn kind(&self, name: &str) -> Option<Kind> {
+        match name {
+            "plain" => Some(kind_of("plain", Identity::OwnerTag)),
+            "tokened" => Some(kind_of("tokened", Identity::Token)),
+            _ => None,
+        }
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        vec!["plain", "tokened"]
+    }
+
+    async fn find(&self, kind: &str, _: &[Ask]) -> Result<Vec<Found<Value>>, Fault> {
+        let lag = self.trouble.lock().unwrap().lag;
+        let things = self.things.lock().unwrap();
+        let seen = things.iter().filter(|thing| thing.kind == kind && thing.made.elapsed() >= lag);
+        Ok(seen
+            .map(|thing| Found {
+                address: Address::from(thing.body["tags"][tag::RESOURCE].as_str().unwrap()),
+                live: thing.body.clone(),
+            })
+            .collect())
+    }
+
+    async fn create(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), Fault> {
+        self.spend()?;
+        let mut creates = self.creates.lock().unwrap();
+        *creates += 1;
+        let mut things = self.things.lock().unwrap();
+        let again = kind == "tokened" && things.iter().any(|thing| thing.token == intent.token);
+        if !again {
+            let mut body = want.clone();
+            body["id"] = json!(format!("{kind}-{creates}"));
+            body["tags"][tag::INTENT] = json!(intent.nonce);
+            things.push(Thing {
+                kind: kind.to_owned(),
+                body,
+                made: Instant::now(),
+                token: intent.token.clone(),
+            });
+        }
+        let lose_every = self.trouble.lock().unwrap().lose_every;
+        if lose_every > 0 && creates.is_multiple_of(lose_every) {
+            return Err(Fault::new(Class::Ambiguous, "no answer"));
+        }
+        Ok(())
+    }
+
+    async fn sync(&self, _: &str, want: &Value, live: &Value) -> Result<(), Fault> {
+        self.spend()?;
+        let mut things = self.things.lock().unwrap();
+        if let Some(thing) = things.iter_mut().find(|thing| thing.body["id"] == live["id"]) {
+            thing.body["size"] = want["size"].clone();
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, _: &str, live: &Value) -> Result<(), Fault> {
+        self.spend()?;
+        let mut things = self.things.lock().unwrap();
+        if things.iter().any(|thing| thing.body["parent"] == live["id"]) {
+            return Err(Fault::new(Class::Conflict, "something stands on it"));
+        }
+        things.retain(|thing| thing.body["id"] != live["id"]);
+        Ok(())
+    }
+
+    async fn blockers(&self, _: &str, _: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn fresh(&self) -> Box<dyn World> {
+        Box::new(self.clone())
+    }
+}
+
+/// A state whose writes end with the power.
+struct Powered {
+    state: Arc<MemoryState>,
+    cloud: Cloud,
+}
+
+#[async_trait]
+impl StateStore for Powered {
+    async fn read(&self) -> Result<Option<Stored>, Fault> {
+        self.state.read().await
+    }
+
+    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, Fault> {
+        self.cloud.spend()?;
+        self.state.write(bytes, expected).await
+    }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+fn owner() -> Owner {
+    Owner { stack: "s".into(), lineage: "l".into() }
+}
+
+/// A root, two things on it, and one on these.
+fn graph(size: u32) -> Graph {
+    let mut graph = Graph::default();
+    let mut add = |address: &str, kind: &str, parent: Option<&str>| {
+        let address = Address::from(address);
+        let parent = parent.map(|parent| In::<String>::of(&parent.into(), "id"));
+        let spec = json!({"parent": parent, "size": size, "tags": owner().tags(&address)});
+        let (kind, after) = (kind.to_owned(), BTreeSet::new());
+        graph.nodes.insert(address.clone(), Node { address, kind, stage: Stage::Network, spec, after });
+    };
+    add("root", "plain", None);
+    add("left", "tokened", Some("root"));
+    add("right", "plain", Some("root"));
+    add("leaf", "plain", Some("right"));
+    graph
+}
+
+fn decide(cloud: &Cloud, graph: &Graph, snapshot: &Snapshot, observed: &crate::model::Observed) -> Plan {
+    let kinds = |name: &str| cloud.kind(name);
+    make(&Input { graph, snapshot, observed, targets: &[], strays: Strays::Keep, kinds: &kinds }).unwrap()
+}
+
+/// One process: reads the state, plans, and runs until the end or until the power goes.
+async fn process(cloud: &Cloud, state: &Arc<MemoryState>, graph: &Graph, run: &str) -> (Plan, Outcome) {
+    let store = Arc::new(Powered { state: Arc::clone(state), cloud: cloud.clone() });
+    let mut register = Register::new(store, run, 1);
+    let snapshot = register.read().await.unwrap().unwrap_or_else(|| Snapshot::new(&owner(), "1", "r"));
+    let observed = observe(cloud, graph, &snapshot, false).await.unwrap();
+    let plan = decide(cloud, graph, &snapshot, &observed);
+    let start = Instant::now();
+    let settings = Settings {
+        parallelism: 4,
+        pace: Pace::default(),
+        run: run.to_owned(),
+        process: Process::default(),
+        is_dead: Arc::new(|_| true),
+        now: Arc::new(move || i64::try_from(start.elapsed().as_secs()).unwrap()),
+    };
+    let (events, _kept) = unbounded_channel();
+    let run = Run { world: Arc::new(cloud.clone()), settings, halt: Halt::default(), events };
+    let (outcome, _) = run.execute(&plan, snapshot, register).await;
+    (plan, outcome)
+}
+
+/// Runs to the end of `graph`, with the power going after every effect in turn, and once more with power; then nothing
+/// is lost, nothing is doubled, and there is nothing left to do.
+async fn sweep(trouble: Trouble, before: Option<&Graph>, graph: &Graph, expected: usize) {
+    let mut fuse = 0;
+    loop {
+        let cloud = Cloud::new(trouble);
+        let state = Arc::new(MemoryState::default());
+        if let Some(before) = before {
+            let _ = process(&cloud, &state, before, "zero").await;
+        }
+        cloud.trouble.lock().unwrap().fuse = Some(fuse);
+        let (_, first) = process(&cloud, &state, graph, "one").await;
+        let survived = cloud.trouble.lock().unwrap().fuse.is_some_and(|left| left > 0);
+        cloud.trouble.lock().unwrap().fuse = None;
+        let (_, second) = process(&cloud, &state, graph, "two").await;
+        assert!(matches!(second, Outcome::Done(_)), "power cut after {fuse}: {second:?}");
+        tokio::time::sleep(trouble.lag).await;
+        assert_eq!(cloud.count(), expected, "power cut after {fuse}");
+        let (plan, _) = process(&cloud, &state, graph, "three").await;
+        assert_eq!(plan.changes, [], "power cut after {fuse}");
+        if survived && matches!(first, Outcome::Done(_)) {
+            assert!(fuse > 6, "only {fuse} effects");
+            return;
+        }
+        fuse += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_power_cut_anywhere_in_a_first_run_loses_and_doubles_nothing() {
+    sweep(Trouble::default(), None, &graph(1), 4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_with_lists_that_lag_and_answers_that_are_lost() {
+    let trouble = Trouble { lag: Duration::from_secs(20), lose_every: 2, fuse: None };
+    sweep(trouble, None, &graph(1), 4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_in_a_change_and_in_a_removal() {
+    let mut smaller = graph(2);
+    smaller.nodes.remove("leaf");
+    sweep(Trouble::default(), Some(&graph(1)), &smaller, 3).await;
+    sweep(Trouble::default(), Some(&graph(1)), &Graph::default(), 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_ends_all_waiting_and_what_is_begun_is_found_again() {
+    let cloud = Cloud::new(Trouble { lag: Duration::from_secs(60), ..Trouble::default() });
+    let state = Arc::new(MemoryState::default());
+    let snapshot = Snapshot::new(&owner(), "1", "r");
+    let plan = decide(&cloud, &graph(1), &snapshot, &crate::model::Observed::default());
+    assert!(plan.changes.iter().all(|change| change.action == Action::Create));
+    let (events, _kept) = unbounded_channel();
+    let halt = Halt::default();
+    let settings = Settings {
+        parallelism: 4,
+        pace: Pace::default(),
+        run: "one".into(),
+        process: Process::default(),
+        is_dead: Arc::new(|_| true),
+        now: Arc::new(|| 0),
+    };
+    let run = Run { world: Arc::new(cloud.clone()), settings, halt: halt.clone(), events };
+    let signal = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        halt.escalate();
+    };
+    let started = Instant::now();
+    let register = Register::new(state.clone(), "one", 1);
+    let ((outcome, _), ()) = tokio::join!(run.execute(&plan, snapshot, register), signal);
+    assert!(matches!(&outcome, Outcome::Stopped(report) if report.left == 4 && report.saved), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
+    let (_, second) = process(&cloud, &state, &graph(1), "two").await;
+    assert!(matches!(second, Outcome::Done(_)), "{second:?}");
+    assert_eq!(cloud.count(), 4);
+}
