@@ -175,7 +175,7 @@ impl Task<'_> {
                     }
                     // Unanswered once more, or not now: the token must not be given up while it may have worked.
                     Err(fault) if budget::patience(fault.class).is_some() => {
-                        self.again(&mut retry, fault).await?
+                        self.again(&mut retry, fault).await?;
                     }
                     Err(fault) if fault.class == Class::Interrupted => return Err(fault),
                     // Refused for good, so the first call was, too: a new attempt may start.

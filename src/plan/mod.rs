@@ -10,3 +10,6 @@ pub use compare::managed_tags;
 pub use json::{change_json, summary_json};
 pub use make::{Input, Strays, make};
 pub use text::{counts, render};
+
+#[cfg(test)]
+mod tests;
