@@ -34,7 +34,11 @@ where
         }
         SdkError::ConstructionFailure(_) => (Class::Bug, chain(error)),
         SdkError::DispatchFailure(failure) if failure.is_user() => (Class::Bug, chain(error)),
-        _ if chain(error).contains("credential") => (Class::Credentials, chain(error)),
+        _ if chain(error).contains("credential") => {
+            let text = chain(error);
+            let cause = text.rsplit("loading credentials: ").next().unwrap_or(&text);
+            (Class::Credentials, format!("no usable credentials: {cause}"))
+        }
         // Timeouts, broken connections and unreadable answers: the request may have arrived.
         _ => (Class::Ambiguous, chain(error)),
     };

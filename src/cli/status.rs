@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     engine::who,
-    model::{Action, Observed, Origin, Plan, Ready, Snapshot, Stage},
+    model::{Action, Address, Graph, Observed, Origin, Plan, Ready, Snapshot, Stage},
     plan::{change_json, counts},
     store::LeaseStore,
     ui::Ui,
@@ -28,6 +28,19 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
         }
     }
+}
+
+/// What carries the stack's tags and is in neither its state nor its file.
+fn strays<'a>(
+    graph: &'a Graph,
+    snapshot: &'a Snapshot,
+    observed: &'a Observed,
+) -> impl Iterator<Item = &'a Address> {
+    observed.found.keys().filter(|address| {
+        !snapshot.resources.contains_key(*address)
+            && !snapshot.intents.contains_key(*address)
+            && graph.get(address).is_none()
+    })
 }
 
 /// One resource's health.
@@ -70,6 +83,9 @@ async fn show(session: &Session) -> Result<(), Failure> {
                 "reason": reason,
             }));
         }
+        for address in strays(&graph, &snapshot, &observed) {
+            ui.line(json!({"type": "resource", "address": address, "state": "stray"}));
+        }
         backed.plan.changes.iter().chain(&plan.changes).for_each(|change| ui.line(change_json(change)));
         ui.line(json!({
             "type": "status", "stack": session.stack.name, "region": session.stack.region,
@@ -80,7 +96,11 @@ async fn show(session: &Session) -> Result<(), Failure> {
         }));
         return Ok(());
     }
-    ui.data(&text(session, &snapshot, &observed, &plan, &backed.plan));
+    let mut shown = text(session, &snapshot, &observed, &plan, &backed.plan);
+    for address in strays(&graph, &snapshot, &observed) {
+        shown.push_str(&format!("stray: {address} carries this stack's tags and is not in its state\n"));
+    }
+    ui.data(&shown);
     match holder {
         Some(holder) => ui.data(&format!("lease: held by {}", who(&holder))),
         None => ui.data("lease: free"),
@@ -115,7 +135,7 @@ fn text(session: &Session, snapshot: &Snapshot, observed: &Observed, plan: &Plan
         text.push_str("  nothing is recorded\n");
     }
     if !snapshot.intents.is_empty() {
-        let open: Vec<&str> = snapshot.intents.keys().map(crate::model::Address::as_str).collect();
+        let open: Vec<&str> = snapshot.intents.keys().map(Address::as_str).collect();
         text.push_str(&format!("  unfinished   {}; the next `up` goes on with them\n", open.join(", ")));
     }
     for change in plan.changes.iter().filter(|change| change.origin == Origin::Drift) {

@@ -57,7 +57,7 @@ pub struct Live {
     pub description: String,
     /// See [`Spec::rotation_days`]; none without rotation.
     pub rotation_days: Option<i32>,
-    /// The window for the deletion, read off the tag [`WINDOW`]: AWS keeps none while the key lives.
+    /// The window for the deletion, read off a tag: AWS keeps none while the key lives.
     pub deletion_window_days: i32,
     /// The key policy in its normal form.
     pub policy: Value,
