@@ -63,12 +63,5 @@ fn show(session: &Session, plans: &[Plan]) -> Totals {
 
 /// The totals of several plans.
 pub fn total(plans: &[Plan]) -> Totals {
-    plans.iter().map(Plan::totals).fold(Totals::default(), |sum, one| Totals {
-        create: sum.create.saturating_add(one.create),
-        update: sum.update.saturating_add(one.update),
-        replace: sum.replace.saturating_add(one.replace),
-        delete: sum.delete.saturating_add(one.delete),
-        adopt: sum.adopt.saturating_add(one.adopt),
-        drift: sum.drift.saturating_add(one.drift),
-    })
+    plans.iter().map(Plan::totals).fold(Totals::default(), Totals::plus)
 }

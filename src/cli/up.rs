@@ -240,14 +240,7 @@ pub fn report(session: &Session, scene: &Scene, outcomes: &[Outcome]) -> Exit {
     for outcome in outcomes {
         let Report { done: part, problems, left: open, saved: written, .. } = outcome.report();
         problems.iter().for_each(|problem| ui.problem(problem));
-        done = Totals {
-            create: done.create.saturating_add(part.create),
-            update: done.update.saturating_add(part.update),
-            replace: done.replace.saturating_add(part.replace),
-            delete: done.delete.saturating_add(part.delete),
-            adopt: done.adopt.saturating_add(part.adopt),
-            drift: done.drift.saturating_add(part.drift),
-        };
+        done = done.plus(*part);
         left = left.saturating_add(*open);
         saved &= *written;
         exit = of_run(outcome, scene.signalled());

@@ -177,6 +177,18 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Both together.
+    pub fn plus(self, other: Totals) -> Totals {
+        Totals {
+            create: self.create.saturating_add(other.create),
+            update: self.update.saturating_add(other.update),
+            replace: self.replace.saturating_add(other.replace),
+            delete: self.delete.saturating_add(other.delete),
+            adopt: self.adopt.saturating_add(other.adopt),
+            drift: self.drift.saturating_add(other.drift),
+        }
+    }
+
     /// How many changes there are in all.
     pub fn changes(&self) -> usize {
         self.create + self.update + self.replace + self.delete + self.adopt
