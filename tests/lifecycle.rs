@@ -194,6 +194,18 @@ fn a_second_up_is_told_who_holds_the_lease_and_a_dead_one_is_taken_over() {
 }
 
 #[test]
+fn two_first_runs_at_once_make_one_backend_and_one_stack() {
+    let world = World::new("name: shop\nregion: eu-central-1\nnetwork: {nat: none, flowLogs: false}\n");
+    world.run(&["sandbox", "start", "--time-scale", "8"]).with(0);
+    let mut both = [world.start(&["up", "--sandbox", "--yes"]), world.start(&["up", "--sandbox", "--yes"])];
+    let codes = both.each_mut().map(|run| run.wait().unwrap().code());
+    assert!(codes.contains(&Some(0)) && codes.iter().all(|code| matches!(code, Some(0 | 4))), "{codes:?}");
+    let keys = "print(json.dumps(len(client('kms').list_keys()['Keys'])))";
+    assert_eq!((&world.boto3(CENSUS)["vpcs"], &world.boto3(keys)), (&json!(1), &json!(1)));
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+}
+
+#[test]
 fn an_unchanged_plan_takes_few_calls_and_no_more_for_more_resources() {
     let world = World::new(NETWORK);
     world.run(&["up", "--sandbox", "--yes"]).with(0);

@@ -4,7 +4,7 @@ use super::{exit::Failure, lock::Scene, session::Session};
 use crate::{
     engine::{Closed, Run, observe},
     graph::{BACKEND, backend},
-    model::{Address, Class, Fault, Graph, Outcome, Plan, Snapshot},
+    model::{Address, Class, Fault, Graph, Outcome, Plan, Ready, Snapshot},
     plan::Strays,
     store::{LocalState, Register},
 };
@@ -61,8 +61,14 @@ impl Session {
         let world = self.world(&snapshot.owner());
         let observed = observe(&world, &graph, &snapshot, false).await?;
         let untargeted = Session::untargeted(&graph, &snapshot, &observed)?;
-        let found = |address: &str| observed.found.contains_key(&Address::from(address));
-        let exists = found("backend/bucket") && found("backend/table");
+        // A table that another first run is making takes no lease yet.
+        let ready = |address: &str| {
+            observed.found.get(&Address::from(address)).is_some_and(|found| {
+                let kind = super::session::kind(&found.kind);
+                kind.is_some_and(|kind| (kind.ready)(&found.live) == Ok(Ready::Yes))
+            })
+        };
+        let exists = ready("backend/bucket") && ready("backend/table");
         Ok(Backed { exists, plan: untargeted, snapshot, register })
     }
 
@@ -82,13 +88,16 @@ impl Session {
         })
     }
 
-    /// Carries the backend's plan out.
-    pub async fn make_backend(&self, backed: Backed, scene: &Scene) -> Result<Outcome, Failure> {
-        self.run_backend(backed.plan, backed.snapshot, backed.register, scene).await
+    /// Makes the backend, as far as another first run in this folder has not done so meanwhile.
+    pub async fn make_backend(&self, scene: &Scene) -> Result<Outcome, Failure> {
+        let _guard = self.backend_guard()?;
+        let Backed { plan, snapshot, register, .. } = self.backed().await?;
+        Ok(self.run_backend(plan, snapshot, register, scene).await)
     }
 
     /// Removes bucket, table and key.
     pub async fn remove_backend(&self, scene: &Scene) -> Result<Outcome, Failure> {
+        let _guard = self.backend_guard()?;
         let (snapshot, register) = self.read_backend().await?;
         let graph = backend(&self.backend);
         let world = self.world(&snapshot.owner());
@@ -107,7 +116,19 @@ impl Session {
             snapshot.apply(crate::model::Record::Done(refresh.address, Box::new(entry)));
         }
         let plan = Session::untargeted(&Graph::default(), &snapshot, &observed)?;
-        self.run_backend(plan, snapshot, register, scene).await
+        Ok(self.run_backend(plan, snapshot, register, scene).await)
+    }
+
+    /// One process of this folder works on the backend at a time; the lock goes with the file.
+    fn backend_guard(&self) -> Result<std::fs::File, Failure> {
+        let file = |error: std::io::Error| {
+            let fault = Fault::new(Class::Other, format!("{}: {error}", self.target.state.display()));
+            Failure::from(fault.hint("make room, or make the folder writable, then run again"))
+        };
+        std::fs::create_dir_all(&self.target.state).map_err(file)?;
+        let guard = std::fs::File::create(self.target.state.join("backend.lock")).map_err(file)?;
+        flock(&guard, FlockOperation::LockExclusive).map_err(|error| file(error.into()))?;
+        Ok(guard)
     }
 
     async fn run_backend(
@@ -116,15 +137,7 @@ impl Session {
         snapshot: Snapshot,
         register: Register,
         scene: &Scene,
-    ) -> Result<Outcome, Failure> {
-        let file = |error: std::io::Error| {
-            let fault = Fault::new(Class::Other, format!("{}: {error}", self.target.state.display()));
-            Failure::from(fault.hint("make room, or make the folder writable, then run again"))
-        };
-        std::fs::create_dir_all(&self.target.state).map_err(file)?;
-        let guard = std::fs::File::create(self.target.state.join("backend.lock")).map_err(file)?;
-        // Two first runs in one folder: one makes the backend, the other finds it.
-        flock(&guard, FlockOperation::LockExclusive).map_err(|error| file(error.into()))?;
+    ) -> Outcome {
         let run = Run {
             world: Arc::new(self.world(&snapshot.owner())),
             settings: self.settings(),
@@ -132,6 +145,6 @@ impl Session {
             events: scene.events.clone(),
         };
         let (outcome, Closed { .. }) = run.execute(&plan, snapshot, register).await;
-        Ok(outcome)
+        outcome
     }
 }

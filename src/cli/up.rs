@@ -28,7 +28,7 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     let saved = args.plan.as_deref().map(Saved::read).transpose()?;
     let session = Session::open(global, ui).await?;
     let scene = Scene::open(ui, global.timeout)?;
-    let result = go(&session, &scene, saved).await;
+    let result = go(&session, &scene, saved.as_ref()).await;
     scene.close().await;
     result
 }
@@ -40,7 +40,7 @@ struct Work {
     snapshot: Snapshot,
 }
 
-async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Exit, Failure> {
+async fn go(session: &Session, scene: &Scene, saved: Option<&Saved>) -> Result<Exit, Failure> {
     let backed = scene.reading(session.backed()).await?;
     let (mut outcomes, backend_exists) = (Vec::new(), backed.exists);
     let mut work = match backend_exists {
@@ -52,10 +52,10 @@ async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Ex
         Some(work) => work.snapshot.clone(),
         None => scene.reading(session.snapshot(&mut session.register(0))).await?,
     };
-    if let (Some(saved), true) = (&saved, preview.version == 0) {
+    if let (Some(saved), true) = (saved, preview.version == 0) {
         preview.lineage.clone_from(&saved.lineage);
     }
-    let planned = scene.reading(decide(session, &mut preview, saved.as_ref())).await;
+    let planned = scene.reading(decide(session, &mut preview, saved)).await;
     let plan = match planned {
         Ok(plan) => plan,
         Err(failure) => return end(session, work, Err(failure)).await,
@@ -68,7 +68,7 @@ async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Ex
         if !agreed(session, scene, Stage::Backend, &backed.plan).await {
             return end(session, work, Ok(declined(session, scene, false))).await;
         }
-        let outcome = match session.make_backend(backed, scene).await {
+        let outcome = match session.make_backend(scene).await {
             Ok(outcome) => outcome,
             Err(failure) => return end(session, work, Err(failure)).await,
         };
@@ -86,15 +86,9 @@ async fn go(session: &Session, scene: &Scene, saved: Option<Saved>) -> Result<Ex
         if work.snapshot.version == 0 {
             work.snapshot = preview;
         } else {
-            return end(
-                session,
-                Some(work),
-                Err(Failure::refused(
-                    "another run made this stack meanwhile; only the backend was touched",
-                    "run again: the plan is then made from what is there",
-                )),
-            )
-            .await;
+            // Somebody else made the stack meanwhile: plan again from what is there.
+            give_back(work.held, session.ui).await;
+            return Box::pin(go(session, scene, saved)).await;
         }
         work
     };
