@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from provisioner_sandbox import backend
+from provisioner_sandbox import backend, health
 from provisioner_sandbox.clock import CLOCK, DEFAULT_SCALE
 from provisioner_sandbox.config import Config, read_config
 from provisioner_sandbox.faults import Faults
@@ -34,6 +34,7 @@ class World:
         self.faults = Faults(config.faults, config.seed)
         self.history = History()
         CLOCK.set_scale(config.time_scale)
+        health.configure(config.health)
 
     def reset(self) -> None:
         with self.lock:

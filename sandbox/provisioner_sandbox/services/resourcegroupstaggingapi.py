@@ -16,7 +16,10 @@ from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 
 # Where each service's `tagged(backend)` is: (ARN, tags) of everything that has any.
-SOURCES = {"ec2": "ec2.tags", "kms": "kms", "logs": "logs", "s3": "s3", "dynamodb": "dynamodb"}
+SOURCES = {
+    "ec2": "ec2.tags", "eks": "eks.tags", "ecr": "ecr", "ssm": "ssm", "kms": "kms", "logs": "logs", "s3": "s3",
+    "dynamodb": "dynamodb",
+}  # fmt: skip
 # https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
 PAGES = range(1, 101)
 

@@ -27,6 +27,10 @@ TYPES = {
     "vpce": ("vpc-endpoint", "InvalidVpcEndpointId.NotFound"),
     "fl": ("vpc-flow-log", "InvalidFlowLogId.NotFound"),
     "eni": ("network-interface", "InvalidNetworkInterfaceID.NotFound"),
+    "i": ("instance", "InvalidInstanceID.NotFound"),
+    "key": ("key-pair", "InvalidKeyPair.NotFound"),
+    "lt": ("launch-template", "InvalidLaunchTemplateId.NotFound"),
+    "vol": ("volume", "InvalidVolume.NotFound"),
 }
 
 # What a create call can tag, which is one type.
@@ -36,6 +40,8 @@ TAGGED_BY = {
     "AuthorizeSecurityGroupIngress": "security-group-rule",
     "CreateFlowLogs": "vpc-flow-log",
     "CreateInternetGateway": "internet-gateway",
+    "CreateKeyPair": "key-pair",
+    "CreateLaunchTemplate": "launch-template",
     "CreateNatGateway": "natgateway",
     "CreateNetworkInterface": "network-interface",
     "CreateRouteTable": "route-table",
@@ -43,6 +49,7 @@ TAGGED_BY = {
     "CreateSubnet": "subnet",
     "CreateVpc": "vpc",
     "CreateVpcEndpoint": "vpc-endpoint",
+    "ImportKeyPair": "key-pair",
 }
 
 
@@ -89,11 +96,13 @@ def existing(backend: Any) -> set[str]:
     ids = rule_ids(backend)
     for things in (
         backend.vpcs, backend.internet_gateways, backend.nat_gateways, backend.route_tables,
-        backend.vpc_end_points, backend.flow_logs, backend.enis,
+        backend.vpc_end_points, backend.flow_logs, backend.enis, backend.launch_templates, backend.volumes,
     ):  # fmt: skip
         ids.update(things)
     ids.update(subnet_id for zone in backend.subnets.values() for subnet_id in zone)
     ids.update(group_id for groups in backend.groups.values() for group_id in groups)
+    ids.update(instance.id for group in backend.reservations.values() for instance in group.instances)
+    ids.update(pair.id for pair in backend.keypairs.values())
     ids.update(address.allocation_id for address in backend.addresses)
     return ids
 

@@ -1,0 +1,188 @@
+"""The instances behind a node group, and its Auto Scaling group."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import datetime
+from typing import Any
+
+from provisioner_sandbox.backend import ACCOUNT, backend
+from provisioner_sandbox.services.ec2.state import drop_interface
+from provisioner_sandbox.services.eks.state import Cluster, Thing, now
+
+IMAGE = "ami-0b0771e70c3e71000"
+
+
+def new_group(name: str) -> str:
+    """EKS's name for a node group's Auto Scaling group."""
+    return f"eks-{name}-{uuid.uuid4()}"
+
+
+def group_name(group: Thing) -> str:
+    return group.doc["resources"]["autoScalingGroups"][0]["name"]
+
+
+def instances(region: str, group: Thing) -> list[Any]:
+    wanted = group_name(group)
+    ec2 = backend("ec2", region)
+    found = [
+        instance
+        for reservation in ec2.reservations.values()
+        for instance in reservation.instances
+        if ec2.tags.get(instance.id, {}).get("aws:autoscaling:groupName") == wanted
+    ]
+    return [instance for instance in found if instance._state.name in ("pending", "running")]
+
+
+def scale(region: str, cluster: Cluster, group: Thing) -> None:
+    """As many instances as are desired, spread over the subnets."""
+    there = instances(region, group)
+    desired = group.doc["scalingConfig"]["desiredSize"]
+    for instance in there[desired:]:
+        end(region, instance)
+    per_subnet = {subnet: 0 for subnet in group.doc["subnets"]}
+    for instance in there[:desired]:
+        per_subnet[instance.subnet_id] = per_subnet.get(instance.subnet_id, 0) + 1
+    for _ in range(desired - len(there)):
+        subnet = min(group.doc["subnets"], key=lambda one: per_subnet[one])
+        per_subnet[subnet] += 1
+        launch(region, cluster, group, subnet)
+
+
+def launch(region: str, cluster: Cluster, group: Thing, subnet: str) -> None:
+    ec2, name = backend("ec2", region), cluster.doc["name"]
+    own = {
+        "aws:autoscaling:groupName": group_name(group),
+        "aws:eks:cluster-name": name,
+        "eks:cluster-name": name,
+        "eks:nodegroup-name": group.doc["nodegroupName"],
+        f"kubernetes.io/cluster/{name}": "owned",
+        "k8s.io/cluster-autoscaler/enabled": "true",
+        f"k8s.io/cluster-autoscaler/{name}": "owned",
+    }
+    tags = template_tags(region, group)
+    reservation = ec2.run_instances(
+        IMAGE, 1, None, [],
+        subnet_id=subnet,
+        instance_type=group.doc["instanceTypes"][0],
+        is_instance_type_default=False,
+        security_group_ids=[cluster.doc["resourcesVpcConfig"]["clusterSecurityGroupId"]],
+        private_ip=None,
+        tags={"instance": {**tags.get("instance", {}), **own}, "volume": tags.get("volume", {})},
+    )  # fmt: skip
+    for instance in reservation.instances:
+        for interface in instance.nics.values():
+            interface.description = f"aws-K8S-{instance.id}"
+            ec2.tags[interface.id].update(tags.get("network-interface", {}))
+
+
+def template_tags(region: str, group: Thing) -> dict[str, dict[str, str]]:
+    wanted = group.doc.get("launchTemplate")
+    if not wanted:
+        return {}
+    template = backend("ec2", region).launch_templates.get(wanted["id"])
+    if template is None:
+        return {}
+    data = template.get_version(wanted["version"]).data
+    specifications = data.get("TagSpecifications") or data.get("TagSpecification") or []
+    return {
+        entry["ResourceType"]: {tag["Key"]: tag.get("Value", "") for tag in entry.get("Tags") or entry.get("Tag") or []}
+        for entry in specifications
+    }
+
+
+def end(region: str, instance: Any) -> None:
+    ec2 = backend("ec2", region)
+    interfaces = [interface.id for interface in instance.nics.values()]
+    ec2.terminate_instances([instance.id])
+    for interface_id in interfaces:
+        drop_interface(ec2, interface_id)
+
+
+def replace(region: str, cluster: Cluster, group: Thing) -> None:
+    """A rolling update, seen from its end."""
+    for instance in instances(region, group):
+        end(region, instance)
+    scale(region, cluster, group)
+
+
+def describe(region: str, group: Thing) -> dict[str, Any]:
+    """The Auto Scaling group as its own service describes it."""
+    name, cluster, scaling = group_name(group), group.doc["clusterName"], group.doc["scalingConfig"]
+    ec2 = backend("ec2", region)
+    there = instances(region, group)
+    zones = sorted({ec2.get_subnet(subnet).availability_zone for subnet in group.doc["subnets"]})
+    tags = {
+        "eks:cluster-name": cluster,
+        "eks:nodegroup-name": group.doc["nodegroupName"],
+        f"kubernetes.io/cluster/{cluster}": "owned",
+        "k8s.io/cluster-autoscaler/enabled": "true",
+        f"k8s.io/cluster-autoscaler/{cluster}": "owned",
+    }
+    return {
+        "AutoScalingGroupName": name,
+        "AutoScalingGroupARN": (
+            f"arn:aws:autoscaling:{region}:{ACCOUNT}:autoScalingGroup:{name[-36:]}:autoScalingGroupName/{name}"
+        ),
+        "MinSize": scaling["minSize"],
+        "MaxSize": scaling["maxSize"],
+        "DesiredCapacity": scaling["desiredSize"],
+        "DefaultCooldown": 300,
+        "AvailabilityZones": zones,
+        "HealthCheckType": "EC2",
+        "HealthCheckGracePeriod": 15,
+        "CreatedTime": group.doc["createdAt"],
+        "VPCZoneIdentifier": ",".join(group.doc["subnets"]),
+        "Instances": [
+            {
+                "InstanceId": instance.id,
+                "InstanceType": instance.instance_type,
+                "AvailabilityZone": instance.placement,
+                "LifecycleState": "InService",
+                "HealthStatus": "Healthy",
+                "ProtectedFromScaleIn": False,
+            }
+            for instance in there
+        ],
+        "Tags": [
+            {
+                "ResourceId": name,
+                "ResourceType": "auto-scaling-group",
+                "Key": key,
+                "Value": value,
+                "PropagateAtLaunch": True,
+            }
+            for key, value in tags.items()
+        ],
+        "TerminationPolicies": ["AllocationStrategy", "OldestLaunchTemplate", "OldestInstance"],
+        "NewInstancesProtectedFromScaleIn": False,
+    }
+
+
+def activities(region: str, group: Thing, trouble: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """What the group did, newest first; a configured launch failure is the newest."""
+    name = group_name(group)
+    counter = itertools.count(1)
+
+    def activity(status: str, description: str, at: datetime, message: str | None = None) -> dict[str, Any]:
+        entry = {
+            "ActivityId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}/{next(counter)}/{description}")),
+            "AutoScalingGroupName": name,
+            "Description": description,
+            "Cause": f"At {at:%Y-%m-%dT%H:%M:%SZ} an instance was started in response to a difference between "
+            "desired and actual capacity.",
+            "StartTime": at,
+            "EndTime": at,
+            "StatusCode": status,
+            "Progress": 100,
+        }
+        return entry if message is None else {**entry, "StatusMessage": message}
+
+    done = [
+        activity("Successful", f"Launching a new EC2 instance: {instance.id}", group.doc["createdAt"])
+        for instance in instances(region, group)
+    ]
+    if trouble is None:
+        return done
+    return [activity("Failed", "Launching a new EC2 instance", now(), trouble.get("message", "")), *done]

@@ -1,0 +1,200 @@
+"""Updates of clusters: one kind a call, one at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from provisioner_sandbox.registry import Call, handles
+from provisioner_sandbox.services.eks import clusters, versions
+from provisioner_sandbox.services.eks.state import (
+    Cluster,
+    cluster_of,
+    in_use,
+    invalid,
+    not_found,
+    page,
+    start_update,
+)
+
+# AWS seconds.
+CONFIG = 120
+VERSION = 480
+AT_ONCE = 1
+KINDS = (
+    "resourcesVpcConfig", "logging", "accessConfig", "upgradePolicy", "zonalShiftConfig", "deletionProtection",
+    "computeConfig", "storageConfig", "kubernetesNetworkConfig", "remoteNetworkConfig", "controlPlaneScalingConfig",
+)  # fmt: skip
+# A kubelet may be three minors behind its API server: https://kubernetes.io/releases/version-skew-policy/
+SKEW = 3
+
+
+def ready_for_update(call: Call) -> Cluster:
+    cluster = cluster_of(call, "name")
+    if cluster.status == "UPDATING":
+        raise in_use(f"Cannot perform this operation because cluster {cluster.doc['name']} currently has an update in progress")
+    if cluster.status != "ACTIVE":
+        raise in_use(f"Cannot perform this operation because cluster {cluster.doc['name']} is in {cluster.status} status")
+    return cluster
+
+
+@handles("eks", "UpdateClusterConfig")
+def update_config(call: Call) -> dict:
+    cluster, params = ready_for_update(call), call.params
+    asked = [kind for kind in KINDS if params.get(kind) is not None]
+    if len(asked) != 1:
+        raise invalid("Only one type of update can be allowed." if asked else "The request has no changes.")
+    handler = UPDATES.get(asked[0])
+    if handler is None:
+        raise invalid(f"{asked[0]} cannot be updated for this cluster")
+    return {"update": handler(call, cluster, params[asked[0]])}
+
+
+def update_network(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    network = cluster.doc["resourcesVpcConfig"]
+    if asked.get("subnetIds") or asked.get("securityGroupIds"):
+        if any(key in asked for key in ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")):
+            raise invalid("Only one type of update can be allowed.")
+        wanted = clusters.network_of(call.region, {**network, **asked})
+        if wanted["vpcId"] != network["vpcId"]:
+            raise invalid("Subnets specified must belong to the cluster's VPC")
+        changes = {key: wanted[key] for key in ("subnetIds", "securityGroupIds")}
+        update = start_update(
+            cluster, cluster, "VpcConfigUpdate", {"SubnetIds": json.dumps(changes["subnetIds"])},
+            {"resourcesVpcConfig": changes}, CONFIG,
+        )  # fmt: skip
+        clusters.clear(call.region, cluster)
+        network.update(changes)
+        clusters.place(call.region, cluster)
+        return update
+    wanted = {**network, **{key: value for key, value in asked.items() if value is not None}}
+    clusters.check_access(wanted)
+    keys = ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")
+    if all(wanted[key] == network[key] for key in keys):
+        raise invalid(
+            "Cluster is already at the desired configuration with endpointPrivateAccess: "
+            f"{str(network['endpointPrivateAccess']).lower()} , endpointPublicAccess: "
+            f"{str(network['endpointPublicAccess']).lower()}, and Public Endpoint Restrictions: "
+            f"[{', '.join(network['publicAccessCidrs'])}]"
+        )
+    params = {
+        "EndpointPublicAccess": wanted["endpointPublicAccess"],
+        "EndpointPrivateAccess": wanted["endpointPrivateAccess"],
+        "PublicAccessCidrs": json.dumps(wanted["publicAccessCidrs"]),
+    }
+    changes = {"resourcesVpcConfig": {key: wanted[key] for key in keys}}
+    return start_update(cluster, cluster, "EndpointAccessUpdate", params, changes, CONFIG)
+
+
+def update_logging(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    wanted = clusters.logging(asked, cluster.doc["logging"]["clusterLogging"])
+    if wanted == cluster.doc["logging"]:
+        raise invalid("No changes needed for the logging config provided")
+    params = {"ClusterLogging": json.dumps(wanted)}
+    return start_update(cluster, cluster, "LoggingUpdate", params, {"logging": wanted}, CONFIG)
+
+
+def update_access(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    modes = ["CONFIG_MAP", "API_AND_CONFIG_MAP", "API"]
+    old, new = cluster.doc["accessConfig"]["authenticationMode"], asked.get("authenticationMode")
+    if old == new:
+        raise invalid(f"Cluster is already at the desired configuration with authenticationMode: {old}")
+    if modes.index(new) < modes.index(old):
+        raise invalid(f"Unsupported authentication mode update from {old} to {new}")
+    changes = {"accessConfig": {"authenticationMode": new}}
+    return start_update(cluster, cluster, "AccessConfigUpdate", {"AuthenticationMode": new}, changes, CONFIG / 2)
+
+
+def update_policy(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    if asked.get("supportType") == cluster.doc["upgradePolicy"]["supportType"]:
+        raise invalid(f"Cluster is already at the desired configuration with supportType: {asked['supportType']}")
+    params = {"UpgradePolicy": json.dumps(asked)}
+    return start_update(cluster, cluster, "UpgradePolicyUpdate", params, {"upgradePolicy": asked}, AT_ONCE)
+
+
+def update_protection(call: Call, cluster: Cluster, asked: bool) -> dict[str, Any]:
+    if asked == cluster.doc["deletionProtection"]:
+        raise invalid(f"Cluster is already at the desired configuration with deletionProtection: {str(asked).lower()}")
+    params = {"DeletionProtection": asked}
+    return start_update(cluster, cluster, "DeletionProtectionUpdate", params, {"deletionProtection": asked}, AT_ONCE)
+
+
+def update_zonal_shift(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    params = {"ZonalShiftConfig": json.dumps(asked)}
+    return start_update(cluster, cluster, "ZonalShiftConfigUpdate", params, {"zonalShiftConfig": asked}, AT_ONCE)
+
+
+UPDATES = {
+    "resourcesVpcConfig": update_network,
+    "logging": update_logging,
+    "accessConfig": update_access,
+    "upgradePolicy": update_policy,
+    "deletionProtection": update_protection,
+    "zonalShiftConfig": update_zonal_shift,
+}
+
+
+@handles("eks", "UpdateClusterVersion")
+def update_version(call: Call) -> dict:
+    cluster, version = ready_for_update(call), call.params["version"]
+    old = cluster.doc["version"]
+    if version not in versions.MINORS:
+        raise invalid(f"unsupported Kubernetes version {version}")
+    if version == old:
+        raise invalid(f"Cluster is already at the desired configuration with version: {version}")
+    if versions.minor(version) != versions.minor(old) + 1:
+        raise invalid(f"Unsupported Kubernetes minor version update from {old} to {version}")
+    for name, group in cluster.nodegroups.items():
+        if versions.minor(version) - versions.minor(group.doc["version"]) > SKEW:
+            raise invalid(
+                f"Nodegroup {name} must be updated to match cluster version {old} before updating cluster version"
+            )
+    changes = {"version": version, "platformVersion": versions.MINORS[version]["platform"]}
+    params = {"Version": version, "PlatformVersion": changes["platformVersion"]}
+    return {"update": start_update(cluster, cluster, "VersionUpdate", params, changes, VERSION)}
+
+
+@handles("eks", "AssociateEncryptionConfig")
+def encrypt(call: Call) -> dict:
+    cluster = cluster_of(call)
+    if cluster.doc.get("encryptionConfig"):
+        raise invalid("Encryption is already enabled for this cluster")
+    for entry in call.params["encryptionConfig"]:
+        clusters.check_key(call.region, entry.get("provider", {}).get("keyArn", ""))
+    changes = {"encryptionConfig": call.params["encryptionConfig"]}
+    params = {"EncryptionConfig": json.dumps(call.params["encryptionConfig"])}
+    return {"update": start_update(cluster, cluster, "AssociateEncryptionConfig", params, changes, CONFIG * 5)}
+
+
+def updates_of(call: Call) -> list[Any]:
+    cluster = cluster_of(call, "name")
+    pool, key = None, None
+    for member, things in (("nodegroupName", cluster.nodegroups), ("addonName", cluster.addons)):
+        if call.params.get(member):
+            pool, key = things, call.params[member]
+    if pool is not None and key not in pool:
+        raise not_found(f"No resource found for name: {key}.")
+    target = pool[key] if pool is not None else cluster
+    return [update for update in cluster.updates.values() if update.target is target]
+
+
+@handles("eks", "DescribeUpdate")
+def describe(call: Call) -> dict:
+    wanted = call.params["updateId"]
+    update = next((update for update in updates_of(call) if update.doc["id"] == wanted), None)
+    if update is None:
+        raise not_found(f"No update found for ID: {wanted}")
+    return {"update": update.doc}
+
+
+@handles("eks", "ListUpdates")
+def list_updates(call: Call) -> dict:
+    ids, token = page(call, [update.doc["id"] for update in updates_of(call)])
+    return {"updateIds": ids, "nextToken": token}
+
+
+@handles("eks", "ListInsights")
+def list_insights(call: Call) -> dict:
+    """None: what they warn of, a sandbox's cluster does not have."""
+    cluster_of(call)
+    return {"insights": []}
