@@ -22,6 +22,16 @@ pub enum Endpoint {
 pub struct Clients {
     /// EC2.
     pub ec2: aws_sdk_ec2::Client,
+    /// EKS.
+    pub eks: aws_sdk_eks::Client,
+    /// EC2 Auto Scaling.
+    pub autoscaling: aws_sdk_autoscaling::Client,
+    /// ECR.
+    pub ecr: aws_sdk_ecr::Client,
+    /// Systems Manager.
+    pub ssm: aws_sdk_ssm::Client,
+    /// Service Quotas.
+    pub quotas: aws_sdk_servicequotas::Client,
     /// IAM.
     pub iam: aws_sdk_iam::Client,
     /// KMS.
@@ -93,6 +103,11 @@ pub async fn connect(endpoint: &Endpoint, region: &str) -> Clients {
     let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(url.is_some()).build();
     Clients {
         ec2: aws_sdk_ec2::Client::new(&config),
+        eks: aws_sdk_eks::Client::new(&config),
+        autoscaling: aws_sdk_autoscaling::Client::new(&config),
+        ecr: aws_sdk_ecr::Client::new(&config),
+        ssm: aws_sdk_ssm::Client::new(&config),
+        quotas: aws_sdk_servicequotas::Client::new(&config),
         iam: aws_sdk_iam::Client::new(&config),
         kms: aws_sdk_kms::Client::new(&config),
         logs: aws_sdk_cloudwatchlogs::Client::new(&config),

@@ -1,8 +1,10 @@
 //! Tags between the model's maps and the SDK's lists.
 
 use super::{Call, Cx};
-use crate::model::{Address, Fault, Intent, Owner, tag};
+use crate::model::{Address, Class, Fault, Intent, Owner, tag};
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
+use aws_sdk_resourcegroupstagging::types::TagFilter;
+use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
 
 /// Tags as specs and live forms hold them.
@@ -66,4 +68,37 @@ pub async fn retag_ec2(cx: &Cx, id: &str, want: &Tags, live: &Tags) -> Result<()
         cx.ec2.delete_tags().resources(id).set_tags(Some(old)).send().await.call("ec2", "DeleteTags")?;
     }
     Ok(())
+}
+
+/// So many resources are asked for their tags one by one. More are looked up in one query for the whole stack, which
+/// lags a little behind, and is never the look of a step that has just made one.
+const ONE_BY_ONE: usize = 3;
+
+/// The tags of resources of one type (`ecr:repository`) whose descriptions do not hold them.
+pub async fn tags_by_arn<F: Future<Output = Result<Tags, Fault>>>(
+    cx: &Cx,
+    kind: &str,
+    arns: &[String],
+    ask: impl Fn(String) -> F,
+) -> Result<BTreeMap<String, Tags>, Fault> {
+    if arns.len() > ONE_BY_ONE {
+        let owned = TagFilter::builder().key(tag::STACK).values(&cx.owner.stack).build();
+        let call = cx.tagging.get_resources().resource_type_filters(kind).tag_filters(owned);
+        let all: Vec<_> =
+            call.into_paginator().items().send().try_collect().await.call("tag", "GetResources")?;
+        let tags = all.into_iter().filter_map(|resource| {
+            let tags = resource.tags.unwrap_or_default();
+            let tags = tag_map(tags.iter().map(|tag| (Some(tag.key()), Some(tag.value()))));
+            Some((resource.resource_arn?, tags))
+        });
+        return Ok(tags.collect());
+    }
+    let ask = &ask;
+    let all = arns.iter().map(|arn| async move {
+        match ask(arn.clone()).await {
+            Err(fault) if fault.class == Class::Gone => Ok((arn.clone(), Tags::new())),
+            tags => Ok::<_, Fault>((arn.clone(), tags?)),
+        }
+    });
+    Ok(try_join_all(all).await?.into_iter().collect())
 }

@@ -84,12 +84,18 @@ pub struct Plan {
     /// Return 2 when there are changes
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Take the newest Bottlerocket release for all node groups
+    #[arg(long)]
+    pub upgrade_nodes: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Up {
     /// A plan that `plan --out` saved: exactly this is applied, or nothing
     pub plan: Option<PathBuf>,
+    /// Take the newest Bottlerocket release for all node groups
+    #[arg(long)]
+    pub upgrade_nodes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod args;
 mod backend;
 mod down;
 mod exit;
+mod facts;
 mod lock;
 mod machine;
 mod plan;

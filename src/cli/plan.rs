@@ -14,7 +14,9 @@ use crate::{
 
 /// Shows the plan.
 pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
-    let session = Session::open(global, ui).await?;
+    let mut session = Session::open(global, ui).await?;
+    session.upgrade_nodes = args.upgrade_nodes;
+    session.begin()?;
     let mut register = session.register(0);
     let mut plans: Vec<Plan> = Vec::new();
     let mut snapshot = if session.backend_is_there().await? {

@@ -3,14 +3,16 @@
 use super::{
     args::Global,
     exit::Failure,
-    machine,
+    facts, machine,
     target::{Target, target},
 };
 use crate::{
-    aws::{Cx, Identity, zones},
+    aws::{Cx, Identity, read_secret, zones},
     engine::{AwsWorld, Settings, observe},
-    graph::{Backend, Context, network},
-    model::{Class, Fault, Graph, Kind, Observed, Owner, Phase, Plan, Snapshot},
+    graph::{Backend, graph},
+    model::{
+        Action, Class, Fault, Graph, Kind, Observed, Owner, Phase, Plan, PlannedChange, Secret, Snapshot,
+    },
     plan::{Input, Strays, make},
     resources::handler,
     stack::{self, Stack, Zones},
@@ -39,6 +41,8 @@ pub struct Session {
     pub backend: Backend,
     /// This run (a UUID).
     pub run: String,
+    /// Whether node groups take the newest Bottlerocket release.
+    pub upgrade_nodes: bool,
 }
 
 /// Reads and checks the file.
@@ -49,10 +53,8 @@ pub fn read_stack(global: &Global) -> Result<Stack, Failure> {
         Failure::refused(format!("{}: {error}", path.display()), hint)
     })?;
     let stack = stack::load(&path.display().to_string(), &bytes, &|name| std::env::var(name).ok())?;
-    match stack.not_yet_supported() {
-        Some(diagnostics) => Err(diagnostics.into()),
-        None => Ok(stack),
-    }
+    facts::check(&stack)?;
+    Ok(stack)
 }
 
 impl Session {
@@ -72,7 +74,7 @@ impl Session {
             (section.bucket.as_ref(), section.table.as_ref(), section.key_arn.as_ref());
         let backend = Backend::new(&identity.account, &stack.region, bucket, table, key);
         let run = uuid::Uuid::new_v4().to_string();
-        Ok(Session { global: global.clone(), ui, stack, target, identity, backend, run })
+        Ok(Session { global: global.clone(), ui, stack, target, identity, backend, run, upgrade_nodes: false })
     }
 
     /// Where this is, in a few words.
@@ -126,12 +128,11 @@ impl Session {
 
     /// The desired resources. Chooses the zones, and remembers them in the snapshot.
     pub async fn graph(&self, snapshot: &mut Snapshot) -> Result<Graph, Failure> {
-        let zones = self.zones(snapshot).await?;
-        if !zones.is_empty() {
-            snapshot.outputs.insert(ZONES.to_owned(), json!(zones));
+        let context = self.context(snapshot).await?;
+        if !context.zones.is_empty() {
+            snapshot.outputs.insert(ZONES.to_owned(), json!(context.zones));
         }
-        let context = Context { owner: snapshot.owner(), account: self.identity.account.clone(), zones };
-        let graph = network(&self.stack, &context)?;
+        let graph = graph(&self.stack, &context)?;
         for selector in &self.global.target {
             let known = |address: &crate::model::Address| address.is_within(selector);
             let stage = crate::model::Stage::ALL.iter().any(|stage| stage.name() == selector);
@@ -146,7 +147,7 @@ impl Session {
         Ok(graph)
     }
 
-    async fn zones(&self, snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
+    pub(super) async fn zones(&self, snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
         let Some(network) = self.stack.network.as_ref().filter(|network| network.existing.is_none()) else {
             return Ok(Vec::new());
         };
@@ -198,7 +199,56 @@ impl Session {
         let world = self.world(&snapshot.owner());
         let graph = graph.targeted(&self.global.target);
         let observed = observe(&world, &graph, snapshot, false).await?;
-        Ok((self.decide(&graph, snapshot, &observed, Strays::Keep)?, observed))
+        let plan = self.decide(&graph, snapshot, &observed, Strays::Keep)?;
+        self.check_protection(&plan)?;
+        Ok((plan, observed))
+    }
+
+    /// Refuses to replace what `protect` protects.
+    fn check_protection(&self, plan: &Plan) -> Result<(), Failure> {
+        let ends = |change: &&PlannedChange| {
+            matches!(change.action, Action::Replace | Action::Delete)
+                && ["eks_cluster", "kms_key"].contains(&change.kind.as_str())
+        };
+        match plan.changes.iter().find(ends).filter(|_| self.stack.protect) {
+            None => Ok(()),
+            Some(change) => {
+                let fields: Vec<&str> = change.fields.0.iter().map(|field| field.path.as_str()).collect();
+                let message = format!(
+                    "the stack is protected, and {} would be {}: {}",
+                    change.address,
+                    if change.action == Action::Delete { "removed" } else { "replaced" },
+                    fields.join(", ")
+                );
+                let help = Some("take that change back, or set `protect: false`".to_owned());
+                Err(self.stack.diagnostic("protect", message, help).into())
+            }
+        }
+    }
+
+    /// What a command that plans looks at first.
+    pub fn begin(&self) -> Result<(), Failure> {
+        self.check_secrets()?;
+        if let Some(text) = facts::not_deployed(&self.stack) {
+            self.ui.warn(&text);
+        }
+        Ok(())
+    }
+
+    /// Refuses to go on where a secret cannot be read here.
+    fn check_secrets(&self) -> Result<(), Failure> {
+        for (index, parameter) in self.stack.parameters.iter().enumerate() {
+            let Some(secret) = &parameter.secret else { continue };
+            let (field, secret) = match (&secret.env, &secret.file) {
+                (Some(name), _) => ("env", Secret::Env(name.clone())),
+                (None, file) => ("file", Secret::File(file.clone().unwrap_or_default())),
+            };
+            if let Err(fault) = read_secret(&secret) {
+                let path = format!("parameters[{index}].secret.{field}");
+                return Err(self.stack.diagnostic(&path, fault.message, fault.hint).into());
+            }
+        }
+        Ok(())
     }
 
     /// The plan for what was observed.

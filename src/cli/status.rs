@@ -54,6 +54,7 @@ fn health(
     match kind(&entry.kind).map(|kind| (kind.ready)(&found.live)) {
         Some(Ok(Ready::Yes)) => ("ready", String::new()),
         Some(Ok(Ready::Wait(why))) => ("waiting", why),
+        Some(Ok(Ready::Troubled(why))) => ("troubled", why),
         Some(Ok(Ready::Failed(why))) => ("failed", why),
         Some(Err(fault)) => ("unknown", fault.to_string()),
         None => ("unknown", format!("no such kind: {}", entry.kind)),

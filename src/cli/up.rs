@@ -26,7 +26,9 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
         ));
     }
     let saved = args.plan.as_deref().map(Saved::read).transpose()?;
-    let session = Session::open(global, ui).await?;
+    let mut session = Session::open(global, ui).await?;
+    session.upgrade_nodes = args.upgrade_nodes;
+    session.begin()?;
     let scene = Scene::open(ui, global.timeout)?;
     let result = go(&session, &scene, saved.as_ref()).await;
     scene.close().await;

@@ -37,15 +37,23 @@ pub fn patience(class: Class) -> Option<Duration> {
 /// How long a resource of this kind may take to become ready.
 pub fn to_ready(kind: &str) -> Duration {
     match kind {
+        "eks_cluster" | "node_group" => minutes(60),
+        "addon" | "fargate_profile" => minutes(20),
         "nat_gateway" | "vpc_endpoint" | "lock_table" => minutes(15),
         _ => minutes(5),
     }
 }
 
+/// How long a resource may say that something is wrong with it before the engine believes that it stays so: pods that
+/// are being placed and instances that are being bought settle within it.
+pub const TROUBLE: Duration = Duration::from_mins(3);
+
 /// How long a resource of this kind may take to go, once AWS took the delete call.
 pub fn to_go(kind: &str) -> Duration {
     match kind {
+        "eks_cluster" | "node_group" => minutes(60),
         "nat_gateway" | "vpc_endpoint" => minutes(30),
+        "addon" | "fargate_profile" => minutes(20),
         _ => minutes(10),
     }
 }
@@ -53,7 +61,11 @@ pub fn to_go(kind: &str) -> Duration {
 /// What a step on this kind is expected to take where nothing was learned yet; only the order of starts hangs on it.
 pub fn expected(kind: &str) -> Duration {
     Duration::from_secs(match kind {
+        "eks_cluster" => 560,
+        "node_group" => 120,
         "nat_gateway" => 120,
+        "fargate_profile" => 60,
+        "addon" => 40,
         "vpc_endpoint" => 90,
         "lock_table" => 15,
         "elastic_ip" | "iam_role" | "kms_key" => 3,

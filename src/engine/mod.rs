@@ -1,5 +1,6 @@
 //! Observes, runs, journals, waits: the only room that loops, sleeps and retries.
 
+mod advice;
 mod budget;
 mod halt;
 mod journal;

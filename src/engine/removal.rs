@@ -61,7 +61,9 @@ impl Task<'_> {
             } else if asked.is_some_and(|asked| asked.elapsed() >= budget::to_go(kind.name)) {
                 return Err(self.late("AWS took the delete call, and it is still there"));
             } else {
-                self.pause(backoff.next().unwrap_or_default(), "deleting").await?;
+                let trouble = there.get("trouble").and_then(Value::as_str);
+                let why = trouble.map_or_else(|| "deleting".to_owned(), |why| format!("deleting: {why}"));
+                self.pause(backoff.next().unwrap_or_default(), &why).await?;
             }
             live = self.look().await?;
         }

@@ -132,6 +132,8 @@ struct Progress<'a> {
     before: &'a Snapshot,
     shared: Arc<Shared>,
     parallelism: usize,
+    /// Kinds of which AWS takes one at a time, and one is under way.
+    busy: BTreeSet<&'a str>,
     done: Vec<&'a StepId>,
     problems: Vec<Problem>,
     interrupted: usize,
@@ -151,6 +153,7 @@ impl<'a> Progress<'a> {
             before,
             shared,
             parallelism: parallelism.max(1),
+            busy: BTreeSet::new(),
             done: Vec::new(),
             problems: Vec::new(),
             interrupted: 0,
@@ -172,6 +175,7 @@ impl<'a> Progress<'a> {
                         });
                     }
                     Err(fault) => {
+                        self.busy.remove(step.kind.as_str());
                         self.problems.push(Problem::at(&step.id.address, fault, LeftBehind::Nothing));
                     }
                 }
@@ -196,11 +200,17 @@ impl<'a> Progress<'a> {
         if self.shared.halt.state() > Halting::No || self.shared.journal.is_broken() {
             return None;
         }
+        let idle = |id: &StepId| self.steps.get(id).is_some_and(|step| !self.busy.contains(step.kind.as_str()));
         let free = self.waits.iter().filter(|(_, before)| before.is_empty()).map(|(id, _)| *id);
-        let id =
-            free.max_by_key(|id| (self.weight.get(id).copied().unwrap_or_default(), std::cmp::Reverse(*id)))?;
+        let id = free
+            .filter(|id| idle(id))
+            .max_by_key(|id| (self.weight.get(id).copied().unwrap_or_default(), std::cmp::Reverse(*id)))?;
         self.waits.remove(id);
-        self.steps.get(id).copied()
+        let step = self.steps.get(id).copied()?;
+        if self.shared.world.kind(&step.kind).is_some_and(|kind| kind.one_at_a_time) {
+            self.busy.insert(&step.kind);
+        }
+        Some(step)
     }
 
     fn resolved(&self, step: &Step) -> Result<Value, Fault> {
@@ -217,6 +227,7 @@ impl<'a> Progress<'a> {
 
     fn end(&mut self, id: &StepId, ended: Ended) {
         let Some((id, step)) = self.steps.get_key_value(id).map(|(id, step)| (*id, *step)) else { return };
+        self.busy.remove(step.kind.as_str());
         match ended {
             Ended::Live(live) => {
                 self.lives.insert(id.address.clone(), live);

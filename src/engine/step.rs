@@ -1,6 +1,7 @@
 //! One step: making a resource be as wanted, or taking it away.
 
 use super::{
+    advice::{advice, hopeless},
     budget::{self, Backoff},
     halt::Halting,
     observe::choose,
@@ -331,12 +332,26 @@ impl Task<'_> {
     async fn ready(&self, kind: Kind, live: Value) -> Result<Value, Fault> {
         let deadline = Instant::now() + budget::to_ready(&self.step.kind);
         let (mut backoff, mut live) = (Backoff::default(), live);
+        let mut troubled: Option<Instant> = None;
         loop {
-            match (kind.ready)(&live)? {
+            let state = (kind.ready)(&live)?;
+            if !matches!(state, Ready::Troubled(_)) {
+                troubled = None;
+            }
+            match state {
                 Ready::Yes => return Ok(live),
                 Ready::Failed(reason) => {
-                    let hint = "the next run makes it anew: mend the cause first";
+                    let hint = advice(&reason).unwrap_or("the next run makes it anew: mend the cause first");
                     return Err(Fault::new(Class::Other, format!("it failed: {reason}")).hint(hint));
+                }
+                Ready::Troubled(reason) => {
+                    let since = *troubled.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= self.shared.pace.of(budget::TROUBLE) || hopeless(&reason) {
+                        let hint = advice(&reason)
+                            .unwrap_or("mend the cause, then run again; `provisioner status` shows how it is");
+                        return Err(Fault::new(Class::Other, reason).hint(hint));
+                    }
+                    self.pause(backoff.next().unwrap_or_default(), &reason).await?;
                 }
                 Ready::Wait(reason) if Instant::now() >= deadline => {
                     return Err(self

@@ -87,8 +87,13 @@ fn kind_of(name: &'static str, identity: Identity) -> Kind {
         identity,
         tagged: true,
         departure: Departure::Deleted,
+        iam: &[],
+        one_at_a_time: name == "single",
+        moves: &[],
         diff: changes,
         ready: |_| Ok(Ready::Yes),
+        refuse: |_, _| Ok(None),
+        farewell: |_| Ok(None),
     }
 }
 

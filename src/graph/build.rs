@@ -18,6 +18,11 @@ impl<'a> Build<'a> {
         Build { owner, tags, stage, graph: Graph::default() }
     }
 
+    /// From here on resources belong to `stage`.
+    pub fn stage(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
     /// The tags of the resource at `address`: the file's, a name for the console, and the owner's.
     pub fn tags(&self, address: &Address) -> BTreeMap<String, String> {
         let short =
@@ -42,8 +47,16 @@ impl<'a> Build<'a> {
             // The specs derive their form; one that could not be written would fail its first diff.
             spec: serde_json::to_value(spec).unwrap_or_default(),
             after: after.iter().map(|address| (*address).clone()).collect::<BTreeSet<_>>(),
+            follows: BTreeSet::new(),
         };
         self.graph.nodes.insert(address.clone(), node);
+    }
+
+    /// Says that `then` is updated after `first`, where both are.
+    pub fn follow(&mut self, then: &Address, first: &Address) {
+        if let Some(node) = self.graph.nodes.get_mut(then) {
+            node.follows.insert(first.clone());
+        }
     }
 }
 

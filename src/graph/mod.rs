@@ -1,9 +1,66 @@
 //! Stack -> Graph: which resources exist. Pure.
 
+mod access;
+mod addons;
 mod backend;
 mod build;
+mod cluster;
+mod controllers;
+mod delivery;
+mod key;
 mod network;
+mod nodes;
 mod policy;
 
+pub use access::{caller_has_entry, principal_slug};
+pub use addons::{Wanted, addons};
 pub use backend::{BACKEND, Backend, backend};
-pub use network::{Context, network};
+pub use cluster::{cluster_name, fargate_profiles};
+pub use network::missing_endpoints;
+
+use crate::{
+    model::{Fault, Graph, Owner, Stage},
+    stack::Stack,
+};
+use build::Build;
+use std::collections::BTreeMap;
+
+/// What the graph depends on beside the file: facts that were asked of AWS, most of them once, and recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Whose resources.
+    pub owner: Owner,
+    /// The account, twelve digits.
+    pub account: String,
+    /// The zones' names, in the order in which the address space is given out.
+    pub zones: Vec<String>,
+    /// The Kubernetes minor.
+    pub version: String,
+    /// The caller's IAM principal, by its ARN; none where access entries cannot name it.
+    pub caller: Option<String>,
+    /// What `myip` stands for, a block.
+    pub my_ip: Option<String>,
+    /// The versions of add-ons.
+    pub addons: BTreeMap<String, String>,
+    /// The Bottlerocket release of each node group.
+    pub releases: BTreeMap<String, String>,
+    /// The folder for what stays on this machine.
+    pub state_folder: String,
+}
+
+/// All resources of a stack but its backend.
+///
+/// # Errors
+/// A layout that does not fit, or a fact that is missing; validation and the fact finding have ruled both out.
+pub fn graph(stack: &Stack, context: &Context) -> Result<Graph, Fault> {
+    let mut build = Build::new(&context.owner, &stack.tags, Stage::Network);
+    key::key(&mut build, stack, context);
+    network::network(&mut build, stack, context)?;
+    build.stage(Stage::Cluster);
+    cluster::cluster(&mut build, stack, context)?;
+    nodes::nodes(&mut build, stack, context)?;
+    addons::add(&mut build, stack, context)?;
+    access::access(&mut build, stack, context);
+    delivery::delivery(&mut build, stack, context);
+    Ok(build.graph)
+}

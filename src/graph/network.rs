@@ -1,30 +1,21 @@
 //! The network: VPC, subnets, ways out, endpoints, flow log; or the tags on a network that is there.
 
 use super::{
+    Context,
     build::{Build, arn, id},
+    delivery::load_balancer_controller,
+    key::key_arn,
     policy,
 };
 use crate::{
-    model::{Address, Fault, Graph, In, Owner, Stage},
+    model::{Address, Fault, In},
     resources::{
-        default_security_group, elastic_ip, flow_log, iam_role, internet_gateway, kms_key, log_group,
-        nat_gateway, route, route_table, route_table_association, security_group, security_group_rule,
+        default_security_group, elastic_ip, flow_log, iam_role, internet_gateway, log_group, nat_gateway, route, route_table, route_table_association, security_group, security_group_rule,
         subnet, subnet_tags, vpc, vpc_endpoint,
     },
     stack::{Endpoints, Existing, Nat, Network, Stack, layout},
 };
 use std::collections::BTreeMap;
-
-/// What the graph depends on beside the file.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// Whose resources.
-    pub owner: Owner,
-    /// The account, twelve digits.
-    pub account: String,
-    /// The zones' names, in the order in which the address space is given out.
-    pub zones: Vec<String>,
-}
 
 /// Endpoints that stand in route tables and cost nothing.
 const GATEWAYS: &[&str] = &["s3", "dynamodb"];
@@ -36,23 +27,86 @@ const NO_INTERNET: &[&str] = &["s3", "ec2", "ecr.api", "ecr.dkr", "eks", "logs",
 const ANYWHERE: &str = "0.0.0.0/0";
 
 /// The network part of a stack.
-///
-/// # Errors
-/// A layout that does not fit, which validation has ruled out.
-pub fn network(stack: &Stack, context: &Context) -> Result<Graph, Fault> {
-    let mut build = Build::new(&context.owner, &stack.tags, Stage::Network);
+pub(super) fn network(build: &mut Build<'_>, stack: &Stack, context: &Context) -> Result<(), Fault> {
     match &stack.network {
         None => {}
-        Some(Network { existing: Some(existing), .. }) => tag_existing(&mut build, existing, &stack.name),
+        Some(Network { existing: Some(existing), .. }) => tag_existing(build, existing, &stack.name),
         Some(network) => {
             let plan = Plan { stack, network, context };
-            plan.base(&mut build)?;
-            plan.ways_out(&mut build);
-            plan.endpoints(&mut build);
-            plan.flow_log(&mut build);
+            plan.base(build)?;
+            plan.ways_out(build);
+            plan.endpoints(build);
+            plan.flow_log(build);
         }
     }
-    Ok(build.graph)
+    Ok(())
+}
+
+/// The private subnets: those made here, or those that are there.
+pub(super) fn private_subnets(stack: &Stack, context: &Context) -> Vec<In<String>> {
+    match stack.network.as_ref().and_then(|network| network.existing.as_ref()) {
+        Some(existing) => existing.private_subnet_ids.iter().cloned().map(In::Known).collect(),
+        None => context.zones.iter().map(|zone| id(&subnet_address(false, zone))).collect(),
+    }
+}
+
+/// What must stand for the private subnets to reach what nodes and pods need.
+pub(super) fn ways_out(stack: &Stack, context: &Context) -> Vec<Address> {
+    let Some(network) = stack.network.as_ref().filter(|network| network.existing.is_none()) else {
+        return Vec::new();
+    };
+    let plan = Plan { stack, network, context };
+    let nat = network.nat != Nat::None;
+    let routes = plan.zones().filter(|_| nat).map(|zone| Address::new(format!("network/route/private-{zone}")));
+    let private = plan.zones().map(|zone| Address::new(format!("network/association/private-{zone}")));
+    let names = plan.endpoint_names();
+    let rule = names.iter().any(|name| !GATEWAYS.contains(name)).then(endpoint_rule);
+    let endpoints = names.iter().map(|name| endpoint_address(name));
+    routes.chain(private).chain(endpoints).chain(rule).collect()
+}
+
+/// The interface and gateway endpoints that a stack's parts need where no way leads to the internet.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html>
+fn needed_endpoints(stack: &Stack) -> Vec<&'static str> {
+    let mut names = NO_INTERNET.to_vec();
+    if stack.service_accounts.iter().any(|account| account.pod_identity) {
+        names.push("eks-auth");
+    }
+    if load_balancer_controller(stack) {
+        names.push("elasticloadbalancing");
+    }
+    if stack.controllers.cluster_autoscaler {
+        names.push("autoscaling");
+    }
+    let read = stack.app.as_ref().is_some_and(|app| app.parameter.is_some()) || !stack.parameters.is_empty();
+    if stack.cluster.is_some() && read {
+        names.push("ssm");
+    }
+    if stack.node_groups.iter().any(|group| group.ssh.is_some()) {
+        // The way to a node's shell without a public address is Systems Manager's.
+        names.extend(["ssm", "ssmmessages", "ec2messages"]);
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The endpoints that a list in the file lacks although no way leads to the internet.
+pub fn missing_endpoints(stack: &Stack) -> Vec<&'static str> {
+    let network = stack.network.as_ref().filter(|network| network.existing.is_none() && network.nat == Nat::None);
+    match network.map(|network| &network.endpoints) {
+        Some(Endpoints::List(names)) if stack.cluster.is_some() => {
+            needed_endpoints(stack).into_iter().filter(|name| !names.iter().any(|it| it == name)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The name of the flow log's group.
+pub(super) fn flow_log_group(stack: &Stack) -> Option<String> {
+    let network = stack.network.as_ref().filter(|network| network.existing.is_none())?;
+    network.flow_logs.settings()?;
+    Some(format!("/provisioner/{}/vpc-flow-logs", stack.name))
 }
 
 /// The tags by which load balancer controllers find subnets.
@@ -99,6 +153,14 @@ fn subnet_address(public: bool, zone: &str) -> Address {
 
 fn private_table(zone: &str) -> Address {
     Address::new(format!("network/route-table/private-{zone}"))
+}
+
+fn endpoint_address(name: &str) -> Address {
+    Address::new(format!("network/endpoint/{name}"))
+}
+
+fn endpoint_rule() -> Address {
+    Address::from("network/security-group-rule/endpoints-https")
 }
 
 fn public_table() -> Address {
@@ -191,7 +253,7 @@ impl Plan<'_> {
     fn endpoint_names(&self) -> Vec<&str> {
         match (&self.network.endpoints, self.network.nat) {
             (Endpoints::List(names), _) => names.iter().map(String::as_str).collect(),
-            (Endpoints::Auto, Nat::None) => NO_INTERNET.to_vec(),
+            (Endpoints::Auto, Nat::None) => needed_endpoints(self.stack),
             (Endpoints::Auto, _) => vec!["s3"],
         }
     }
@@ -209,7 +271,7 @@ impl Plan<'_> {
                 tags,
             };
             build.add(&group, &spec);
-            let rule = Address::from("network/security-group-rule/endpoints-https");
+            let rule = endpoint_rule();
             let tags = build.tags(&rule);
             let spec = security_group_rule::Spec {
                 group: id(&group),
@@ -226,7 +288,7 @@ impl Plan<'_> {
         }
         for name in names {
             let gateway = GATEWAYS.contains(&name);
-            let address = Address::new(format!("network/endpoint/{name}"));
+            let address = endpoint_address(name);
             let private = || self.zones().map(|zone| id(&subnet_address(false, zone))).collect();
             let tables = || self.zones().map(|zone| id(&private_table(zone))).collect();
             let tags = build.tags(&address);
@@ -248,8 +310,8 @@ impl Plan<'_> {
     fn flow_log(&self, build: &mut Build<'_>) {
         let Some(settings) = self.network.flow_logs.settings() else { return };
         let (account, region) = (&self.context.account, &self.stack.region);
-        let name = format!("/provisioner/{}/vpc-flow-logs", self.stack.name);
-        let key = self.key(build, std::slice::from_ref(&name));
+        let name = flow_log_group(self.stack).unwrap_or_default();
+        let key = key_arn(self.stack);
         let group = Address::from("network/flow-log-group");
         let tags = build.tags(&group);
         let retention_days = settings.retention_days;
@@ -261,6 +323,7 @@ impl Plan<'_> {
             name: format!("{}-{region}-flow-logs", self.stack.name),
             description: format!("Writes the flow log of stack {}", self.stack.name),
             trust: policy::flow_log_trust(account, region),
+            given: BTreeMap::new(),
             inline: BTreeMap::from([("write-flow-log".to_owned(), writer)]),
             managed: Vec::new(),
             tags,
@@ -271,29 +334,5 @@ impl Plan<'_> {
         let spec =
             flow_log::Spec { vpc: id(&vpc_address()), group: In::of(&group, "name"), role: arn(&role), tags };
         build.add(&log, &spec);
-    }
-
-    /// The key for what is encrypted: the file's, or the stack's own.
-    fn key(&self, build: &mut Build<'_>, groups: &[String]) -> In<String> {
-        let encryption = &self.stack.encryption;
-        if let Some(arn) = &encryption.key_arn {
-            return In::Known(arn.clone());
-        }
-        let (account, region) = (&self.context.account, &self.stack.region);
-        let address = Address::from("network/key");
-        let tags = build.tags(&address);
-        let spec = kms_key::Spec {
-            alias: format!("alias/provisioner/{}", self.stack.name),
-            description: format!("All that stack {} encrypts", self.stack.name),
-            rotation_days: encryption.rotation_days,
-            deletion_window_days: encryption.deletion_window_days,
-            policy: policy::document(vec![
-                policy::key_admin(account, region),
-                policy::key_for_logs(account, region, groups),
-            ]),
-            tags,
-        };
-        build.add(&address, &spec);
-        arn(&address)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::model::partition;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// A document of these statements.
 pub fn document(statements: Vec<Value>) -> Value {
@@ -32,6 +33,114 @@ pub fn key_for_logs(account: &str, region: &str, groups: &[String]) -> Value {
 /// The ARN of a log group, without the `:*` that stands for its streams.
 pub fn log_group_arn(account: &str, region: &str, name: &str) -> String {
     format!("arn:{}:logs:{region}:{account}:log-group:{name}", partition(region))
+}
+
+/// Lets Auto Scaling start nodes whose disks are encrypted with a key. The role may not be there yet in a new account,
+/// so it is named by a condition: a principal that does not exist would make the policy invalid.
+/// Source: <https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html>
+pub fn key_for_disks(account: &str, region: &str) -> Vec<Value> {
+    let role = format!(
+        "arn:{}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+        partition(region)
+    );
+    let who = json!({"kms:CallerAccount": account, "aws:PrincipalArn": role});
+    vec![
+        json!({
+            "Sid": "NodeDisks",
+            "Effect": "Allow",
+            "Principal": {"AWS": "*"},
+            "Action": ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"],
+            "Resource": "*",
+            "Condition": {"StringEquals": who},
+        }),
+        json!({
+            "Sid": "NodeDiskGrants",
+            "Effect": "Allow",
+            "Principal": {"AWS": "*"},
+            "Action": "kms:CreateGrant",
+            "Resource": "*",
+            "Condition": {"StringEquals": who, "Bool": {"kms:GrantIsForAWSResource": "true"}},
+        }),
+    ]
+}
+
+/// The ARN of one of AWS's managed policies.
+pub fn managed(region: &str, name: &str) -> String {
+    format!("arn:{}:iam::aws:policy/{name}", partition(region))
+}
+
+/// Who may assume a service's role: the service, on behalf of what `source` matches in this account.
+fn service_trust(service: &str, account: &str, source: &str) -> Value {
+    document(vec![json!({
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": account},
+            "ArnLike": {"aws:SourceArn": source},
+        },
+    })])
+}
+
+/// Who may assume the cluster's role.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/cross-service-confused-deputy-prevention.html>
+pub fn cluster_trust(account: &str, region: &str, cluster: &str) -> Value {
+    let source = format!("arn:{}:eks:{region}:{account}:cluster/{cluster}", partition(region));
+    service_trust("eks.amazonaws.com", account, &source)
+}
+
+/// Who may assume the role of pods on Fargate.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/pod-execution-role.html>
+pub fn fargate_trust(account: &str, region: &str, cluster: &str) -> Value {
+    let source = format!("arn:{}:eks:{region}:{account}:fargateprofile/{cluster}/*", partition(region));
+    service_trust("eks-fargate-pods.amazonaws.com", account, &source)
+}
+
+/// Who may assume the nodes' role. EC2 says nothing of the source.
+pub fn node_trust(region: &str) -> Value {
+    let service = if region.starts_with("cn-") { "ec2.amazonaws.com.cn" } else { "ec2.amazonaws.com" };
+    document(vec![json!({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})])
+}
+
+/// Who may assume the role of a service account through the cluster's tokens. `${provider}` and `${issuer}` are
+/// given by the cluster.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html>
+pub fn web_identity_trust(namespace: &str, account: &str) -> Value {
+    document(vec![json!({
+        "Effect": "Allow",
+        "Principal": {"Federated": "${provider}"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {
+            "${issuer}:aud": "sts.amazonaws.com",
+            "${issuer}:sub": format!("system:serviceaccount:{namespace}:{account}"),
+        }},
+    })])
+}
+
+/// Who may assume the role of a service account through EKS Pod Identity, which tags its sessions.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html>
+pub fn pod_identity_trust(account: &str, cluster: &str, namespace: &str, name: &str) -> Value {
+    document(vec![json!({
+        "Effect": "Allow",
+        "Principal": {"Service": "pods.eks.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+        "Condition": {"StringEquals": {
+            "aws:SourceAccount": account,
+            "aws:RequestTag/eks-cluster-arn": cluster,
+            "aws:RequestTag/kubernetes-namespace": namespace,
+            "aws:RequestTag/kubernetes-service-account": name,
+        }},
+    })])
+}
+
+/// A name that fits: what is too long ends in a digest of the whole.
+pub fn within(length: usize, name: &str) -> String {
+    if name.chars().count() <= length {
+        return name.to_owned();
+    }
+    let digest: String = Sha256::digest(name).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let head: String = name.chars().take(length.saturating_sub(9)).collect();
+    format!("{head}-{digest}")
 }
 
 /// Who may assume the flow log's role: the service, for flow logs of this account and region.

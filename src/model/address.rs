@@ -103,7 +103,7 @@ impl fmt::Display for Stage {
 }
 
 /// Whose resources these are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The stack's name.
     pub stack: String,

@@ -18,6 +18,9 @@ pub struct Node {
     pub spec: Value,
     /// What must stand before it though no field refers to it.
     pub after: BTreeSet<Address>,
+    /// What is updated before it where both are, whatever order they were made in: Kubernetes' add-ons before its nodes.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub follows: BTreeSet<Address>,
 }
 
 impl Node {

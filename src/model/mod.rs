@@ -8,6 +8,7 @@ mod graph;
 mod input;
 mod plan;
 mod resource;
+mod secret;
 mod snapshot;
 
 pub use address::{Address, Owner, Stage, partition, tag};
@@ -20,6 +21,7 @@ pub use plan::{
     Action, Observation, Observed, Origin, Plan, PlannedChange, Refresh, Step, StepId, Totals, Verb,
 };
 pub use resource::{Departure, Desired, Identity, Kind, Ready, Resource};
+pub use secret::Secret;
 pub use snapshot::{
     Entry, HeldBy, Intent, LEASE_KEY, Phase, Process, Record, SCHEMA, Snapshot, SnapshotError, Writer,
 };

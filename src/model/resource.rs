@@ -31,6 +31,8 @@ pub enum Ready {
     Yes,
     /// Not yet, and why.
     Wait(String),
+    /// It does not work, and why. Minutes may mend that; time without end will not.
+    Troubled(String),
     /// It will never be, and why.
     Failed(String),
 }
@@ -45,6 +47,8 @@ pub trait Desired: Serialize {
 pub trait Resource: Send + Sync + Sized + 'static {
     /// The kind's name in addresses, tags, plans and state. Never renamed.
     const KIND: &'static str;
+    /// The IAM actions that its verbs need, and those that AWS checks beside them (`iam:PassRole`).
+    const IAM: &'static [&'static str];
     /// How it is found again.
     const IDENTITY: Identity;
     /// Whether the live form has a `tags` field that holds the owner tags. A resource found under its name without
@@ -52,6 +56,10 @@ pub trait Resource: Send + Sync + Sized + 'static {
     const TAGGED: bool = true;
     /// How it goes.
     const DEPARTURE: Departure = Departure::Deleted;
+    /// Whether AWS makes and removes only one of the kind at a time.
+    const ONE_AT_A_TIME: bool = false;
+    /// Fields of the live form that are others after an update: who refers to them changes, too.
+    const MOVES: &'static [&'static str] = &[];
     /// What is asked for. Fields fed by other resources are [`In`](super::In).
     type Spec: Serialize + DeserializeOwned + Send + Sync;
     /// What AWS reports, reduced to what the spec says, ids and status.
@@ -61,6 +69,14 @@ pub trait Resource: Send + Sync + Sized + 'static {
     fn diff(want: &Self::Spec, live: &Self::Live) -> Changes;
     /// Whether it can be used.
     fn ready(live: &Self::Live) -> Ready;
+    /// Why `live` cannot become as wanted by any means, in words for the file's author.
+    fn refuse(_want: &Self::Spec, _live: &Self::Live) -> Option<String> {
+        None
+    }
+    /// What its removal does beside removing it, where a reader of the plan should know.
+    fn farewell(_live: &Self::Live) -> Option<String> {
+        None
+    }
 }
 
 /// A kind with its types rubbed out, so that plan and engine can hold a list of them.
@@ -74,10 +90,20 @@ pub struct Kind {
     pub tagged: bool,
     /// [`Resource::DEPARTURE`].
     pub departure: Departure,
+    /// [`Resource::IAM`].
+    pub iam: &'static [&'static str],
+    /// [`Resource::ONE_AT_A_TIME`].
+    pub one_at_a_time: bool,
+    /// [`Resource::MOVES`].
+    pub moves: &'static [&'static str],
     /// [`Resource::diff`], over serialised forms. Errors when a form is not of this kind.
     pub diff: fn(&Value, &Value) -> Result<Changes, Fault>,
     /// [`Resource::ready`], over a serialised live form.
     pub ready: fn(&Value) -> Result<Ready, Fault>,
+    /// [`Resource::refuse`], over serialised forms.
+    pub refuse: fn(&Value, &Value) -> Result<Option<String>, Fault>,
+    /// [`Resource::farewell`], over a serialised live form.
+    pub farewell: fn(&Value) -> Result<Option<String>, Fault>,
 }
 
 impl Kind {
@@ -88,8 +114,13 @@ impl Kind {
             identity: R::IDENTITY,
             tagged: R::TAGGED,
             departure: R::DEPARTURE,
+            iam: R::IAM,
+            one_at_a_time: R::ONE_AT_A_TIME,
+            moves: R::MOVES,
             diff: |want, live| Ok(R::diff(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?)),
             ready: |live| Ok(R::ready(&Fault::decode(R::KIND, live)?)),
+            farewell: |live| Ok(R::farewell(&Fault::decode(R::KIND, live)?)),
+            refuse: |want, live| Ok(R::refuse(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?)),
         }
     }
 }

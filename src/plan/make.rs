@@ -5,7 +5,7 @@ use super::{
     order::topological,
 };
 use crate::model::{
-    Action, Address, Change, Changes, Entry, Fault, Graph, Kind, Node, Observed, Origin, Owner, Plan,
+    Action, Address, Change, Changes, Class, Entry, Fault, Graph, Kind, Node, Observed, Origin, Owner, Plan,
     PlannedChange, Ready, Refresh, Snapshot, Stage, Step, StepId, resolve, tag,
 };
 use serde_json::{Value, json};
@@ -40,6 +40,8 @@ pub struct Input<'a> {
 struct Decision {
     action: Option<Action>,
     live: Value,
+    /// Fields of the live form that an update changes.
+    moves: &'static [&'static str],
 }
 
 /// Makes the plan.
@@ -75,7 +77,11 @@ fn decide(
     let entry = input.snapshot.resources.get(&node.address);
     let want = resolve(&node.spec, &|address, field| {
         let decision = decisions.get(address)?;
-        let settled = !matches!(decision.action, Some(Action::Create | Action::Replace));
+        let settled = match decision.action {
+            Some(Action::Create | Action::Replace) => false,
+            Some(Action::Update | Action::Adopt) => !decision.moves.contains(&field),
+            Some(Action::Delete) | None => true,
+        };
         decision.live.get(field).filter(|value| settled && !value.is_null()).cloned()
     });
     let change = |action, origin, fields, note| PlannedChange {
@@ -94,11 +100,16 @@ fn decide(
             None => (Origin::File, None),
         };
         plan.changes.push(change(Action::Create, origin, from_nothing(&want), note));
-        return Ok(Decision { action: Some(Action::Create), live: Value::Null });
+        return Ok(Decision { action: Some(Action::Create), live: Value::Null, moves: &[] });
     };
     check_owner(kind, owner, &node.address, entry.is_some(), &want, &found.live)?;
     let live = managed_tags(&want, entry.map(|entry| &entry.spec), &found.live);
     let mut changes = (kind.diff)(&want, &live)?;
+    if let Some(reason) = (kind.refuse)(&want, &found.live)? {
+        return Err(Fault::new(Class::Refused, format!("{}: {reason}", node.address)).hint("change the file"));
+    }
+    // Tags alone move nothing.
+    let moved = changes.0.iter().any(|change| !change.path.starts_with("tags"));
     let mut note = None;
     let mut replace = changes.force_replace();
     if let Ready::Failed(reason) = (kind.ready)(&found.live)? {
@@ -140,7 +151,7 @@ fn decide(
             });
         }
     }
-    Ok(Decision { action, live: found.live.clone() })
+    Ok(Decision { action, live: found.live.clone(), moves: if moved { kind.moves } else { &[] } })
 }
 
 fn shared(want: &Value) -> bool {
@@ -179,9 +190,12 @@ fn removals(input: &Input<'_>, plan: &mut Plan) {
         }
     };
     for (address, entry) in &input.snapshot.resources {
-        match input.observed.found.contains_key(address) {
-            true => gone(address, &entry.kind, entry.stage, Origin::File, None),
-            false => gone(
+        match input.observed.found.get(address) {
+            Some(found) => {
+                let farewell = (input.kinds)(&entry.kind).and_then(|kind| (kind.farewell)(&found.live).ok()?);
+                gone(address, &entry.kind, entry.stage, Origin::File, farewell.as_deref());
+            }
+            None => gone(
                 address,
                 &entry.kind,
                 entry.stage,
@@ -295,6 +309,21 @@ fn waits(input: &Input<'_>, made: &BTreeMap<StepId, Step>) -> BTreeMap<StepId, B
             let lets_go = *id == ensure && !step.dependencies.contains(&dependency);
             if *id != ensure || (lets_go && !made.contains_key(&StepId::remove(&id.address))) {
                 wait(id.clone(), &target);
+            }
+        }
+    }
+    // Both are there: the order of their making no longer counts.
+    for id in made.iter().filter(|(_, step)| step.action == Action::Update).map(|(id, _)| id) {
+        let follows = input.graph.get(&id.address).map(|node| &node.follows);
+        for first in follows.into_iter().flatten() {
+            let before = StepId::ensure(first);
+            if made.get(&before).is_some_and(|step| step.action == Action::Update) {
+                if let Some(waits) = edges.get_mut(&before) {
+                    waits.remove(id);
+                }
+                if let Some(waits) = edges.get_mut(id) {
+                    waits.insert(before);
+                }
             }
         }
     }

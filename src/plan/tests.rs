@@ -21,7 +21,22 @@ fn kind(name: &str) -> Option<Kind> {
         Some("failed") => Ok(Ready::Failed("no room".to_owned())),
         _ => Ok(Ready::Yes),
     };
-    Some(Kind { name: "thing", identity, tagged: true, departure: Departure::Deleted, diff, ready })
+    let refuse = |want: &Value, _: &Value| {
+        Ok(want["refused"].as_bool().unwrap_or_default().then(|| "no way leads there".to_owned()))
+    };
+    Some(Kind {
+        name: "thing",
+        identity,
+        tagged: true,
+        departure: Departure::Deleted,
+        iam: &[],
+        one_at_a_time: false,
+        moves: &["version"],
+        diff,
+        ready,
+        refuse,
+        farewell: |_| Ok(Some("with all in it".to_owned())),
+    })
 }
 
 fn owner() -> Owner {
@@ -58,6 +73,7 @@ impl Case {
             stage: Stage::Network,
             spec: Self::spec(address, fields),
             after: Default::default(),
+            follows: Default::default(),
         };
         self.graph.nodes.insert(address.into(), node);
     }

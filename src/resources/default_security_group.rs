@@ -1,9 +1,6 @@
 //! The security group that comes with a VPC, kept without any rule, so that what is put in no group reaches nothing.
 //!
 //! It is made by AWS and goes with the VPC.
-//!
-//! IAM: ec2:DescribeSecurityGroups, ec2:DescribeSecurityGroupRules, ec2:RevokeSecurityGroupIngress,
-//! IAM: ec2:RevokeSecurityGroupEgress, ec2:CreateTags, ec2:DeleteTags
 
 use super::{
     Asked, Found, Lifecycle, Lost,
@@ -46,6 +43,14 @@ impl Desired for Spec {
 
 impl Resource for DefaultSecurityGroup {
     const KIND: &'static str = "default_security_group";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSecurityGroupRules",
+        "ec2:RevokeSecurityGroupIngress",
+        "ec2:RevokeSecurityGroupEgress",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::OwnerTag;
     const DEPARTURE: Departure = Departure::WithParent;
     type Spec = Spec;

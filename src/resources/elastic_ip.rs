@@ -1,6 +1,4 @@
 //! A public address that stays: what a NAT gateway speaks from.
-//!
-//! IAM: ec2:DescribeAddresses, ec2:AllocateAddress, ec2:ReleaseAddress, ec2:CreateTags, ec2:DeleteTags
 
 use super::{Asked, Found, Lifecycle, Lost};
 use crate::{
@@ -38,6 +36,13 @@ impl Desired for Spec {
 
 impl Resource for ElasticIp {
     const KIND: &'static str = "elastic_ip";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeAddresses",
+        "ec2:AllocateAddress",
+        "ec2:ReleaseAddress",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::OwnerTag;
     type Spec = Spec;
     type Live = Live;

@@ -1,7 +1,4 @@
 //! The VPC's flow log, written to a CloudWatch log group. AWS cannot change one, only its tags.
-//!
-//! IAM: ec2:DescribeFlowLogs, ec2:CreateFlowLogs, ec2:DeleteFlowLogs, ec2:CreateTags, ec2:DeleteTags,
-//! IAM: iam:PassRole
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
@@ -48,6 +45,14 @@ impl Desired for Spec {
 
 impl Resource for FlowLog {
     const KIND: &'static str = "flow_log";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeFlowLogs",
+        "ec2:CreateFlowLogs",
+        "ec2:DeleteFlowLogs",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+        "iam:PassRole",
+    ];
     const IDENTITY: Identity = Identity::Token;
     type Spec = Spec;
     type Live = Live;

@@ -1,17 +1,13 @@
 //! An IAM role with its trust, inline policies and attached managed policies.
 //!
 //! IAM is global: the name holds the region, so that stacks of one name in two regions do not meet.
-//!
-//! IAM: iam:GetRole, iam:GetRolePolicy, iam:ListRolePolicies, iam:ListAttachedRolePolicies, iam:CreateRole,
-//! IAM: iam:TagRole, iam:UntagRole, iam:UpdateAssumeRolePolicy, iam:PutRolePolicy, iam:DeleteRolePolicy,
-//! IAM: iam:AttachRolePolicy, iam:DetachRolePolicy, iam:DeleteRole
 
 use super::{Asked, Found, Lifecycle};
 use crate::{
     aws::{Call, Cx, Tags, gone_is_done, normal, once, parse, tag_map, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, same_set},
+    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
 };
-use aws_sdk_iam::types::Tag;
+use aws_sdk_iam::types::{EntityType, Tag};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -20,14 +16,17 @@ use std::collections::BTreeMap;
 pub struct IamRole;
 
 /// What is asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Spec {
     /// The name, unique in the account.
     pub name: String,
-    /// What it is for.
+    /// What it is for; said when it is made, and not compared.
     pub description: String,
-    /// Who may assume it, as a policy document.
+    /// Who may assume it, as a policy document. `${name}` in it stands for what `given` holds under that name.
     pub trust: Value,
+    /// What other resources supply to the trust.
+    #[serde(default)]
+    pub given: BTreeMap<String, In<String>>,
     /// Inline policies by name.
     pub inline: BTreeMap<String, Value>,
     /// ARNs of attached managed policies.
@@ -43,8 +42,6 @@ pub struct Live {
     pub name: String,
     /// The ARN.
     pub arn: String,
-    /// See [`Spec::description`].
-    pub description: String,
     /// See [`Spec::trust`], in its normal form.
     pub trust: Value,
     /// See [`Spec::inline`], in their normal form.
@@ -61,6 +58,22 @@ impl Desired for Spec {
 
 impl Resource for IamRole {
     const KIND: &'static str = "iam_role";
+    const IAM: &'static [&'static str] = &[
+        "iam:GetAccountAuthorizationDetails",
+        "iam:GetRole",
+        "iam:GetRolePolicy",
+        "iam:ListRolePolicies",
+        "iam:ListAttachedRolePolicies",
+        "iam:CreateRole",
+        "iam:TagRole",
+        "iam:UntagRole",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:PutRolePolicy",
+        "iam:DeleteRolePolicy",
+        "iam:AttachRolePolicy",
+        "iam:DetachRolePolicy",
+        "iam:DeleteRole",
+    ];
     const IDENTITY: Identity = Identity::Name;
     type Spec = Spec;
     type Live = Live;
@@ -70,8 +83,7 @@ impl Resource for IamRole {
             want.inline.iter().map(|(name, policy)| (name, normal(policy))).collect();
         Changes::default()
             .fixed("name", &want.name, &live.name)
-            .fixed("description", &want.description, &live.description)
-            .mutable("trust", &normal(&want.trust), &live.trust)
+            .mutable("trust", &trust(want), &live.trust)
             .mutable("inline", &inline, &live.inline)
             .mutable("managed", &same_set(&want.managed), &same_set(&live.managed))
             .mutable("tags", &want.tags, &live.tags)
@@ -82,11 +94,28 @@ impl Resource for IamRole {
     }
 }
 
+/// The trust in its normal form, with what was given; what is not known yet in its stead.
+fn trust(want: &Spec) -> Value {
+    let mut text = normal(&want.trust).to_string();
+    for (name, input) in &want.given {
+        match input.known() {
+            Some(value) => text = text.replace(&format!("${{{name}}}"), value),
+            None => return serde_json::to_value(input).unwrap_or_default(),
+        }
+    }
+    parse(&text)
+}
+
+/// So many roles are looked up one by one; for more, one query over all roles of the account costs less.
+const ONE_BY_ONE: usize = 3;
+
 impl Lifecycle for IamRole {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
+        if asked.len() > ONE_BY_ONE {
+            return all_of(cx, asked).await;
+        }
         let looks = asked.iter().filter_map(|asked| {
-            let recorded = asked.last.as_ref().map(|last| &last.name);
-            let name = recorded.or(asked.want.as_ref().map(|want| &want.name))?;
+            let name = name_of(asked)?;
             Some(async move {
                 match look(cx, name).await {
                     Err(fault) if fault.class == Class::Gone => Ok(None),
@@ -104,7 +133,7 @@ impl Lifecycle for IamRole {
             .create_role()
             .role_name(&want.name)
             .description(&want.description)
-            .assume_role_policy_document(want.trust.to_string())
+            .assume_role_policy_document(trust(want).to_string())
             .set_tags(Some(tags.collect::<Result<_, _>>()?));
         call.customize()
             .config_override(once!(aws_sdk_iam, intent))
@@ -116,9 +145,9 @@ impl Lifecycle for IamRole {
 
     async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
         let role = &live.name;
-        if normal(&want.trust) != live.trust {
-            let call =
-                cx.iam.update_assume_role_policy().role_name(role).policy_document(want.trust.to_string());
+        let trust = trust(want);
+        if trust != live.trust {
+            let call = cx.iam.update_assume_role_policy().role_name(role).policy_document(trust.to_string());
             call.send().await.call("iam", "UpdateAssumeRolePolicy")?;
         }
         for (name, policy) in &want.inline {
@@ -156,6 +185,34 @@ impl Lifecycle for IamRole {
     }
 }
 
+fn name_of(asked: &Asked<IamRole>) -> Option<&String> {
+    asked.last.as_ref().map(|last| &last.name).or(asked.want.as_ref().map(|want| &want.name))
+}
+
+async fn all_of(cx: &Cx, asked: &[Asked<IamRole>]) -> Result<Vec<Found<Live>>, Fault> {
+    let call = cx.iam.get_account_authorization_details().filter(EntityType::Role).max_items(1000);
+    let pages: Vec<_> =
+        call.into_paginator().send().try_collect().await.call("iam", "GetAccountAuthorizationDetails")?;
+    let roles = pages.into_iter().flat_map(|page| page.role_detail_list.unwrap_or_default());
+    let found = roles.filter_map(|role| {
+        let asked = asked.iter().find(|asked| name_of(asked) == role.role_name.as_ref())?;
+        let inline = role.role_policy_list.unwrap_or_default().into_iter();
+        let managed = role.attached_managed_policies.unwrap_or_default().into_iter();
+        let live = Live {
+            name: role.role_name.unwrap_or_default(),
+            arn: role.arn.unwrap_or_default(),
+            trust: role.assume_role_policy_document.as_deref().map(parse).unwrap_or_default(),
+            inline: inline
+                .filter_map(|policy| Some((policy.policy_name?, parse(&policy.policy_document?))))
+                .collect(),
+            managed: managed.filter_map(|policy| policy.policy_arn).collect(),
+            tags: tag_map(role.tags.iter().flatten().map(|tag| (Some(tag.key()), Some(tag.value())))),
+        };
+        Some(Found { address: asked.address.clone(), live })
+    });
+    Ok(found.collect())
+}
+
 async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
     let (role, names, attached) = futures_util::try_join!(
         async { cx.iam.get_role().role_name(name).send().await.call("iam", "GetRole") },
@@ -179,7 +236,6 @@ async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
     Ok(Live {
         name: name.to_owned(),
         arn: role.arn,
-        description: role.description.unwrap_or_default(),
         trust: role.assume_role_policy_document.as_deref().map(parse).unwrap_or_default(),
         inline,
         managed: attached.into_iter().filter_map(|policy| policy.policy_arn).collect(),

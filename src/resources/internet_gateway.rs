@@ -1,9 +1,6 @@
 //! The internet gateway, attached to the VPC.
 //!
 //! A VPC has one at most, so a twin fails to attach; it would still be there, and the owner tags find it.
-//!
-//! IAM: ec2:DescribeInternetGateways, ec2:CreateInternetGateway, ec2:AttachInternetGateway,
-//! IAM: ec2:DetachInternetGateway, ec2:DeleteInternetGateway, ec2:CreateTags, ec2:DeleteTags
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
@@ -42,6 +39,15 @@ impl Desired for Spec {
 
 impl Resource for InternetGateway {
     const KIND: &'static str = "internet_gateway";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeInternetGateways",
+        "ec2:CreateInternetGateway",
+        "ec2:AttachInternetGateway",
+        "ec2:DetachInternetGateway",
+        "ec2:DeleteInternetGateway",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::OwnerTag;
     type Spec = Spec;
     type Live = Live;

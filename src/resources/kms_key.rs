@@ -2,10 +2,6 @@
 //!
 //! `CreateKey` takes neither a token nor a name, and the list of keys has no filter: a key is found by its recorded id,
 //! by its alias, and, after a lost answer, by its tags through the tagging API.
-//!
-//! IAM: kms:DescribeKey, kms:GetKeyRotationStatus, kms:GetKeyPolicy, kms:ListResourceTags, kms:CreateKey,
-//! IAM: kms:TagResource, kms:UntagResource, kms:CreateAlias, kms:UpdateAlias, kms:DeleteAlias,
-//! IAM: kms:EnableKeyRotation, kms:PutKeyPolicy, kms:UpdateKeyDescription, kms:ScheduleKeyDeletion, tag:GetResources
 
 use super::{Asked, Found, Lifecycle};
 use crate::{
@@ -73,6 +69,23 @@ impl Desired for Spec {
 
 impl Resource for KmsKey {
     const KIND: &'static str = "kms_key";
+    const IAM: &'static [&'static str] = &[
+        "kms:DescribeKey",
+        "kms:GetKeyRotationStatus",
+        "kms:GetKeyPolicy",
+        "kms:ListResourceTags",
+        "kms:CreateKey",
+        "kms:TagResource",
+        "kms:UntagResource",
+        "kms:CreateAlias",
+        "kms:UpdateAlias",
+        "kms:DeleteAlias",
+        "kms:EnableKeyRotation",
+        "kms:PutKeyPolicy",
+        "kms:UpdateKeyDescription",
+        "kms:ScheduleKeyDeletion",
+        "tag:GetResources",
+    ];
     const IDENTITY: Identity = Identity::OwnerTag;
     type Spec = Spec;
     type Live = Live;

@@ -1,8 +1,4 @@
 //! The DynamoDB table that holds the leases of every stack of an account and region.
-//!
-//! IAM: dynamodb:DescribeTable, dynamodb:DescribeContinuousBackups, dynamodb:ListTagsOfResource, dynamodb:CreateTable,
-//! IAM: dynamodb:UpdateTable, dynamodb:UpdateContinuousBackups, dynamodb:TagResource, dynamodb:UntagResource,
-//! IAM: dynamodb:DeleteTable
 
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
@@ -57,6 +53,17 @@ impl Desired for Spec {
 
 impl Resource for LockTable {
     const KIND: &'static str = "lock_table";
+    const IAM: &'static [&'static str] = &[
+        "dynamodb:DescribeTable",
+        "dynamodb:DescribeContinuousBackups",
+        "dynamodb:ListTagsOfResource",
+        "dynamodb:CreateTable",
+        "dynamodb:UpdateTable",
+        "dynamodb:UpdateContinuousBackups",
+        "dynamodb:TagResource",
+        "dynamodb:UntagResource",
+        "dynamodb:DeleteTable",
+    ];
     const IDENTITY: Identity = Identity::Name;
     type Spec = Spec;
     type Live = Live;

@@ -1,7 +1,4 @@
 //! A CloudWatch log group with retention, encrypted with a key of ours.
-//!
-//! IAM: logs:DescribeLogGroups, logs:ListTagsForResource, logs:CreateLogGroup, logs:PutRetentionPolicy,
-//! IAM: logs:AssociateKmsKey, logs:TagResource, logs:UntagResource, logs:DeleteLogGroup
 
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
@@ -49,6 +46,16 @@ impl Desired for Spec {
 
 impl Resource for LogGroup {
     const KIND: &'static str = "log_group";
+    const IAM: &'static [&'static str] = &[
+        "logs:DescribeLogGroups",
+        "logs:ListTagsForResource",
+        "logs:CreateLogGroup",
+        "logs:PutRetentionPolicy",
+        "logs:AssociateKmsKey",
+        "logs:TagResource",
+        "logs:UntagResource",
+        "logs:DeleteLogGroup",
+    ];
     const IDENTITY: Identity = Identity::Name;
     type Spec = Spec;
     type Live = Live;

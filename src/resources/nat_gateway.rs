@@ -1,8 +1,6 @@
 //! A NAT gateway: the way out for private subnets.
 //!
 //! A deleted one stays listed for about an hour, as does a failed one; only the living are found.
-//!
-//! IAM: ec2:DescribeNatGateways, ec2:CreateNatGateway, ec2:DeleteNatGateway, ec2:CreateTags, ec2:DeleteTags
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
@@ -49,6 +47,13 @@ impl Desired for Spec {
 
 impl Resource for NatGateway {
     const KIND: &'static str = "nat_gateway";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeNatGateways",
+        "ec2:CreateNatGateway",
+        "ec2:DeleteNatGateway",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::Token;
     type Spec = Spec;
     type Live = Live;

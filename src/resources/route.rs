@@ -1,6 +1,4 @@
 //! One route in a route table. Its destination is unique in the table.
-//!
-//! IAM: ec2:DescribeRouteTables, ec2:CreateRoute, ec2:ReplaceRoute, ec2:DeleteRoute
 
 use super::{Asked, Found, Lifecycle, handler::given, route_table::named};
 use crate::{
@@ -44,6 +42,12 @@ impl Desired for Spec {
 
 impl Resource for Route {
     const KIND: &'static str = "route";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeRouteTables",
+        "ec2:CreateRoute",
+        "ec2:ReplaceRoute",
+        "ec2:DeleteRoute",
+    ];
     const IDENTITY: Identity = Identity::Name;
     const TAGGED: bool = false;
     type Spec = Spec;

@@ -1,6 +1,4 @@
 //! A route table; its routes and associations are resources of their own.
-//!
-//! IAM: ec2:DescribeRouteTables, ec2:CreateRouteTable, ec2:DeleteRouteTable, ec2:CreateTags, ec2:DeleteTags
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
@@ -39,6 +37,13 @@ impl Desired for Spec {
 
 impl Resource for RouteTable {
     const KIND: &'static str = "route_table";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeRouteTables",
+        "ec2:CreateRouteTable",
+        "ec2:DeleteRouteTable",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::Token;
     type Spec = Spec;
     type Live = Live;

@@ -1,7 +1,4 @@
 //! Which route table a subnet uses. A subnet has one association at most.
-//!
-//! IAM: ec2:DescribeRouteTables, ec2:AssociateRouteTable, ec2:ReplaceRouteTableAssociation,
-//! IAM: ec2:DisassociateRouteTable
 
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
@@ -39,6 +36,12 @@ impl Desired for Spec {
 
 impl Resource for RouteTableAssociation {
     const KIND: &'static str = "route_table_association";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeRouteTables",
+        "ec2:AssociateRouteTable",
+        "ec2:ReplaceRouteTableAssociation",
+        "ec2:DisassociateRouteTable",
+    ];
     const IDENTITY: Identity = Identity::Name;
     const TAGGED: bool = false;
     type Spec = Spec;

@@ -2,10 +2,6 @@
 //! there included, are taken out.
 //!
 //! AWS keeps the name unique in the VPC, so a twin is refused as `InvalidGroup.Duplicate`.
-//!
-//! IAM: ec2:DescribeSecurityGroups, ec2:DescribeSecurityGroupRules, ec2:CreateSecurityGroup,
-//! IAM: ec2:DeleteSecurityGroup, ec2:RevokeSecurityGroupIngress, ec2:RevokeSecurityGroupEgress, ec2:CreateTags,
-//! IAM: ec2:DeleteTags
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
@@ -55,6 +51,16 @@ impl Desired for Spec {
 
 impl Resource for SecurityGroup {
     const KIND: &'static str = "security_group";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSecurityGroupRules",
+        "ec2:CreateSecurityGroup",
+        "ec2:DeleteSecurityGroup",
+        "ec2:RevokeSecurityGroupIngress",
+        "ec2:RevokeSecurityGroupEgress",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::OwnerTag;
     type Spec = Spec;
     type Live = Live;

@@ -1,10 +1,6 @@
 //! One rule of a security group.
 //!
 //! AWS keeps a rule unique by what it allows; the same rule without our tags is taken over, not doubled.
-//!
-//! IAM: ec2:DescribeSecurityGroups, ec2:DescribeSecurityGroupRules, ec2:AuthorizeSecurityGroupIngress,
-//! IAM: ec2:AuthorizeSecurityGroupEgress, ec2:ModifySecurityGroupRules, ec2:RevokeSecurityGroupIngress,
-//! IAM: ec2:RevokeSecurityGroupEgress, ec2:CreateTags, ec2:DeleteTags
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
@@ -76,6 +72,17 @@ impl Desired for Spec {
 
 impl Resource for SecurityGroupRule {
     const KIND: &'static str = "security_group_rule";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSecurityGroupRules",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:AuthorizeSecurityGroupEgress",
+        "ec2:ModifySecurityGroupRules",
+        "ec2:RevokeSecurityGroupIngress",
+        "ec2:RevokeSecurityGroupEgress",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::OwnerTag;
     type Spec = Spec;
     type Live = Live;

@@ -2,12 +2,6 @@
 //!
 //! Its policy makes everybody, even an old program, write by compare-and-swap: an unconditional `PutObject` is denied.
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>
-//!
-//! IAM: s3:ListBucket, s3:CreateBucket, s3:DeleteBucket, s3:GetBucketVersioning, s3:PutBucketVersioning,
-//! IAM: s3:GetEncryptionConfiguration, s3:PutEncryptionConfiguration, s3:GetBucketPublicAccessBlock,
-//! IAM: s3:PutBucketPublicAccessBlock, s3:GetBucketOwnershipControls, s3:PutBucketOwnershipControls,
-//! IAM: s3:GetBucketPolicy, s3:PutBucketPolicy, s3:GetBucketTagging, s3:PutBucketTagging, s3:TagResource,
-//! IAM: s3:ListBucketVersions, s3:DeleteObjectVersion
 
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
@@ -65,6 +59,26 @@ impl Desired for Spec {
 
 impl Resource for StateBucket {
     const KIND: &'static str = "state_bucket";
+    const IAM: &'static [&'static str] = &[
+        "s3:ListBucket",
+        "s3:CreateBucket",
+        "s3:DeleteBucket",
+        "s3:GetBucketVersioning",
+        "s3:PutBucketVersioning",
+        "s3:GetEncryptionConfiguration",
+        "s3:PutEncryptionConfiguration",
+        "s3:GetBucketPublicAccessBlock",
+        "s3:PutBucketPublicAccessBlock",
+        "s3:GetBucketOwnershipControls",
+        "s3:PutBucketOwnershipControls",
+        "s3:GetBucketPolicy",
+        "s3:PutBucketPolicy",
+        "s3:GetBucketTagging",
+        "s3:PutBucketTagging",
+        "s3:TagResource",
+        "s3:ListBucketVersions",
+        "s3:DeleteObjectVersion",
+    ];
     const IDENTITY: Identity = Identity::Name;
     type Spec = Spec;
     type Live = Live;

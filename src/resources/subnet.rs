@@ -1,8 +1,6 @@
 //! A subnet: one zone's slice of the network.
 //!
 //! AWS keeps the block unique in the VPC, so a twin is refused as `InvalidSubnet.Conflict`.
-//!
-//! IAM: ec2:DescribeSubnets, ec2:CreateSubnet, ec2:CreateTags, ec2:DeleteTags, ec2:DeleteSubnet
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
@@ -53,6 +51,13 @@ impl Desired for Spec {
 
 impl Resource for Subnet {
     const KIND: &'static str = "subnet";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeSubnets",
+        "ec2:CreateSubnet",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+        "ec2:DeleteSubnet",
+    ];
     const IDENTITY: Identity = Identity::OwnerTag;
     type Spec = Spec;
     type Live = Live;

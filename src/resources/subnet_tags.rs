@@ -2,8 +2,6 @@
 //!
 //! Beside the role tags stands one marker that says which of them this stack set, so that removal takes away no tag
 //! that was there already.
-//!
-//! IAM: ec2:DescribeSubnets, ec2:CreateTags, ec2:DeleteTags
 
 use super::{Asked, Found, Lifecycle};
 use crate::{
@@ -54,6 +52,11 @@ impl Desired for Spec {
 
 impl Resource for SubnetTags {
     const KIND: &'static str = "subnet_tags";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeSubnets",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::Name;
     const TAGGED: bool = false;
     type Spec = Spec;

@@ -1,9 +1,6 @@
 //! The virtual private cloud: the address space that everything else is in.
 //!
 //! `CreateVpc` takes neither a client token nor a name: the tags in the call are the only trace of a lost answer.
-//!
-//! IAM: ec2:DescribeVpcs, ec2:DescribeVpcAttribute, ec2:CreateVpc, ec2:CreateTags, ec2:DeleteTags,
-//! IAM: ec2:ModifyVpcAttribute, ec2:DeleteVpc
 
 use super::{Asked, Found, Lifecycle, Lost};
 use crate::{
@@ -54,6 +51,15 @@ impl Desired for Spec {
 
 impl Resource for Vpc {
     const KIND: &'static str = "vpc";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeVpcs",
+        "ec2:DescribeVpcAttribute",
+        "ec2:CreateVpc",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+        "ec2:ModifyVpcAttribute",
+        "ec2:DeleteVpc",
+    ];
     const IDENTITY: Identity = Identity::OwnerTag;
     type Spec = Spec;
     type Live = Live;

@@ -2,9 +2,6 @@
 //! endpoints in subnets.
 //!
 //! The SDK fills in no client token here, so ours is what keeps a repeated call from making a twin.
-//!
-//! IAM: ec2:DescribeVpcEndpoints, ec2:CreateVpcEndpoint, ec2:ModifyVpcEndpoint, ec2:DeleteVpcEndpoints,
-//! IAM: ec2:CreateTags, ec2:DeleteTags
 
 use super::{
     Asked, Found, Lifecycle, Lost,
@@ -81,6 +78,14 @@ impl Desired for Spec {
 
 impl Resource for VpcEndpoint {
     const KIND: &'static str = "vpc_endpoint";
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeVpcEndpoints",
+        "ec2:CreateVpcEndpoint",
+        "ec2:ModifyVpcEndpoint",
+        "ec2:DeleteVpcEndpoints",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::Token;
     type Spec = Spec;
     type Live = Live;

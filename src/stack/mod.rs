@@ -14,6 +14,7 @@ mod validate_delivery;
 mod validate_network;
 mod values;
 
+pub use de::nearest;
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use types::{Encryption, Existing, File, Nat, Network, StateSection};
 pub use values::{Cidr, Endpoints, FlowLogSettings, FlowLogs, Share, Zones};
@@ -93,10 +94,6 @@ impl Places {
                 None => return self.source.at(Spot::default(), path, message, help),
             }
         }
-    }
-
-    fn key(&self, path: &str) -> Spot {
-        self.spots.get(path).map(|(key, _)| *key).unwrap_or_default()
     }
 }
 
@@ -196,31 +193,10 @@ pub fn schema() -> serde_json::Value {
     schema
 }
 
-/// Sections that are parsed and validated, and that nothing acts on yet.
-const LATER: &[&str] = &[
-    "cluster",
-    "nodeGroups",
-    "fargateProfiles",
-    "fargateOnly",
-    "repositories",
-    "serviceAccounts",
-    "parameters",
-    "controllers",
-    "app",
-];
+/// The Kubernetes minor of a cluster whose file names none: the newest that this program was tested with.
+pub const NEWEST_TESTED: &str = "1.35";
 
 impl Stack {
-    /// What the file asks for and this version does not make, each with its place.
-    pub fn not_yet_supported(&self) -> Option<Diagnostics> {
-        let present = LATER.iter().filter(|name| self.places.spots.contains_key(**name));
-        let list = present.map(|name| {
-            let message = format!("`{name}` is not supported yet: this version makes the network only");
-            let help = Some("remove the section".to_owned());
-            self.places.source.at(self.places.key(name), name, message, help)
-        });
-        Diagnostics::new(list.collect())
-    }
-
     /// An error that was found later than in validation, at the place of `path`.
     pub fn diagnostic(&self, path: &str, message: String, help: Option<String>) -> Diagnostics {
         self.places.at(path, message, help).into()

@@ -102,7 +102,7 @@ def existing(backend: Any) -> set[str]:
     ids.update(subnet_id for zone in backend.subnets.values() for subnet_id in zone)
     ids.update(group_id for groups in backend.groups.values() for group_id in groups)
     ids.update(instance.id for group in backend.reservations.values() for instance in group.instances)
-    ids.update(pair.id for pair in backend.keypairs.values())
+    ids.update(pair.id for pair in backend.key_pairs.values())
     ids.update(address.allocation_id for address in backend.addresses)
     return ids
 

@@ -1,4 +1,4 @@
-"""ECR, as moto has it."""
+"""ECR: moto has the repositories, this package what is in them."""
 
 from __future__ import annotations
 

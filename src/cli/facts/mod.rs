@@ -1,0 +1,90 @@
+//! What the desired resources depend on beside the file: asked of AWS once, recorded, and asked again only where the
+//! file moved.
+
+mod addons;
+mod nodes;
+mod place;
+
+use super::{exit::Failure, session::Session};
+use crate::{
+    aws::{kubernetes_versions, principal},
+    graph::{Context, missing_endpoints},
+    model::{Class, Snapshot},
+    stack::{NEWEST_TESTED, Stack},
+};
+use serde_json::{Value, json};
+
+/// The state's name for the Kubernetes minor: a newer program must not upgrade a cluster whose file names none.
+const VERSION: &str = "kubernetesVersion";
+
+impl Session {
+    /// The facts for the desired resources. Remembers in the snapshot what is asked once.
+    pub async fn context(&self, snapshot: &mut Snapshot) -> Result<Context, Failure> {
+        let zones = self.zones(snapshot).await?;
+        let mut context = Context {
+            owner: snapshot.owner(),
+            account: self.identity.account.clone(),
+            zones,
+            state_folder: self.target.state.display().to_string(),
+            ..Context::default()
+        };
+        let Some(cluster) = &self.stack.cluster else { return Ok(context) };
+        context.version = self.version(snapshot).await?;
+        context.addons = self.addons(snapshot, &context.version).await?;
+        context.releases = self.releases(snapshot, &context.version).await?;
+        if cluster.admin_caller {
+            context.caller = principal(&self.target.clients, &self.identity, &self.stack.region).await?;
+        }
+        context.my_ip = self.my_ip().await?;
+        Ok(context)
+    }
+
+    /// The Kubernetes minor: the file's, the recorded one, or the newest that was tested.
+    async fn version(&self, snapshot: &mut Snapshot) -> Result<String, Failure> {
+        let recorded = snapshot.outputs.get(VERSION).and_then(Value::as_str).map(str::to_owned);
+        let asked = self.stack.cluster.as_ref().and_then(|cluster| cluster.version.clone());
+        let version = asked.or_else(|| recorded.clone()).unwrap_or_else(|| NEWEST_TESTED.to_owned());
+        if recorded.as_ref() != Some(&version) {
+            match kubernetes_versions(&self.target.clients).await {
+                // A target that is not AWS may not know the call.
+                Err(fault) if fault.class == Class::Unsupported => {}
+                Err(fault) => return Err(fault.into()),
+                Ok(offered) if !offered.is_empty() && !offered.contains(&version) => {
+                    let message = format!("EKS does not offer Kubernetes {version} in {}", self.stack.region);
+                    let help = Some(format!("it offers {}", offered.join(", ")));
+                    return Err(self.stack.diagnostic("cluster.version", message, help).into());
+                }
+                Ok(_) => {}
+            }
+            snapshot.outputs.insert(VERSION.to_owned(), json!(version));
+        }
+        Ok(version)
+    }
+}
+
+/// What is wrong with a file that only its parts together show.
+pub fn check(stack: &Stack) -> Result<(), Failure> {
+    let missing = missing_endpoints(stack);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message =
+        format!("with `nat: none` the stack's parts need more endpoints: {} missing", missing.join(", "));
+    let help = Some("add them, or say `endpoints: auto`".to_owned());
+    Err(stack.diagnostic("network.endpoints", message, help).into())
+}
+
+/// What this program does not do yet with what the file says.
+pub fn not_deployed(stack: &Stack) -> Option<String> {
+    let sections = [
+        ("app", stack.app.is_some()),
+        ("controllers", stack.controllers != crate::stack::delivery::Controllers::default()),
+    ];
+    let there: Vec<&str> = sections.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
+    (!there.is_empty()).then(|| {
+        format!(
+            "{}: this version makes what it needs in AWS (repository, roles), and does not build or deploy it yet",
+            there.join(", ")
+        )
+    })
+}

@@ -1,0 +1,51 @@
+//! What to do about what AWS says is wrong, by its codes.
+
+/// Codes of EKS's and Auto Scaling's troubles that no waiting mends.
+const HOPELESS: &[&str] = &[
+    "AccessDenied",
+    "AdmissionRequestDenied",
+    "AsgInstanceLaunchFailures",
+    "ClusterUnreachable",
+    "ConfigurationConflict",
+    "Ec2LaunchTemplateInvalidConfiguration",
+    "Ec2LaunchTemplateNotFound",
+    "Ec2SubnetInvalidConfiguration",
+    "Ec2SubnetNotFound",
+    "IamInstanceProfileNotFound",
+    "IamNodeRoleNotFound",
+    "InstanceLimitExceeded",
+    "InsufficientFreeAddresses",
+    "K8sResourceNotFound",
+    "NodeCreationFailure",
+    "PodExecutionRoleAlreadyInUse",
+    "UnsupportedAddonOperation",
+    "VcpuLimitExceeded",
+];
+
+/// What each code asks for. Source: the messages of
+/// <https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html> and the enums of the EKS API.
+const ADVICE: &[(&str, &str)] = &[
+    ("NodeCreationFailure", "the nodes did not join: check that the private subnets reach the API server, EC2, ECR and STS (NAT or endpoints; `provisioner doctor`), and that the node role's policies are attached; then run again"),
+    ("InsufficientFreeAddresses", "the subnets have too few free addresses: remove what is not needed in them, or use a larger network"),
+    ("VcpuLimitExceeded", "the account's quota of vCPUs is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances"),
+    ("InstanceLimitExceeded", "the account's quota of instances is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances"),
+    ("vCPU capacity", "the account's quota of vCPUs is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances"),
+    ("InsufficientInstanceCapacity", "AWS has no such instances free there now: name more instance types, or wait and run again"),
+    ("AsgInstanceLaunchFailures", "Auto Scaling could not start instances; its message above says why. Mend that, then run again"),
+    ("InsufficientNumberOfReplicas", "its pods are not running: the cluster needs nodes, or a Fargate profile, that take them; `kubectl get events -n kube-system` says what holds them up"),
+    ("ConfigurationConflict", "something else in the cluster changed what the add-on sets: remove that change, then run again"),
+    ("AdmissionRequestDenied", "an admission webhook in the cluster refuses the add-on: change or remove the webhook"),
+    ("UnsupportedAddonOperation", "this version of the add-on does not do that: `addons[].version` takes another one"),
+    ("ClusterUnreachable", "EKS does not reach the nodes or the API server: check security groups and admission webhooks"),
+    ("AccessDenied", "a role lacks a permission: compare the role's policies with the file, then run again"),
+];
+
+/// Whether waiting on this is of no use.
+pub fn hopeless(reason: &str) -> bool {
+    HOPELESS.iter().any(|code| reason.contains(code))
+}
+
+/// What to do about it, where the code says so.
+pub fn advice(reason: &str) -> Option<&'static str> {
+    ADVICE.iter().find(|(code, _)| reason.contains(code)).map(|(_, text)| *text)
+}

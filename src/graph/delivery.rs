@@ -1,0 +1,218 @@
+//! What runs on the cluster needs of AWS: repositories, parameters, roles for service accounts.
+
+use super::{
+    Context,
+    build::{Build, arn},
+    cluster::{cluster_name, eks, provider, role, role_name},
+    controllers,
+    key::key_arn,
+    policy,
+};
+use crate::{
+    model::{Address, In, Secret, partition},
+    resources::{ecr_repository, iam_role, pod_identity_association, ssm_parameter},
+    stack::{
+        Stack,
+        delivery::{Ingress, Parameter, Repository, ServiceAccount, Statement, StatementEffect},
+    },
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// How long an image that lost its tag is kept, in days.
+const UNTAGGED_DAYS: u32 = 7;
+
+/// Repositories, parameters and roles.
+pub(super) fn delivery(build: &mut Build<'_>, stack: &Stack, context: &Context) {
+    for found in repositories(stack) {
+        repository(build, stack, &found);
+    }
+    for found in &stack.parameters {
+        parameter(build, stack, found);
+    }
+    if stack.cluster.is_some() {
+        accounts(build, stack, context);
+    }
+}
+
+/// The file's repositories, and the application's.
+fn repositories(stack: &Stack) -> Vec<Repository> {
+    let mut all = stack.repositories.clone();
+    if let Some(app) = &stack.app {
+        let name = app.repository.clone().unwrap_or_else(|| format!("{}/app", stack.name));
+        if !all.iter().any(|repository| repository.name == name) {
+            all.push(Repository { name, immutable_tags: true, scan_on_push: true, keep_images: 30 });
+        }
+    }
+    all
+}
+
+fn repository(build: &mut Build<'_>, stack: &Stack, repository: &Repository) {
+    let address = Address::new(format!("cluster/repository/{}", repository.name));
+    let lifecycle = json!({"rules": [
+        {
+            "rulePriority": 1,
+            "description": format!("Untagged images go after {UNTAGGED_DAYS} days"),
+            "selection": {
+                "tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days",
+                "countNumber": UNTAGGED_DAYS,
+            },
+            "action": {"type": "expire"},
+        },
+        {
+            "rulePriority": 2,
+            "description": format!("The newest {} tagged images stay", repository.keep_images),
+            "selection": {
+                "tagStatus": "tagged", "tagPatternList": ["*"], "countType": "imageCountMoreThan",
+                "countNumber": repository.keep_images,
+            },
+            "action": {"type": "expire"},
+        },
+    ]});
+    let spec = ecr_repository::Spec {
+        name: repository.name.clone(),
+        immutable_tags: repository.immutable_tags,
+        scan_on_push: repository.scan_on_push,
+        key: key_arn(stack),
+        lifecycle,
+        tags: build.tags(&address),
+    };
+    build.add(&address, &spec);
+}
+
+fn parameter(build: &mut Build<'_>, stack: &Stack, parameter: &Parameter) {
+    let address = Address::new(format!("cluster/parameter{}", parameter.name));
+    let secret = parameter.secret.as_ref().map(|secret| match (&secret.env, &secret.file) {
+        (Some(name), _) => Secret::Env(name.clone()),
+        (None, file) => Secret::File(file.clone().unwrap_or_default()),
+    });
+    let key = secret.is_some().then(|| key_arn(stack));
+    let content = match secret {
+        Some(secret) => ssm_parameter::ContentSpec::Secret(secret),
+        None => ssm_parameter::ContentSpec::Plain(parameter.value.clone().unwrap_or_default()),
+    };
+    let spec = ssm_parameter::Spec { name: parameter.name.clone(), content, key, tags: build.tags(&address) };
+    build.add(&address, &spec);
+}
+
+/// A service account and what it may do.
+struct Account {
+    namespace: String,
+    name: String,
+    pod_identity: bool,
+    managed: Vec<String>,
+    inline: BTreeMap<String, Value>,
+}
+
+fn accounts(build: &mut Build<'_>, stack: &Stack, context: &Context) {
+    let mut all: Vec<Account> = stack.service_accounts.iter().map(of_file).collect();
+    if stack.controllers.cluster_autoscaler {
+        let policy = controllers::autoscaler(&stack.region, &context.account, &stack.name);
+        grant(&mut all, "kube-system", "cluster-autoscaler", "autoscaler", policy);
+    }
+    if load_balancer_controller(stack) {
+        let policy = controllers::load_balancers(&stack.region, &stack.name);
+        grant(&mut all, "kube-system", "aws-load-balancer-controller", "load-balancers", policy);
+    }
+    if let Some(app) = &stack.app
+        && let Some(parameter) = &app.parameter
+    {
+        let policy = controllers::read_parameter(&stack.region, &context.account, parameter);
+        grant(&mut all, &app.namespace, &app.release, "parameter", policy);
+    }
+    for account in all {
+        add(build, stack, context, account);
+    }
+}
+
+/// Whether the AWS Load Balancer Controller runs on the cluster.
+pub(super) fn load_balancer_controller(stack: &Stack) -> bool {
+    let needed = stack.app.as_ref().is_some_and(|app| app.ingress != Ingress::None);
+    stack.controllers.load_balancer_controller.unwrap_or(needed)
+}
+
+fn of_file(account: &ServiceAccount) -> Account {
+    let statements: Vec<Value> = account.statements.iter().map(statement).collect();
+    let inline = (!statements.is_empty()).then(|| ("statements".to_owned(), policy::document(statements)));
+    Account {
+        namespace: account.namespace.clone(),
+        name: account.name.clone(),
+        pod_identity: account.pod_identity,
+        managed: account.policy_arns.clone(),
+        inline: inline.into_iter().collect(),
+    }
+}
+
+fn statement(statement: &Statement) -> Value {
+    let effect = match statement.effect {
+        StatementEffect::Allow => "Allow",
+        StatementEffect::Deny => "Deny",
+    };
+    let mut value =
+        json!({"Effect": effect, "Action": statement.actions, "Resource": statement.resources});
+    if let (false, Some(map)) = (statement.conditions.is_empty(), value.as_object_mut()) {
+        map.insert("Condition".to_owned(), json!(statement.conditions));
+    }
+    value
+}
+
+/// Lets a service account do more: the file's own one where it names it, else a new one.
+fn grant(all: &mut Vec<Account>, namespace: &str, name: &str, policy_name: &str, policy: Value) {
+    let mine = all.iter_mut().find(|it| it.namespace == namespace && it.name == name);
+    if let Some(account) = mine {
+        account.inline.insert(policy_name.to_owned(), policy);
+        return;
+    }
+    all.push(Account {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        pod_identity: false,
+        managed: Vec::new(),
+        inline: BTreeMap::from([(policy_name.to_owned(), policy)]),
+    });
+}
+
+fn add(build: &mut Build<'_>, stack: &Stack, context: &Context, account: Account) {
+    let (namespace, name) = (&account.namespace, &account.name);
+    let address = Address::new(format!("cluster/service-account/{namespace}/{name}"));
+    let cluster = format!(
+        "arn:{}:eks:{}:{}:cluster/{}",
+        partition(&stack.region),
+        stack.region,
+        context.account,
+        stack.name
+    );
+    let (trust, given) = if account.pod_identity {
+        (policy::pod_identity_trust(&context.account, &cluster, namespace, name), BTreeMap::new())
+    } else {
+        let given = BTreeMap::from([
+            ("provider".to_owned(), arn(&provider())),
+            ("issuer".to_owned(), In::of(&eks(), "issuerHost")),
+        ]);
+        (policy::web_identity_trust(namespace, name), given)
+    };
+    role(
+        build,
+        &address,
+        iam_role::Spec {
+            name: role_name(stack, &format!("sa-{namespace}-{name}")),
+            description: format!("Service account {namespace}/{name} in cluster {}", stack.name),
+            trust,
+            given,
+            inline: account.inline,
+            managed: account.managed,
+            ..iam_role::Spec::default()
+        },
+    );
+    if account.pod_identity {
+        let at = Address::new(format!("cluster/pod-identity/{namespace}/{name}"));
+        let spec = pod_identity_association::Spec {
+            cluster: cluster_name(stack),
+            namespace: namespace.clone(),
+            service_account: name.clone(),
+            role: arn(&address),
+            tags: build.tags(&at),
+        };
+        build.add_after(&at, &spec, &[&eks()]);
+    }
+}
