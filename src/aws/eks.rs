@@ -1,7 +1,7 @@
 //! What the kinds of EKS have in common.
 
 use super::{Call, Cx, Tags};
-use crate::model::Fault;
+use crate::model::{Class, Fault};
 use aws_sdk_autoscaling::types::ScalingActivityStatusCode;
 
 /// Health issues in one text: code, message and what they are about. None where there are none.
@@ -38,7 +38,10 @@ pub async fn retag_eks(cx: &Cx, arn: &str, want: &Tags, live: &Tags) -> Result<(
 /// Why the newest launch of an Auto Scaling group failed, if it did.
 pub async fn launch_trouble(cx: &Cx, group: &str) -> Result<Option<String>, Fault> {
     let call = cx.autoscaling.describe_scaling_activities().auto_scaling_group_name(group).max_records(10);
-    let answer = call.send().await.call("autoscaling", "DescribeScalingActivities")?;
+    let answer = match call.send().await.call("autoscaling", "DescribeScalingActivities") {
+        Err(fault) if fault.class == Class::Gone => return Ok(None),
+        answer => answer?,
+    };
     // Newest first.
     let ended = answer.activities.unwrap_or_default().into_iter().find(|activity| {
         matches!(

@@ -1,5 +1,6 @@
 //! SDK errors, classed by service, operation and code; by message only where AWS gives nothing better.
 
+use super::classes::specific;
 use crate::model::{Class, Fault};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -163,71 +164,6 @@ pub fn classify(service: &str, operation: &str, code: &str, status: Option<u16>,
         (_, Some(400..=499)) => Class::Invalid,
         _ => Class::Other,
     }
-}
-
-/// What a code means in one service or call only. Source of the table: `docs/ARCHITECTURE.md`, "Errors by class".
-fn specific(service: &str, operation: &str, code: &str, message: &str) -> Option<Class> {
-    let class = match (service, operation, code) {
-        ("ec2", "AttachInternetGateway", "InvalidInternetGatewayID.NotFound" | "InvalidVpcID.NotFound") => {
-            Class::Eventual
-        }
-        ("ec2", "CreateRoute" | "ReplaceRoute", code) if code.ends_with(".NotFound") => Class::Eventual,
-        ("ec2", "CreateFlowLogs", "InvalidParameter") if message.contains("role") => Class::Eventual,
-        ("ec2", operation, code) if code.ends_with(".NotFound") && !operation.starts_with("De") => {
-            Class::Eventual
-        }
-        (
-            "ec2",
-            _,
-            "Gateway.NotAttached"
-            | "InvalidGroup.NotFound"
-            | "NatGatewayNotFound"
-            | "InvalidPermission.NotFound",
-        ) => Class::Gone,
-        (
-            "ec2",
-            _,
-            "InvalidSubnet.Conflict" | "InvalidIPAddress.InUse" | "InvalidGroup.InUse" | "IncorrectState",
-        ) => Class::Conflict,
-        ("ec2", _, "Resource.AlreadyAssociated" | "RouteAlreadyExists" | "InvalidPermission.Duplicate") => {
-            Class::Exists
-        }
-        ("ec2", _, "InvalidGroup.Duplicate" | "FlowLogAlreadyExists") => Class::Exists,
-        ("ec2", _, "RouteTableLimitExceeded" | "RulesPerSecurityGroupLimitExceeded") => Class::Quota,
-        ("ec2", "CreateVpcEndpoint", "InvalidParameter") if message.contains("private-dns") => {
-            Class::Conflict
-        }
-        ("iam", _, "EntityAlreadyExists") => Class::Exists,
-        ("iam", _, "DeleteConflict") => Class::Conflict,
-        ("iam", _, "MalformedPolicyDocument") if message.contains("Invalid principal") => Class::Eventual,
-        // A policy that names a role made a moment ago is refused until KMS has seen the role.
-        ("kms", _, "MalformedPolicyDocumentException") if message.contains("invalid principals") => {
-            Class::Eventual
-        }
-        ("kms", _, "AlreadyExistsException") => Class::Exists,
-        ("kms", _, "KMSInvalidStateException") => Class::Conflict,
-        ("s3", _, "BucketAlreadyOwnedByYou") => Class::Exists,
-        ("s3", _, "BucketAlreadyExists") => Class::Refused,
-        ("s3", _, "PreconditionFailed" | "ConditionalRequestConflict") => Class::Lost,
-        ("s3", operation, "NoSuchBucket") if operation.starts_with("Put") && operation != "PutObject" => {
-            Class::Eventual
-        }
-        ("s3", _, "NoSuchBucket" | "NoSuchKey" | "NoSuchVersion") => Class::Gone,
-        ("dynamodb", _, "ConditionalCheckFailedException") => Class::Lost,
-        ("dynamodb", "CreateTable", "ResourceInUseException") => Class::Exists,
-        ("dynamodb", "DeleteTable", "ValidationException") if message.contains("DeletionProtection") => {
-            Class::Refused
-        }
-        ("logs", "CreateLogGroup", "ResourceAlreadyExistsException") => Class::Exists,
-        // CloudWatch Logs checks the key policy when it takes a key; a new policy takes a moment to arrive.
-        (
-            "logs",
-            "CreateLogGroup" | "AssociateKmsKey",
-            "InvalidParameterException" | "AccessDeniedException",
-        ) if message.to_ascii_lowercase().contains("kms") => Class::Eventual,
-        _ => return None,
-    };
-    Some(class)
 }
 
 /// For deletes: what is not there is deleted.

@@ -1,6 +1,7 @@
 //! The AWS SDK, as the rest of the program sees it: clients, owner tags, error classes, pinned creates.
 
 mod blockers;
+mod classes;
 mod clients;
 mod context;
 mod eks;

@@ -1,8 +1,14 @@
-"""ECR: moto has the repositories, this package what is in them."""
+"""ECR: moto has the repositories, tags and policies; layers, images and their digests are here."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from provisioner_sandbox.services.ecr import (  # noqa: F401  each registers its operations
+    images,
+    layers,
+    listing,
+)
 
 
 def tagged(ecr: Any) -> list[tuple[str, dict[str, str]]]:

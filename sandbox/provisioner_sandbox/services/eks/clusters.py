@@ -38,6 +38,7 @@ NAME = re.compile(r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")
 LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 MOST_CLUSTERS = 100
 MOST_CIDRS = 40
+LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 PRIVATE = [ipaddress.ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
 
@@ -137,7 +138,7 @@ def check_access(network: dict[str, Any]) -> None:
             block = ipaddress.ip_network(cidr)
         except ValueError:
             raise invalid(f"The following CIDRs are invalid in publicAccessCidrs: [{cidr}]") from None
-        if block.is_private and block.prefixlen:
+        if any(block.version == 4 and block.subnet_of(own) for own in (*PRIVATE, LOOPBACK)):
             raise invalid(f"The following CIDRs are not allowed in publicAccessCidrs: [{cidr}]")
 
 
