@@ -10,6 +10,7 @@ from botocore.compat import HTTPHeaders
 
 from provisioner_sandbox.control import PREFIX, Control
 from provisioner_sandbox.gateway import Gateway
+from provisioner_sandbox.services.ecr import download
 from provisioner_sandbox.wire.message import Answer, Request
 from provisioner_sandbox.world import World
 
@@ -41,6 +42,9 @@ class Handler(BaseHTTPRequestHandler):
         request = self.read()
         if request.path.startswith(PREFIX):
             self.send(self.server.control.handle(request))
+            return
+        if request.path.startswith(download.PREFIX):
+            self.send(download.serve(request))
             return
         answer = self.server.gateway.handle(request)
         if answer is None:

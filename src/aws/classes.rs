@@ -37,20 +37,32 @@ pub fn specific(service: &str, operation: &str, code: &str, message: &str) -> Op
         ("ec2", "CreateVpcEndpoint", "InvalidParameter") if message.contains("private-dns") => {
             Class::Conflict
         }
-        ("ec2", _, "InvalidLaunchTemplateName.AlreadyExistsException" | "InvalidKeyPair.Duplicate") => Class::Exists,
+        ("ec2", _, "InvalidLaunchTemplateName.AlreadyExistsException" | "InvalidKeyPair.Duplicate") => {
+            Class::Exists
+        }
         ("ec2", _, "InvalidLaunchTemplateName.NotFoundException") => Class::Gone,
         ("ecr", _, "RepositoryNotFoundException" | "LifecyclePolicyNotFoundException") => Class::Gone,
         ("ecr", _, "RepositoryAlreadyExistsException") => Class::Exists,
         // A key made a moment ago.
-        ("ecr", "CreateRepository", "KmsException") | ("ssm", "PutParameter", "InvalidKeyId") => Class::Eventual,
+        ("ecr", "CreateRepository", "KmsException") | ("ssm", "PutParameter", "InvalidKeyId") => {
+            Class::Eventual
+        }
         ("ssm", _, "ParameterAlreadyExists") => Class::Exists,
         ("ssm", _, "InvalidResourceId") => Class::Gone,
         ("ssm", _, "TooManyUpdates") => Class::Conflict,
         // Auto Scaling has no code of its own for a group that is gone.
         ("autoscaling", "DescribeScalingActivities", "ValidationError") => Class::Gone,
         // A role made a moment ago; a policy that is not there is said in other words.
-        ("iam", "AttachRolePolicy" | "PutRolePolicy" | "TagRole" | "UpdateAssumeRolePolicy", "NoSuchEntity") => {
-            if message.contains("Policy") { Class::Invalid } else { Class::Eventual }
+        (
+            "iam",
+            "AttachRolePolicy" | "PutRolePolicy" | "TagRole" | "UpdateAssumeRolePolicy",
+            "NoSuchEntity",
+        ) => {
+            if message.contains("Policy") {
+                Class::Invalid
+            } else {
+                Class::Eventual
+            }
         }
         ("iam", _, "EntityAlreadyExists") => Class::Exists,
         ("iam", _, "DeleteConflict") => Class::Conflict,
@@ -97,7 +109,9 @@ fn eks(operation: &str, code: &str, message: &str) -> Option<Class> {
         "ResourceInUseException" => Class::Conflict,
         // IAM and KMS have not told EKS yet of what was made a moment ago.
         "InvalidParameterException" | "InvalidRequestException"
-            if (operation.starts_with("Create") || operation == "UpdateAddon" || operation == "UpdatePodIdentityAssociation")
+            if (operation.starts_with("Create")
+                || operation == "UpdateAddon"
+                || operation == "UpdatePodIdentityAssociation")
                 && says(&[
                     "ole with name",
                     "ole with arn",
@@ -136,25 +150,60 @@ mod tests {
     #[test]
     fn eks_is_understood_by_its_words() {
         let cases: &[(&str, &str, &str, Option<Class>)] = &[
-            ("CreateCluster", "ResourceInUseException", "Cluster already exists with name: x", Some(Class::Exists)),
+            (
+                "CreateCluster",
+                "ResourceInUseException",
+                "Cluster already exists with name: x",
+                Some(Class::Exists),
+            ),
             (
                 "CreateFargateProfile",
                 "ResourceInUseException",
                 "Cannot create Fargate Profile b because cluster x currently has Fargate profile a in status CREATING",
                 Some(Class::Conflict),
             ),
-            ("CreateAccessEntry", "ResourceInUseException", "The specified access entry resource is already in use on this cluster.", Some(Class::Exists)),
+            (
+                "CreateAccessEntry",
+                "ResourceInUseException",
+                "The specified access entry resource is already in use on this cluster.",
+                Some(Class::Exists),
+            ),
             (
                 "CreateCluster",
                 "InvalidParameterException",
                 "Role with arn: arn:aws:iam::1:role/x, could not be assumed because it does not exist or the trusted entity is not correct",
                 Some(Class::Eventual),
             ),
-            ("CreateCluster", "InvalidParameterException", "The provided role doesn't have the Amazon EKS Managed Policies associated with it.", Some(Class::Eventual)),
-            ("CreateFargateProfile", "InvalidParameterException", "Misconfigured PodExecutionRole Trust Policy; Please add the eks-fargate-pods.amazonaws.com Service Principal", Some(Class::Eventual)),
-            ("CreateCluster", "InvalidParameterException", "Subnets specified must be in at least two different AZs", None),
-            ("UpdateClusterConfig", "InvalidParameterException", "No changes needed for the logging config provided", Some(Class::Eventual)),
-            ("DeleteCluster", "ResourceInUseException", "Cluster has nodegroups attached", Some(Class::Conflict)),
+            (
+                "CreateCluster",
+                "InvalidParameterException",
+                "The provided role doesn't have the Amazon EKS Managed Policies associated with it.",
+                Some(Class::Eventual),
+            ),
+            (
+                "CreateFargateProfile",
+                "InvalidParameterException",
+                "Misconfigured PodExecutionRole Trust Policy; Please add the eks-fargate-pods.amazonaws.com Service Principal",
+                Some(Class::Eventual),
+            ),
+            (
+                "CreateCluster",
+                "InvalidParameterException",
+                "Subnets specified must be in at least two different AZs",
+                None,
+            ),
+            (
+                "UpdateClusterConfig",
+                "InvalidParameterException",
+                "No changes needed for the logging config provided",
+                Some(Class::Eventual),
+            ),
+            (
+                "DeleteCluster",
+                "ResourceInUseException",
+                "Cluster has nodegroups attached",
+                Some(Class::Conflict),
+            ),
             ("DeleteCluster", "ClientException", "No cluster found for name: x.", Some(Class::Gone)),
         ];
         for (operation, code, message, class) in cases {

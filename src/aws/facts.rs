@@ -31,7 +31,8 @@ pub async fn addon_versions(
     clients: &Clients,
     minor: &str,
 ) -> Result<BTreeMap<String, Vec<AddonVersion>>, Fault> {
-    let pages = clients.eks.describe_addon_versions().kubernetes_version(minor).into_paginator().items().send();
+    let pages =
+        clients.eks.describe_addon_versions().kubernetes_version(minor).into_paginator().items().send();
     let list: Vec<_> = pages.try_collect().await.call("eks", "DescribeAddonVersions")?;
     let versions = |info: aws_sdk_eks::types::AddonInfo| {
         let versions = info.addon_versions.unwrap_or_default().into_iter().filter_map(|version| {
@@ -63,13 +64,15 @@ pub async fn bottlerocket_releases(
 ) -> Result<BTreeMap<String, String>, Fault> {
     let name = |arch: &str| format!("/aws/service/bottlerocket/aws-k8s-{minor}/{arch}/latest/image_version");
     let names: Vec<String> = architectures.iter().map(|arch| name(arch)).collect();
-    let answer = clients.ssm.get_parameters().set_names(Some(names)).send().await.call("ssm", "GetParameters")?;
+    let answer =
+        clients.ssm.get_parameters().set_names(Some(names)).send().await.call("ssm", "GetParameters")?;
     let there = answer.parameters.unwrap_or_default();
     let mut releases = BTreeMap::new();
     for arch in architectures {
         let found = there.iter().find(|it| it.name() == Some(name(arch).as_str()));
         let release = found.and_then(|it| it.value()).ok_or_else(|| {
-            let text = format!("AWS has no Bottlerocket image for Kubernetes {minor} on {arch} in this region");
+            let text =
+                format!("AWS has no Bottlerocket image for Kubernetes {minor} on {arch} in this region");
             Fault::new(Class::Refused, text).hint("take another `cluster.version`, or another `arch`")
         })?;
         releases.insert((*arch).to_owned(), release.to_owned());
@@ -80,7 +83,11 @@ pub async fn bottlerocket_releases(
 /// The caller's IAM role or user, by the ARN that an access entry takes; none for the account's root.
 ///
 /// An assumed role's ARN does not hold the role's path, so IAM is asked for it.
-pub async fn principal(clients: &Clients, identity: &Identity, region: &str) -> Result<Option<String>, Fault> {
+pub async fn principal(
+    clients: &Clients,
+    identity: &Identity,
+    region: &str,
+) -> Result<Option<String>, Fault> {
     let rest = identity.arn.splitn(6, ':').nth(5).unwrap_or_default();
     let Some(session) = rest.strip_prefix("assumed-role/") else {
         return Ok(rest.starts_with("user/").then(|| identity.arn.clone()));
@@ -99,14 +106,18 @@ pub async fn principal(clients: &Clients, identity: &Identity, region: &str) -> 
 /// The address under which the caller reaches the internet, as AWS's own service sees it.
 pub async fn public_address() -> Result<IpAddr, Fault> {
     let unknown = |why: String| {
-        Fault::new(Class::Other, format!("https://checkip.amazonaws.com does not tell this machine's address: {why}"))
-            .hint("set PROVISIONER_MYIP to it, or name blocks in `cluster.endpoint.publicCidrs`")
+        Fault::new(
+            Class::Other,
+            format!("https://checkip.amazonaws.com does not tell this machine's address: {why}"),
+        )
+        .hint("set PROVISIONER_MYIP to it, or name blocks in `cluster.endpoint.publicCidrs`")
     };
     let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
     let mut request = HttpRequest::new(SdkBody::empty());
     request.set_uri("https://checkip.amazonaws.com/").map_err(|error| unknown(error.to_string()))?;
     let answer = connector.call(request).await.map_err(|error| unknown(error.to_string()))?;
-    let body = ByteStream::new(answer.into_body()).collect().await.map_err(|error| unknown(error.to_string()))?;
+    let body =
+        ByteStream::new(answer.into_body()).collect().await.map_err(|error| unknown(error.to_string()))?;
     let text = String::from_utf8_lossy(&body.into_bytes()).trim().to_owned();
     text.parse().map_err(|_| unknown(format!("it answered `{}`", text.chars().take(60).collect::<String>())))
 }

@@ -20,13 +20,16 @@ pub use context::Cx;
 pub use eks::{issues, launch_trouble, retag_eks};
 pub use error::{Call, classify, gone_is_done};
 pub use facts::{
-    AddonVersion, addon_schema, addon_versions, bottlerocket_releases, kubernetes_versions, principal, public_address,
+    AddonVersion, addon_schema, addon_versions, bottlerocket_releases, kubernetes_versions, principal,
+    public_address,
 };
 pub use policy::{normal, parse};
 pub use private_key::private_key;
 pub use proof::{Left, left_behind};
 pub use secret::read_secret;
-pub use tags::{Tags, by_owner, ec2_tags, filter, from_ec2, resource_of, retag_ec2, tag_map, tagged, tags_by_arn};
+pub use tags::{
+    Tags, by_owner, ec2_tags, filter, from_ec2, resource_of, retag_ec2, tag_map, tagged, tags_by_arn,
+};
 pub use zones::{Zone, zones};
 
 pub(crate) use context::once;

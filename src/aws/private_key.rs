@@ -24,7 +24,8 @@ fn read_or_make(path: &Path, comment: &str) -> Result<String, Fault> {
     let key = match std::fs::read_to_string(path) {
         Ok(text) => PrivateKey::from_openssh(text).map_err(|error| fault(&error))?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(|error| fault(&error))?;
+            let mut key =
+                PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(|error| fault(&error))?;
             key.set_comment(comment);
             let text = key.to_openssh(LineEnding::LF).map_err(|error| fault(&error))?;
             if let Some(folder) = path.parent() {

@@ -74,7 +74,16 @@ impl Session {
             (section.bucket.as_ref(), section.table.as_ref(), section.key_arn.as_ref());
         let backend = Backend::new(&identity.account, &stack.region, bucket, table, key);
         let run = uuid::Uuid::new_v4().to_string();
-        Ok(Session { global: global.clone(), ui, stack, target, identity, backend, run, upgrade_nodes: false })
+        Ok(Session {
+            global: global.clone(),
+            ui,
+            stack,
+            target,
+            identity,
+            backend,
+            run,
+            upgrade_nodes: false,
+        })
     }
 
     /// Where this is, in a few words.

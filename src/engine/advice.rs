@@ -25,18 +25,54 @@ const HOPELESS: &[&str] = &[
 /// What each code asks for. Source: the messages of
 /// <https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html> and the enums of the EKS API.
 const ADVICE: &[(&str, &str)] = &[
-    ("NodeCreationFailure", "the nodes did not join: check that the private subnets reach the API server, EC2, ECR and STS (NAT or endpoints; `provisioner doctor`), and that the node role's policies are attached; then run again"),
-    ("InsufficientFreeAddresses", "the subnets have too few free addresses: remove what is not needed in them, or use a larger network"),
-    ("VcpuLimitExceeded", "the account's quota of vCPUs is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances"),
-    ("InstanceLimitExceeded", "the account's quota of instances is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances"),
-    ("vCPU capacity", "the account's quota of vCPUs is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances"),
-    ("InsufficientInstanceCapacity", "AWS has no such instances free there now: name more instance types, or wait and run again"),
-    ("AsgInstanceLaunchFailures", "Auto Scaling could not start instances; its message above says why. Mend that, then run again"),
-    ("InsufficientNumberOfReplicas", "its pods are not running: the cluster needs nodes, or a Fargate profile, that take them; `kubectl get events -n kube-system` says what holds them up"),
-    ("ConfigurationConflict", "something else in the cluster changed what the add-on sets: remove that change, then run again"),
-    ("AdmissionRequestDenied", "an admission webhook in the cluster refuses the add-on: change or remove the webhook"),
-    ("UnsupportedAddonOperation", "this version of the add-on does not do that: `addons[].version` takes another one"),
-    ("ClusterUnreachable", "EKS does not reach the nodes or the API server: check security groups and admission webhooks"),
+    (
+        "NodeCreationFailure",
+        "the nodes did not join: check that the private subnets reach the API server, EC2, ECR and STS (NAT or endpoints; `provisioner doctor`), and that the node role's policies are attached; then run again",
+    ),
+    (
+        "InsufficientFreeAddresses",
+        "the subnets have too few free addresses: remove what is not needed in them, or use a larger network",
+    ),
+    (
+        "VcpuLimitExceeded",
+        "the account's quota of vCPUs is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances",
+    ),
+    (
+        "InstanceLimitExceeded",
+        "the account's quota of instances is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances",
+    ),
+    (
+        "vCPU capacity",
+        "the account's quota of vCPUs is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances",
+    ),
+    (
+        "InsufficientInstanceCapacity",
+        "AWS has no such instances free there now: name more instance types, or wait and run again",
+    ),
+    (
+        "AsgInstanceLaunchFailures",
+        "Auto Scaling could not start instances; its message above says why. Mend that, then run again",
+    ),
+    (
+        "InsufficientNumberOfReplicas",
+        "its pods are not running: the cluster needs nodes, or a Fargate profile, that take them; `kubectl get events -n kube-system` says what holds them up",
+    ),
+    (
+        "ConfigurationConflict",
+        "something else in the cluster changed what the add-on sets: remove that change, then run again",
+    ),
+    (
+        "AdmissionRequestDenied",
+        "an admission webhook in the cluster refuses the add-on: change or remove the webhook",
+    ),
+    (
+        "UnsupportedAddonOperation",
+        "this version of the add-on does not do that: `addons[].version` takes another one",
+    ),
+    (
+        "ClusterUnreachable",
+        "EKS does not reach the nodes or the API server: check security groups and admission webhooks",
+    ),
     ("AccessDenied", "a role lacks a permission: compare the role's policies with the file, then run again"),
 ];
 

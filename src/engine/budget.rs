@@ -92,11 +92,24 @@ pub const TOKEN_LIFE: Duration = minutes(12 * 60);
 #[derive(Clone, Debug)]
 pub struct Backoff {
     next: Duration,
+    longest: Duration,
 }
+
+/// The longest time between two looks.
+const LONGEST: Duration = Duration::from_secs(10);
 
 impl Default for Backoff {
     fn default() -> Self {
-        Backoff { next: Duration::from_millis(250) }
+        Backoff { next: Duration::from_millis(250), longest: LONGEST }
+    }
+}
+
+impl Backoff {
+    /// For looks at what moves by itself, in a world of this pace: where minutes are seconds, so are the looks.
+    pub fn polling(pace: Pace) -> Self {
+        let floor = Duration::from_millis(150);
+        let longest = pace.of(LONGEST).clamp(floor, LONGEST);
+        Backoff { next: Duration::from_millis(250).min(longest), longest }
     }
 }
 
@@ -105,7 +118,7 @@ impl Iterator for Backoff {
 
     fn next(&mut self) -> Option<Duration> {
         let now = self.next;
-        self.next = now.mul_f64(1.4).min(Duration::from_secs(10));
+        self.next = now.mul_f64(1.4).min(self.longest);
         Some(now)
     }
 }

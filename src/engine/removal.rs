@@ -38,7 +38,7 @@ impl Task<'_> {
     async fn delete(&self, kind: Kind, mut live: Option<Value>) -> Result<(), Fault> {
         let mut retry = Retry::default();
         let mut asked: Option<Instant> = None;
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::polling(self.shared.pace);
         let mut refusals = 0_u32;
         while let Some(there) = live {
             if asked.is_none() {

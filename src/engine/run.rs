@@ -200,7 +200,8 @@ impl<'a> Progress<'a> {
         if self.shared.halt.state() > Halting::No || self.shared.journal.is_broken() {
             return None;
         }
-        let idle = |id: &StepId| self.steps.get(id).is_some_and(|step| !self.busy.contains(step.kind.as_str()));
+        let idle =
+            |id: &StepId| self.steps.get(id).is_some_and(|step| !self.busy.contains(step.kind.as_str()));
         let free = self.waits.iter().filter(|(_, before)| before.is_empty()).map(|(id, _)| *id);
         let id = free
             .filter(|id| idle(id))

@@ -261,7 +261,7 @@ impl Task<'_> {
     /// Waits until what was made shows. Lists lag behind creates.
     async fn appear(&self) -> Result<Value, Fault> {
         let deadline = Instant::now() + budget::to_ready(&self.step.kind);
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::polling(self.shared.pace);
         loop {
             if let Some(live) = self.look().await? {
                 return Ok(live);
@@ -331,7 +331,7 @@ impl Task<'_> {
     /// Waits until `live` can be used.
     async fn ready(&self, kind: Kind, live: Value) -> Result<Value, Fault> {
         let deadline = Instant::now() + budget::to_ready(&self.step.kind);
-        let (mut backoff, mut live) = (Backoff::default(), live);
+        let (mut backoff, mut live) = (Backoff::polling(self.shared.pace), live);
         let mut troubled: Option<Instant> = None;
         loop {
             let state = (kind.ready)(&live)?;
@@ -347,8 +347,9 @@ impl Task<'_> {
                 Ready::Troubled(reason) => {
                     let since = *troubled.get_or_insert_with(Instant::now);
                     if since.elapsed() >= self.shared.pace.of(budget::TROUBLE) || hopeless(&reason) {
-                        let hint = advice(&reason)
-                            .unwrap_or("mend the cause, then run again; `provisioner status` shows how it is");
+                        let hint = advice(&reason).unwrap_or(
+                            "mend the cause, then run again; `provisioner status` shows how it is",
+                        );
                         return Err(Fault::new(Class::Other, reason).hint(hint));
                     }
                     self.pause(backoff.next().unwrap_or_default(), &reason).await?;

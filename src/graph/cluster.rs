@@ -56,7 +56,8 @@ pub fn fargate_profiles(stack: &Stack) -> Vec<(String, Vec<Selector>)> {
         .map(|profile| (profile.name.clone(), profile.selectors.clone()))
         .collect();
     if stack.fargate_only {
-        let namespaces = ["kube-system"].into_iter().chain(stack.app.iter().map(|app| app.namespace.as_str()));
+        let namespaces =
+            ["kube-system"].into_iter().chain(stack.app.iter().map(|app| app.namespace.as_str()));
         for namespace in namespaces {
             let covered = profiles.iter().flat_map(|(_, selectors)| selectors);
             if covered.into_iter().any(|it| it.namespace == namespace && it.labels.is_empty()) {
@@ -141,11 +142,12 @@ fn public_cidrs(stack: &Stack, context: &Context) -> Result<Vec<String>, Fault> 
     let Some(endpoint) = stack.cluster.as_ref().map(|it| &it.endpoint).filter(|it| it.public) else {
         return Ok(Vec::new());
     };
-    let own = || {
-        context.my_ip.clone().ok_or_else(|| Fault::bug("the caller's own address was not asked for"))
-    };
+    let own =
+        || context.my_ip.clone().ok_or_else(|| Fault::bug("the caller's own address was not asked for"));
     match &endpoint.public_cidrs {
         None => Ok(vec![own()?]),
-        Some(list) => list.iter().map(|block| if block == "myip" { own() } else { Ok(block.clone()) }).collect(),
+        Some(list) => {
+            list.iter().map(|block| if block == "myip" { own() } else { Ok(block.clone()) }).collect()
+        }
     }
 }

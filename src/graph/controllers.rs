@@ -120,7 +120,9 @@ pub fn load_balancers(region: &str, cluster: &str) -> Value {
         allow(
             json!(["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"]),
             json!(group),
-            Some(&json!({"StringEquals": {format!("aws:ResourceTag/kubernetes.io/cluster/{cluster}"): "owned"}})),
+            Some(
+                &json!({"StringEquals": {format!("aws:ResourceTag/kubernetes.io/cluster/{cluster}"): "owned"}}),
+            ),
         ),
         allow(
             json!([

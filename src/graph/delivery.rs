@@ -148,8 +148,7 @@ fn statement(statement: &Statement) -> Value {
         StatementEffect::Allow => "Allow",
         StatementEffect::Deny => "Deny",
     };
-    let mut value =
-        json!({"Effect": effect, "Action": statement.actions, "Resource": statement.resources});
+    let mut value = json!({"Effect": effect, "Action": statement.actions, "Resource": statement.resources});
     if let (false, Some(map)) = (statement.conditions.is_empty(), value.as_object_mut()) {
         map.insert("Condition".to_owned(), json!(statement.conditions));
     }

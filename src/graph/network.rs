@@ -10,8 +10,9 @@ use super::{
 use crate::{
     model::{Address, Fault, In},
     resources::{
-        default_security_group, elastic_ip, flow_log, iam_role, internet_gateway, log_group, nat_gateway, route, route_table, route_table_association, security_group, security_group_rule,
-        subnet, subnet_tags, vpc, vpc_endpoint,
+        default_security_group, elastic_ip, flow_log, iam_role, internet_gateway, log_group, nat_gateway,
+        route, route_table, route_table_association, security_group, security_group_rule, subnet,
+        subnet_tags, vpc, vpc_endpoint,
     },
     stack::{Endpoints, Existing, Nat, Network, Stack, layout},
 };
@@ -57,7 +58,8 @@ pub(super) fn ways_out(stack: &Stack, context: &Context) -> Vec<Address> {
     };
     let plan = Plan { stack, network, context };
     let nat = network.nat != Nat::None;
-    let routes = plan.zones().filter(|_| nat).map(|zone| Address::new(format!("network/route/private-{zone}")));
+    let routes =
+        plan.zones().filter(|_| nat).map(|zone| Address::new(format!("network/route/private-{zone}")));
     let private = plan.zones().map(|zone| Address::new(format!("network/association/private-{zone}")));
     let names = plan.endpoint_names();
     let rule = names.iter().any(|name| !GATEWAYS.contains(name)).then(endpoint_rule);
@@ -93,7 +95,8 @@ fn needed_endpoints(stack: &Stack) -> Vec<&'static str> {
 
 /// The endpoints that a list in the file lacks although no way leads to the internet.
 pub fn missing_endpoints(stack: &Stack) -> Vec<&'static str> {
-    let network = stack.network.as_ref().filter(|network| network.existing.is_none() && network.nat == Nat::None);
+    let network =
+        stack.network.as_ref().filter(|network| network.existing.is_none() && network.nat == Nat::None);
     match network.map(|network| &network.endpoints) {
         Some(Endpoints::List(names)) if stack.cluster.is_some() => {
             needed_endpoints(stack).into_iter().filter(|name| !names.iter().any(|it| it == name)).collect()

@@ -118,7 +118,12 @@ fn key_pair(
     Some(In::of(&address, "name"))
 }
 
-fn template(build: &mut Build<'_>, stack: &Stack, group: &NodeGroup, key_pair: Option<In<String>>) -> Address {
+fn template(
+    build: &mut Build<'_>,
+    stack: &Stack,
+    group: &NodeGroup,
+    key_pair: Option<In<String>>,
+) -> Address {
     let address = Address::new(format!("cluster/launch-template/{}", group.name));
     // With a key, somebody wants to log in: that takes Bottlerocket's admin container.
     let admin = key_pair.is_some().then_some("[settings.host-containers.admin]\nenabled = true\n");
@@ -203,4 +208,3 @@ fn node_group(
     }
     Ok(())
 }
-

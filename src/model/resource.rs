@@ -120,7 +120,9 @@ impl Kind {
             diff: |want, live| Ok(R::diff(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?)),
             ready: |live| Ok(R::ready(&Fault::decode(R::KIND, live)?)),
             farewell: |live| Ok(R::farewell(&Fault::decode(R::KIND, live)?)),
-            refuse: |want, live| Ok(R::refuse(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?)),
+            refuse: |want, live| {
+                Ok(R::refuse(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?))
+            },
         }
     }
 }

@@ -192,7 +192,8 @@ fn removals(input: &Input<'_>, plan: &mut Plan) {
     for (address, entry) in &input.snapshot.resources {
         match input.observed.found.get(address) {
             Some(found) => {
-                let farewell = (input.kinds)(&entry.kind).and_then(|kind| (kind.farewell)(&found.live).ok()?);
+                let farewell =
+                    (input.kinds)(&entry.kind).and_then(|kind| (kind.farewell)(&found.live).ok()?);
                 gone(address, &entry.kind, entry.stage, Origin::File, farewell.as_deref());
             }
             None => gone(

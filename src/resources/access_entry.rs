@@ -61,7 +61,9 @@ impl Desired for Spec {
 
 /// Policies by their ARNs, namespaces sorted.
 fn sorted(policies: &[PolicySpec]) -> Vec<PolicySpec> {
-    let each = policies.iter().map(|policy| PolicySpec { namespaces: same_set(&policy.namespaces), ..policy.clone() });
+    let each = policies
+        .iter()
+        .map(|policy| PolicySpec { namespaces: same_set(&policy.namespaces), ..policy.clone() });
     same_set(&each.collect::<Vec<_>>())
 }
 
@@ -101,7 +103,8 @@ impl Lifecycle for AccessEntry {
         let looks = asked.iter().filter_map(|asked| {
             let (last, want) = (asked.last.as_ref(), asked.want.as_ref());
             let cluster = last.map(|last| &last.cluster).or(want.map(|want| &want.cluster))?;
-            let principal = last.map(|last| &last.principal).or(want.and_then(|want| want.principal.known()))?;
+            let principal =
+                last.map(|last| &last.principal).or(want.and_then(|want| want.principal.known()))?;
             Some(async move {
                 let live = look(cx, cluster, principal).await?;
                 Ok::<_, Fault>(live.map(|live| Found { address: asked.address.clone(), live }))
@@ -178,16 +181,11 @@ async fn look(cx: &Cx, cluster: &str, principal: &str) -> Result<Option<Live>, F
     };
     let Some(entry) = entry else { return Ok(None) };
     let pages = cx.eks.list_associated_access_policies().cluster_name(cluster).principal_arn(principal);
-    let policies: Vec<_> = match pages
-        .into_paginator()
-        .send()
-        .try_collect()
-        .await
-        .call("eks", "ListAssociatedAccessPolicies")
-    {
-        Err(fault) if fault.class == Class::Gone => return Ok(None),
-        answer => answer?,
-    };
+    let policies: Vec<_> =
+        match pages.into_paginator().send().try_collect().await.call("eks", "ListAssociatedAccessPolicies") {
+            Err(fault) if fault.class == Class::Gone => return Ok(None),
+            answer => answer?,
+        };
     let policies = policies.into_iter().flat_map(|page| page.associated_access_policies.unwrap_or_default());
     let policy = |policy: AssociatedAccessPolicy| PolicySpec {
         arn: policy.policy_arn.unwrap_or_default(),

@@ -197,9 +197,11 @@ fn live(addon: Answer) -> Live {
         configuration: configuration.unwrap_or_else(|| json!({})),
         role: addon.service_account_role_arn.filter(|role| !role.is_empty()),
         status: addon.status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
-        trouble: issues(health.iter().map(|issue| {
-            (issue.code().map(AddonIssueCode::as_str), issue.message(), issue.resource_ids())
-        })),
+        trouble: issues(
+            health.iter().map(|issue| {
+                (issue.code().map(AddonIssueCode::as_str), issue.message(), issue.resource_ids())
+            }),
+        ),
         tags: addon.tags.unwrap_or_default().into_iter().collect(),
     }
 }

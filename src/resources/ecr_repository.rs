@@ -108,7 +108,8 @@ impl Lifecycle for EcrRepository {
                 Some((asked, last.or(asked.want.as_ref().map(|want| &want.name))?))
             })
             .collect();
-        let there = repositories(cx, &names.iter().map(|(_, name)| (*name).clone()).collect::<Vec<_>>()).await?;
+        let there =
+            repositories(cx, &names.iter().map(|(_, name)| (*name).clone()).collect::<Vec<_>>()).await?;
         let arns: Vec<String> = there.iter().filter_map(|it| it.repository_arn.clone()).collect();
         let tags = tags_by_arn(cx, "ecr:repository", &arns, |arn| async move {
             let answer = cx.ecr.list_tags_for_resource().resource_arn(arn).send().await;
@@ -117,7 +118,8 @@ impl Lifecycle for EcrRepository {
         })
         .await?;
         let looks = there.into_iter().filter_map(|repository| {
-            let (asked, _) = names.iter().find(|(_, name)| repository.repository_name.as_ref() == Some(name))?;
+            let (asked, _) =
+                names.iter().find(|(_, name)| repository.repository_name.as_ref() == Some(name))?;
             let tags = tags.get(repository.repository_arn.as_deref()?).cloned();
             Some(async move {
                 let lifecycle = lifecycle(cx, repository.repository_name()).await?;
@@ -171,7 +173,8 @@ impl Lifecycle for EcrRepository {
             let call = cx.ecr.tag_resource().resource_arn(&live.arn).set_tags(Some(new));
             call.send().await.call("ecr", "TagResource")?;
         }
-        let old: Vec<String> = live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
+        let old: Vec<String> =
+            live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
         if !old.is_empty() {
             let call = cx.ecr.untag_resource().resource_arn(&live.arn).set_tag_keys(Some(old));
             call.send().await.call("ecr", "UntagResource")?;

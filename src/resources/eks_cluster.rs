@@ -143,11 +143,9 @@ impl Resource for EksCluster {
             .mutable("endpointPublic", &want.endpoint_public, &live.endpoint_public);
         // EKS keeps the blocks of an endpoint that is not public.
         let changes = match want.endpoint_public {
-            true => changes.mutable(
-                "publicCidrs",
-                &same_set(&want.public_cidrs),
-                &same_set(&live.public_cidrs),
-            ),
+            true => {
+                changes.mutable("publicCidrs", &same_set(&want.public_cidrs), &same_set(&live.public_cidrs))
+            }
             false => changes,
         };
         let changes = match &want.service_cidr {
@@ -213,9 +211,7 @@ impl Lifecycle for EksCluster {
                 Err(fault) if fault.class == Class::Gone => {}
                 answer => {
                     let cluster = answer?.cluster;
-                    found.extend(
-                        cluster.map(|it| Found { address: asked.address.clone(), live: live(it) }),
-                    );
+                    found.extend(cluster.map(|it| Found { address: asked.address.clone(), live: live(it) }));
                 }
             }
         }
@@ -321,7 +317,8 @@ fn logging(on: &[String], before: &[String]) -> Logging {
     let setup = |types: Vec<LogType>, enabled| {
         (!types.is_empty()).then(|| LogSetup::builder().set_types(Some(types)).enabled(enabled).build())
     };
-    let types = |list: &mut dyn Iterator<Item = &String>| list.map(|name| LogType::from(name.as_str())).collect();
+    let types =
+        |list: &mut dyn Iterator<Item = &String>| list.map(|name| LogType::from(name.as_str())).collect();
     let off = setup(types(&mut before.iter().filter(|name| !on.contains(name))), false);
     let on = setup(types(&mut on.iter()), true);
     Logging::builder().set_cluster_logging(Some(on.into_iter().chain(off).collect())).build()
@@ -366,7 +363,11 @@ fn live(cluster: Cluster) -> Live {
         deletion_protection: cluster.deletion_protection.unwrap_or_default(),
         status: cluster.status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
         trouble: issues(health.iter().map(|issue| {
-            (issue.code().map(aws_sdk_eks::types::ClusterIssueCode::as_str), issue.message(), issue.resource_ids())
+            (
+                issue.code().map(aws_sdk_eks::types::ClusterIssueCode::as_str),
+                issue.message(),
+                issue.resource_ids(),
+            )
         })),
         endpoint: cluster.endpoint,
         certificate_authority: cluster.certificate_authority.and_then(|it| it.data),

@@ -59,8 +59,13 @@ fn bare(key: &str) -> String {
 
 impl Resource for KeyPair {
     const KIND: &'static str = "key_pair";
-    const IAM: &'static [&'static str] =
-        &["ec2:DescribeKeyPairs", "ec2:ImportKeyPair", "ec2:DeleteKeyPair", "ec2:CreateTags", "ec2:DeleteTags"];
+    const IAM: &'static [&'static str] = &[
+        "ec2:DescribeKeyPairs",
+        "ec2:ImportKeyPair",
+        "ec2:DeleteKeyPair",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
     const IDENTITY: Identity = Identity::Name;
     type Spec = Spec;
     type Live = Live;
@@ -90,8 +95,7 @@ impl Lifecycle for KeyPair {
             pairs.extend(list(cx, vec![filter("key-name", names)]).await?);
         }
         let found = pairs.into_iter().map(live).filter_map(|live| {
-            let named =
-                |asked: &&Asked<Self>| asked.want.as_ref().is_some_and(|want| want.name == live.name);
+            let named = |asked: &&Asked<Self>| asked.want.as_ref().is_some_and(|want| want.name == live.name);
             let address = asked
                 .place(&live.id, &live.tags, |live| &live.id)
                 .or_else(|| asked.iter().find(named).map(|asked| asked.address.clone()))?;

@@ -128,7 +128,8 @@ impl Lifecycle for LaunchTemplate {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
         let mut templates = list(cx, Some(by_owner(&cx.owner)), None).await?;
         // One of this name that is not tagged as the stack's is somebody else's, and must be seen as such.
-        let mut names: Vec<String> = asked.iter().filter_map(|asked| Some(asked.want.as_ref()?.name.clone())).collect();
+        let mut names: Vec<String> =
+            asked.iter().filter_map(|asked| Some(asked.want.as_ref()?.name.clone())).collect();
         names.retain(|name| !templates.iter().any(|it| it.launch_template_name.as_ref() == Some(name)));
         if !names.is_empty() {
             templates.extend(list(cx, Some(vec![filter("launch-template-name", names)]), None).await?);
@@ -252,11 +253,8 @@ fn request(want: &Spec) -> Result<RequestLaunchTemplateData, Fault> {
         .http_tokens(LaunchTemplateHttpTokensState::Required)
         // One hop: pods do not reach the node's role.
         .http_put_response_hop_limit(1);
-    let tags: Vec<Tag> = want
-        .instance_tags
-        .iter()
-        .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect();
+    let tags: Vec<Tag> =
+        want.instance_tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
     let on = |kind: &ResourceType| {
         LaunchTemplateTagSpecificationRequest::builder()
             .resource_type(kind.clone())
@@ -279,7 +277,9 @@ fn live(template: Template, data: ResponseLaunchTemplateData) -> Live {
     let disks: Vec<_> = data.block_device_mappings.unwrap_or_default();
     let keys: Vec<Option<String>> = disks
         .iter()
-        .map(|disk| disk.ebs().filter(|ebs| ebs.encrypted == Some(true)).and_then(|ebs| ebs.kms_key_id.clone()))
+        .map(|disk| {
+            disk.ebs().filter(|ebs| ebs.encrypted == Some(true)).and_then(|ebs| ebs.kms_key_id.clone())
+        })
         .collect();
     let key = match same_set(&keys).as_slice() {
         [only] if disks.len() == 2 => only.clone(),

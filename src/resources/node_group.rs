@@ -250,7 +250,11 @@ impl Lifecycle for NodeGroup {
     async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
         retag_eks(cx, &live.arn, &want.tags, &live.tags).await?;
         // EKS refuses a second update while one runs: the configuration goes first, the rest with the next look.
-        if configured(want, live) { replaced_nodes(cx, want, live).await } else { configure(cx, want, live).await }
+        if configured(want, live) {
+            replaced_nodes(cx, want, live).await
+        } else {
+            configure(cx, want, live).await
+        }
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
@@ -286,9 +290,11 @@ async fn configure(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
             .set_remove_labels((!removed.is_empty()).then_some(removed))
             .build()
     });
-    let new: Vec<TaintSpec> = want.taints.iter().filter(|taint| !live.taints.contains(taint)).cloned().collect();
+    let new: Vec<TaintSpec> =
+        want.taints.iter().filter(|taint| !live.taints.contains(taint)).cloned().collect();
     // A taint is one key and effect: one whose value alone differs is updated, not removed.
-    let stays = |old: &&TaintSpec| !want.taints.iter().any(|it| (&it.key, &it.effect) == (&old.key, &old.effect));
+    let stays =
+        |old: &&TaintSpec| !want.taints.iter().any(|it| (&it.key, &it.effect) == (&old.key, &old.effect));
     let old: Vec<TaintSpec> = live.taints.iter().filter(stays).cloned().collect();
     let taints = (!new.is_empty() || !old.is_empty()).then(|| {
         UpdateTaintsPayload::builder()
@@ -297,8 +303,8 @@ async fn configure(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
             .build()
     });
     let desired = desired(want, live);
-    let scaling = ((want.min, want.max, desired) != (live.min, live.max, live.desired))
-        .then(|| scaling(want, desired));
+    let scaling =
+        ((want.min, want.max, desired) != (live.min, live.max, live.desired)).then(|| scaling(want, desired));
     let away = (Some(&want.max_unavailable) != live.max_unavailable.as_ref())
         .then(|| update_config(&want.max_unavailable));
     let call = cx
@@ -383,7 +389,8 @@ async fn look(cx: &Cx, cluster: &str, name: &str) -> Result<Option<Live>, Fault>
 fn live(group: Nodegroup) -> Live {
     let health = group.health.and_then(|health| health.issues).unwrap_or_default();
     let scaling = group.scaling_config;
-    let size = |of: fn(&NodegroupScalingConfig) -> Option<i32>| scaling.as_ref().and_then(of).unwrap_or_default();
+    let size =
+        |of: fn(&NodegroupScalingConfig) -> Option<i32>| scaling.as_ref().and_then(of).unwrap_or_default();
     let away = group.update_config.and_then(|config| {
         config
             .max_unavailable

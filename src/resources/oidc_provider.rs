@@ -74,7 +74,8 @@ impl Lifecycle for OidcProvider {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
         let mut found = Vec::new();
         for asked in asked {
-            let wanted = asked.want.as_ref().and_then(|want| want.issuer.known()).map(|issuer| arn(cx, issuer));
+            let wanted =
+                asked.want.as_ref().and_then(|want| want.issuer.known()).map(|issuer| arn(cx, issuer));
             let Some(arn) = asked.last.as_ref().map(|last| last.arn.clone()).or(wanted) else { continue };
             let call = cx.iam.get_open_id_connect_provider().open_id_connect_provider_arn(&arn);
             match call.send().await.call("iam", "GetOpenIDConnectProvider") {
@@ -84,7 +85,9 @@ impl Lifecycle for OidcProvider {
                     let live = Live {
                         issuer: format!("https://{}", host(answer.url.as_deref().unwrap_or_default())),
                         clients: answer.client_id_list.unwrap_or_default(),
-                        tags: tag_map(answer.tags.iter().flatten().map(|tag| (Some(tag.key()), Some(tag.value())))),
+                        tags: tag_map(
+                            answer.tags.iter().flatten().map(|tag| (Some(tag.key()), Some(tag.value()))),
+                        ),
                         arn,
                     };
                     found.push(Found { address: asked.address.clone(), live });
@@ -124,7 +127,8 @@ impl Lifecycle for OidcProvider {
             let call = cx.iam.tag_open_id_connect_provider().open_id_connect_provider_arn(&live.arn);
             call.set_tags(Some(new)).send().await.call("iam", "TagOpenIDConnectProvider")?;
         }
-        let old: Vec<String> = live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
+        let old: Vec<String> =
+            live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
         if !old.is_empty() {
             let call = cx.iam.untag_open_id_connect_provider().open_id_connect_provider_arn(&live.arn);
             call.set_tag_keys(Some(old)).send().await.call("iam", "UntagOpenIDConnectProvider")?;

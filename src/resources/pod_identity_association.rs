@@ -87,7 +87,9 @@ type Place = (String, String, String);
 
 fn place(asked: &Asked<PodIdentityAssociation>) -> Option<Place> {
     let last = asked.last.as_ref();
-    let place = |cluster: &String, namespace: &String, name: &String| (cluster.clone(), namespace.clone(), name.clone());
+    let place = |cluster: &String, namespace: &String, name: &String| {
+        (cluster.clone(), namespace.clone(), name.clone())
+    };
     let wanted = asked.want.as_ref().map(|it| place(&it.cluster, &it.namespace, &it.service_account));
     last.map(|it| place(&it.cluster, &it.namespace, &it.service_account)).or(wanted)
 }

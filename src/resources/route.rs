@@ -42,12 +42,8 @@ impl Desired for Spec {
 
 impl Resource for Route {
     const KIND: &'static str = "route";
-    const IAM: &'static [&'static str] = &[
-        "ec2:DescribeRouteTables",
-        "ec2:CreateRoute",
-        "ec2:ReplaceRoute",
-        "ec2:DeleteRoute",
-    ];
+    const IAM: &'static [&'static str] =
+        &["ec2:DescribeRouteTables", "ec2:CreateRoute", "ec2:ReplaceRoute", "ec2:DeleteRoute"];
     const IDENTITY: Identity = Identity::Name;
     const TAGGED: bool = false;
     type Spec = Spec;

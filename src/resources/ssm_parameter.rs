@@ -88,7 +88,8 @@ impl Resource for SsmParameter {
 
     fn diff(want: &Spec, live: &Live) -> Changes {
         let secret = matches!(want.content, ContentSpec::Secret(_));
-        let changes = Changes::default().fixed("name", &want.name, &live.name).fixed("secret", &secret, &live.secret);
+        let changes =
+            Changes::default().fixed("name", &want.name, &live.name).fixed("secret", &secret, &live.secret);
         let changes = match &want.content {
             ContentSpec::Plain(value) => changes.mutable("value", &Some(value), &live.value.as_ref()),
             ContentSpec::Secret(source) if live.same_secret == Some(false) => {
@@ -125,7 +126,8 @@ impl Lifecycle for SsmParameter {
                 sources.insert(name, text);
             }
         }
-        let (open, plain): (Vec<&String>, Vec<&String>) = named.keys().partition(|name| sources.contains_key(name));
+        let (open, plain): (Vec<&String>, Vec<&String>) =
+            named.keys().partition(|name| sources.contains_key(name));
         let mut there = get(cx, &plain, false).await?;
         there.extend(get(cx, &open, true).await?);
         let secret = |it: &&Parameter| it.r#type == Some(ParameterType::SecureString);
@@ -179,7 +181,8 @@ impl Lifecycle for SsmParameter {
             let call = cx.ssm.add_tags_to_resource().resource_type(kind.clone()).resource_id(&live.name);
             call.set_tags(Some(new)).send().await.call("ssm", "AddTagsToResource")?;
         }
-        let old: Vec<String> = live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
+        let old: Vec<String> =
+            live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
         if !old.is_empty() {
             let call = cx.ssm.remove_tags_from_resource().resource_type(kind).resource_id(&live.name);
             call.set_tag_keys(Some(old)).send().await.call("ssm", "RemoveTagsFromResource")?;
@@ -192,7 +195,10 @@ impl Lifecycle for SsmParameter {
     }
 }
 
-fn put(cx: &Cx, want: &Spec) -> Result<aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder, Fault> {
+fn put(
+    cx: &Cx,
+    want: &Spec,
+) -> Result<aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder, Fault> {
     let call = cx.ssm.put_parameter().name(&want.name).tier(ParameterTier::IntelligentTiering);
     Ok(match &want.content {
         ContentSpec::Plain(value) => call.r#type(ParameterType::String).value(value),
@@ -218,7 +224,8 @@ async fn get(cx: &Cx, names: &[&String], decrypt: bool) -> Result<Vec<Parameter>
 async fn keys(cx: &Cx, names: &[String]) -> Result<BTreeMap<String, String>, Fault> {
     let mut keys = BTreeMap::new();
     for names in names.chunks(DESCRIBE) {
-        let filter = ParameterStringFilter::builder().key("Name").option("Equals").set_values(Some(names.to_vec()));
+        let filter =
+            ParameterStringFilter::builder().key("Name").option("Equals").set_values(Some(names.to_vec()));
         let filter = filter.build().map_err(|error| Fault::bug(error.to_string()))?;
         let pages = cx.ssm.describe_parameters().parameter_filters(filter).max_results(50).into_paginator();
         let pages: Result<Vec<_>, _> = pages.send().try_collect().await;

@@ -51,13 +51,8 @@ impl Desired for Spec {
 
 impl Resource for Subnet {
     const KIND: &'static str = "subnet";
-    const IAM: &'static [&'static str] = &[
-        "ec2:DescribeSubnets",
-        "ec2:CreateSubnet",
-        "ec2:CreateTags",
-        "ec2:DeleteTags",
-        "ec2:DeleteSubnet",
-    ];
+    const IAM: &'static [&'static str] =
+        &["ec2:DescribeSubnets", "ec2:CreateSubnet", "ec2:CreateTags", "ec2:DeleteTags", "ec2:DeleteSubnet"];
     const IDENTITY: Identity = Identity::OwnerTag;
     type Spec = Spec;
     type Live = Live;

@@ -52,11 +52,7 @@ impl Desired for Spec {
 
 impl Resource for SubnetTags {
     const KIND: &'static str = "subnet_tags";
-    const IAM: &'static [&'static str] = &[
-        "ec2:DescribeSubnets",
-        "ec2:CreateTags",
-        "ec2:DeleteTags",
-    ];
+    const IAM: &'static [&'static str] = &["ec2:DescribeSubnets", "ec2:CreateTags", "ec2:DeleteTags"];
     const IDENTITY: Identity = Identity::Name;
     const TAGGED: bool = false;
     type Spec = Spec;

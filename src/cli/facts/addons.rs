@@ -73,7 +73,8 @@ impl Session {
             None => "cluster.version".to_owned(),
         };
         let Some(versions) = offered.get(name).filter(|versions| !versions.is_empty()) else {
-            let message = format!("EKS has no add-on `{name}` for Kubernetes {minor} in {}", self.stack.region);
+            let message =
+                format!("EKS has no add-on `{name}` for Kubernetes {minor} in {}", self.stack.region);
             let near = nearest(name, offered.keys().map(String::as_str));
             let help = near.map(|near| format!("did you mean `{near}`?"));
             return Err(self.stack.diagnostic(&path("name"), message, help).into());
@@ -115,9 +116,8 @@ impl Session {
             return Ok(());
         }
         let schema = addon_schema(&self.target.clients, name, version).await?;
-        let validator = jsonschema::validator_for(&schema).map_err(|error| {
-            Fault::bug(format!("the schema of {name} {version} is none: {error}"))
-        })?;
+        let validator = jsonschema::validator_for(&schema)
+            .map_err(|error| Fault::bug(format!("the schema of {name} {version} is none: {error}")))?;
         let problem = validator.iter_errors(&configuration).next();
         let Some(problem) = problem else { return Ok(()) };
         let inner: String = problem
@@ -132,7 +132,8 @@ impl Session {
             .collect();
         let path = format!("cluster.addons[{index}].configuration{inner}");
         let message = format!("{name} {version} takes no such configuration: {problem}");
-        let help = format!("`aws eks describe-addon-configuration --addon-name {name} --addon-version {version}`");
+        let help =
+            format!("`aws eks describe-addon-configuration --addon-name {name} --addon-version {version}`");
         Err(self.stack.diagnostic(&path, message, Some(format!("{help} shows what it takes"))).into())
     }
 }

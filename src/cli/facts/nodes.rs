@@ -39,9 +39,13 @@ impl Session {
         };
         let groups: Vec<(&str, &str)> =
             self.stack.node_groups.iter().map(|group| (group.name.as_str(), arch_name(group.arch))).collect();
-        let open: BTreeSet<&str> =
-            groups.iter().filter(|(name, arch)| stands(name, arch).is_none()).map(|(_, arch)| *arch).collect();
-        let newest = if open.is_empty() { BTreeMap::new() } else { self.newest_releases(minor, &open).await? };
+        let open: BTreeSet<&str> = groups
+            .iter()
+            .filter(|(name, arch)| stands(name, arch).is_none())
+            .map(|(_, arch)| *arch)
+            .collect();
+        let newest =
+            if open.is_empty() { BTreeMap::new() } else { self.newest_releases(minor, &open).await? };
         let mut pins = BTreeMap::new();
         for (name, arch) in groups {
             let fresh = || Pin {

@@ -1,7 +1,10 @@
 //! Where this is run from.
 
 use super::{Failure, Session};
-use crate::{aws::public_address, model::{Class, Fault}};
+use crate::{
+    aws::public_address,
+    model::{Class, Fault},
+};
 use std::net::IpAddr;
 
 /// Says the address, instead of asking for it.

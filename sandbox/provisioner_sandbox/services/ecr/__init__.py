@@ -7,7 +7,9 @@ from typing import Any
 from provisioner_sandbox.services.ecr import (  # noqa: F401  each registers its operations
     images,
     layers,
+    lifecycle,
     listing,
+    repositories,
 )
 
 

@@ -82,7 +82,7 @@ def complete(call: Call) -> dict:
         raise AwsError("InvalidLayerException", message)
     del held.uploads[call.params["uploadId"]]
     if digest in held.layers:
-        message = f"The layer with digest '{digest}' already exists in {where(repository)}"
+        message = f"The layer with digest '{digest}' already exists in the {where(repository)}"
         raise AwsError("LayerAlreadyExistsException", message)
     held.layers[digest] = blob
     return {
@@ -116,6 +116,6 @@ def availability(call: Call) -> dict:
 def download_url(call: Call) -> dict:
     repository, digest = repository_of(call), call.params["layerDigest"]
     if digest not in contents(repository).layers:
-        message = f"The layer with digest '{digest}' does not exist within {where(repository)}"
+        message = f"The layer with digest '{digest}' does not exist within the {where(repository)}"
         raise AwsError("LayersNotFoundException", message)
     return {"downloadUrl": url(call, repository.name, digest), "layerDigest": digest}

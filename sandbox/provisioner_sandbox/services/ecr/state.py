@@ -48,7 +48,7 @@ def repository_of(call: Call) -> Any:
 
 
 def where(repository: Any) -> str:
-    return f"the repository with name '{repository.name}' in the registry with id '{repository.registry_id}'"
+    return f"repository with name '{repository.name}' in the registry with id '{repository.registry_id}'"
 
 
 def invalid(parameter: str, reason: str) -> AwsError:
