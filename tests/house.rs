@@ -62,7 +62,7 @@ const PRINTS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 const MAY_PRINT: &[&str] = &["ui", "cli"];
 
 /// Files in `src/resources/` that hold no kind of their own.
-const RESOURCE_HELPERS: &[&str] = &["handler.rs"];
+const RESOURCE_HELPERS: &[&str] = &["handler.rs", "node_terms.rs"];
 
 const MAX_LINES: usize = 400;
 const MAX_MAIN_LINES: usize = 40;
@@ -79,7 +79,7 @@ enum Rule {
     Sleep,
     Exit,
     Print,
-    Head,
+    Iam,
     Registry,
     Length,
 }
@@ -107,8 +107,8 @@ impl Rule {
             Self::Print => {
                 "only ui and cli print, so that --json stays clean: send an Event or return the text"
             }
-            Self::Head => {
-                "the head of a kind says which calls it needs (`//! IAM: ...`); the policy is made from it"
+            Self::Iam => {
+                "a kind's IAM names every call it makes: `provisioner policy` is made from it, and no more is granted"
             }
             Self::Registry => {
                 "a kind that is not in resources::REGISTRY is never observed, and so never deleted"
@@ -588,8 +588,12 @@ fn kind_breached(source: &Source, file: &syn::File, registered: Option<&[Vec<Str
         return vec![];
     }
     let mut out = vec![];
-    if !head(file).lines().any(|line| line.trim_start().starts_with("IAM:")) {
-        out.push(breach(source, 1, Rule::Head, "has no line `//! IAM:` in its head".to_owned()));
+    let mut calls = Calls::default();
+    calls.visit_file(file);
+    for (action, line) in calls.made {
+        if !calls.declared.contains(&action) {
+            out.push(breach(source, line, Rule::Iam, format!("calls {action}, which its IAM does not name")));
+        }
     }
     let module = in_crate(source.module());
     if !registered.unwrap_or_default().iter().any(|path| path.starts_with(&module)) {
@@ -602,16 +606,46 @@ fn kind_breached(source: &Source, file: &syn::File, registered: Option<&[Vec<Str
     out
 }
 
-/// The text of a file's `//!` lines.
-fn head(file: &syn::File) -> String {
-    let text = |attr: &syn::Attribute| match &attr.meta {
-        syn::Meta::NameValue(doc) if doc.path.is_ident("doc") => match &doc.value {
+/// The calls that a kind makes, and those that it declares.
+#[derive(Default)]
+struct Calls {
+    made: Vec<(String, usize)>,
+    declared: BTreeSet<String>,
+}
+
+/// Services whose operations and IAM actions have different names.
+const NAMED_OTHERWISE: [&str; 2] = ["s3", "tag"];
+
+impl<'ast> Visit<'ast> for Calls {
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let text = |arg: &syn::Expr| match arg {
             syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
             _ => None,
-        },
-        _ => None,
-    };
-    file.attrs.iter().filter_map(text).collect::<Vec<_>>().join("\n")
+        };
+        let args: Vec<_> = call.args.iter().filter_map(text).collect();
+        if let (true, [service, operation]) = (call.method == "call", args.as_slice())
+            && !NAMED_OTHERWISE.contains(&service.as_str())
+        {
+            self.made.push((format!("{service}:{operation}"), call.method.span().start().line));
+        }
+        syn::visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_impl_item_const(&mut self, item: &'ast syn::ImplItemConst) {
+        if item.ident == "IAM" {
+            self.declared.extend(strings(&item.expr));
+        }
+    }
+}
+
+/// The strings in an array.
+fn strings(value: &syn::Expr) -> Vec<String> {
+    match value {
+        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => vec![text.value()],
+        syn::Expr::Reference(to) => strings(&to.expr),
+        syn::Expr::Array(array) => array.elems.iter().flat_map(strings).collect(),
+        _ => vec![],
+    }
 }
 
 /// All `.rs` files below `dir`, by name.
@@ -751,7 +785,7 @@ mod the_checker {
         for (room, may) in ROOMS {
             for to in all.clone() {
                 let path = format!("{room}/a.rs");
-                let head = "//! IAM: none\n";
+                let head = "";
                 let text = format!("{head}use crate::{to}::x;");
                 let registry = ("resources/mod.rs", "const REGISTRY: &[H] = &[H::of::<a::A>()]; mod a;");
                 let found = house(&[registry, (&path, &text)]);
@@ -775,7 +809,7 @@ mod the_checker {
 
     #[test]
     fn lets_the_graph_see_specs_alone() {
-        let vpc = ("resources/vpc.rs", "//! IAM: ec2:CreateVpc");
+        let vpc = ("resources/vpc.rs", "pub struct Vpc;");
         let list = ("resources/mod.rs", "mod vpc; const REGISTRY: &[H] = &[H::of::<vpc::Vpc>()];");
         let graph = |text| house(&[vpc, list, ("graph/network.rs", text)]);
         for fine in [
@@ -864,15 +898,21 @@ mod the_checker {
     }
 
     #[test]
-    fn wants_a_head_and_a_line_in_the_registry_of_every_kind() {
-        let good = "//! A VPC.\n//!\n//! IAM: ec2:CreateVpc, ec2:DeleteVpc\n";
+    fn wants_the_calls_declared_and_a_line_in_the_registry_of_every_kind() {
+        let kind = |iam: &str| {
+            let call = "fn f() { x.send().await.call(\"ec2\", \"CreateVpc\")?; }";
+            format!(
+                "impl Resource for Vpc {{ const IAM: &'static [&'static str] = &[\"{iam}\"]; }}\n{call}\n"
+            )
+        };
+        let good = &*kind("ec2:CreateVpc");
         let list = (
             "resources/mod.rs",
             "mod vpc; mod eip; pub const REGISTRY: &[Handler] = &[Handler::of::<vpc::Vpc>()];",
         );
         assert_eq!(house(&[list, ("resources/vpc.rs", good)]), []);
-        let found = house(&[list, ("resources/vpc.rs", "//! A VPC.\n// IAM: ec2:CreateVpc\n")]);
-        assert_eq!(found, [("resources/vpc.rs".to_owned(), 1, Rule::Head)]);
+        let found = house(&[list, ("resources/vpc.rs", &kind("ec2:DeleteVpc"))]);
+        assert_eq!(found, [("resources/vpc.rs".to_owned(), 2, Rule::Iam)]);
         let found = house(&[list, ("resources/eip.rs", good)]);
         assert_eq!(found, [("resources/eip.rs".to_owned(), 1, Rule::Registry)]);
         let none = ("resources/mod.rs", "mod vpc;");

@@ -208,8 +208,10 @@ fn graph(size: u32) -> Graph {
         let address = Address::from(address);
         let parent = parent.map(|parent| In::<String>::of(&parent.into(), "id"));
         let spec = json!({"parent": parent, "size": size, "tags": owner().tags(&address)});
-        let (kind, after) = (kind.to_owned(), BTreeSet::new());
-        graph.nodes.insert(address.clone(), Node { address, kind, stage: Stage::Network, spec, after });
+        let (kind, after, follows) = (kind.to_owned(), BTreeSet::new(), BTreeSet::new());
+        graph
+            .nodes
+            .insert(address.clone(), Node { address, kind, stage: Stage::Network, spec, after, follows });
     };
     add("root", "plain", None);
     add("left", "tokened", Some("root"));

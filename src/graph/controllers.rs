@@ -59,7 +59,7 @@ pub fn load_balancers(region: &str, cluster: &str) -> Value {
     let balancer = |kind: &str| format!("arn:{partition}:elasticloadbalancing:{region}:*:{kind}");
     let targets = balancer("targetgroup/*/*");
     let balancers = vec![balancer("loadbalancer/net/*/*"), balancer("loadbalancer/app/*/*")];
-    let below = vec![
+    let below = [
         balancer("listener/net/*/*/*"),
         balancer("listener/app/*/*/*"),
         balancer("listener-rule/net/*/*/*"),

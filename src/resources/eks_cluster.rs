@@ -332,7 +332,7 @@ fn live(cluster: Cluster) -> Live {
     let logs = cluster.logging.and_then(|logging| logging.cluster_logging).unwrap_or_default();
     let on = logs.into_iter().filter(|setup| setup.enabled == Some(true));
     let network = cluster.resources_vpc_config;
-    let encryption = cluster.encryption_config.unwrap_or_default().into_iter();
+    let mut encryption = cluster.encryption_config.unwrap_or_default().into_iter();
     let health = cluster.health.and_then(|health| health.issues).unwrap_or_default();
     let issuer = cluster.identity.and_then(|it| it.oidc?.issuer);
     Live {
@@ -349,7 +349,7 @@ fn live(cluster: Cluster) -> Live {
             .flat_map(|setup| setup.types.unwrap_or_default())
             .map(|name| name.as_str().to_owned())
             .collect(),
-        key: encryption.filter_map(|it| it.provider?.key_arn).next(),
+        key: encryption.find_map(|it| it.provider?.key_arn),
         authentication_mode: cluster
             .access_config
             .and_then(|it| it.authentication_mode)

@@ -1,6 +1,7 @@
 //! The resource kinds: one file each, and one line here.
 
 mod handler;
+mod node_terms;
 
 pub mod access_entry;
 pub mod addon;

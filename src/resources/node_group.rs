@@ -3,6 +3,7 @@
 //! EKS says late, or never, why instances do not start: while a group is not well, the Auto Scaling group's own
 //! activities are read beside it.
 
+pub use super::node_terms::{AwaySpec, TaintSpec};
 use super::{
     Asked, Found, Lifecycle,
     handler::{all_given, given},
@@ -13,35 +14,13 @@ use crate::{
 };
 use aws_sdk_eks::types::{
     AmiTypes, CapacityTypes, LaunchTemplateSpecification, Nodegroup, NodegroupIssueCode,
-    NodegroupScalingConfig, NodegroupStatus, NodegroupUpdateConfig, Taint as EksTaint, TaintEffect,
-    UpdateLabelsPayload, UpdateTaintsPayload,
+    NodegroupScalingConfig, NodegroupStatus, UpdateLabelsPayload, UpdateTaintsPayload,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The kind.
 pub struct NodeGroup;
-
-/// A taint, its effect in EKS's words (`NO_SCHEDULE`).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TaintSpec {
-    /// The key.
-    pub key: String,
-    /// The value.
-    pub value: String,
-    /// `NO_SCHEDULE`, `PREFER_NO_SCHEDULE` or `NO_EXECUTE`.
-    pub effect: String,
-}
-
-/// How many nodes may be away during an update.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AwaySpec {
-    /// So many.
-    Count(i32),
-    /// So many in a hundred.
-    Percent(i32),
-}
 
 /// What is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -237,8 +216,8 @@ impl Lifecycle for NodeGroup {
             .capacity_type(CapacityTypes::from(want.capacity.as_str()))
             .scaling_config(scaling(want, want.desired))
             .set_labels((!want.labels.is_empty()).then(|| want.labels.clone().into_iter().collect()))
-            .set_taints((!want.taints.is_empty()).then(|| taints(&want.taints)))
-            .update_config(update_config(&want.max_unavailable))
+            .set_taints((!want.taints.is_empty()).then(|| TaintSpec::sent(&want.taints)))
+            .update_config(want.max_unavailable.sent())
             .launch_template(template(want)?)
             .version(&want.version)
             .release_version(&want.release)
@@ -298,15 +277,15 @@ async fn configure(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
     let old: Vec<TaintSpec> = live.taints.iter().filter(stays).cloned().collect();
     let taints = (!new.is_empty() || !old.is_empty()).then(|| {
         UpdateTaintsPayload::builder()
-            .set_add_or_update_taints((!new.is_empty()).then(|| taints(&new)))
-            .set_remove_taints((!old.is_empty()).then(|| taints(&old)))
+            .set_add_or_update_taints((!new.is_empty()).then(|| TaintSpec::sent(&new)))
+            .set_remove_taints((!old.is_empty()).then(|| TaintSpec::sent(&old)))
             .build()
     });
     let desired = desired(want, live);
     let scaling =
         ((want.min, want.max, desired) != (live.min, live.max, live.desired)).then(|| scaling(want, desired));
-    let away = (Some(&want.max_unavailable) != live.max_unavailable.as_ref())
-        .then(|| update_config(&want.max_unavailable));
+    let away =
+        (Some(&want.max_unavailable) != live.max_unavailable.as_ref()).then(|| want.max_unavailable.sent());
     let call = cx
         .eks
         .update_nodegroup_config()
@@ -346,22 +325,6 @@ fn scaling(want: &Spec, desired: i32) -> NodegroupScalingConfig {
     NodegroupScalingConfig::builder().min_size(want.min).max_size(want.max).desired_size(desired).build()
 }
 
-fn taints(list: &[TaintSpec]) -> Vec<EksTaint> {
-    let each = list.iter().map(|taint| {
-        let effect = TaintEffect::from(taint.effect.as_str());
-        EksTaint::builder().key(&taint.key).value(&taint.value).effect(effect).build()
-    });
-    each.collect()
-}
-
-fn update_config(away: &AwaySpec) -> NodegroupUpdateConfig {
-    let config = NodegroupUpdateConfig::builder();
-    match away {
-        AwaySpec::Count(count) => config.max_unavailable(*count).build(),
-        AwaySpec::Percent(percent) => config.max_unavailable_percentage(*percent).build(),
-    }
-}
-
 fn template(want: &Spec) -> Result<LaunchTemplateSpecification, Fault> {
     let (id, version) =
         (given(&want.template, "template")?, given(&want.template_version, "templateVersion")?);
@@ -391,17 +354,6 @@ fn live(group: Nodegroup) -> Live {
     let scaling = group.scaling_config;
     let size =
         |of: fn(&NodegroupScalingConfig) -> Option<i32>| scaling.as_ref().and_then(of).unwrap_or_default();
-    let away = group.update_config.and_then(|config| {
-        config
-            .max_unavailable
-            .map(AwaySpec::Count)
-            .or(config.max_unavailable_percentage.map(AwaySpec::Percent))
-    });
-    let taint = |taint: EksTaint| TaintSpec {
-        key: taint.key.unwrap_or_default(),
-        value: taint.value.unwrap_or_default(),
-        effect: taint.effect.map(|effect| effect.as_str().to_owned()).unwrap_or_default(),
-    };
     let groups = group.resources.and_then(|resources| resources.auto_scaling_groups).unwrap_or_default();
     Live {
         arn: group.nodegroup_arn.unwrap_or_default(),
@@ -416,8 +368,8 @@ fn live(group: Nodegroup) -> Live {
         max: size(|it| it.max_size),
         desired: size(|it| it.desired_size),
         labels: group.labels.unwrap_or_default().into_iter().collect(),
-        taints: group.taints.unwrap_or_default().into_iter().map(taint).collect(),
-        max_unavailable: away,
+        taints: group.taints.unwrap_or_default().into_iter().map(TaintSpec::from).collect(),
+        max_unavailable: group.update_config.and_then(|config| AwaySpec::read(&config)),
         template: group.launch_template.as_ref().and_then(|it| it.id.clone()),
         template_version: group.launch_template.and_then(|it| it.version),
         version: group.version.unwrap_or_default(),
