@@ -128,7 +128,7 @@ print(json.dumps([t for t in things if keys - {{tag['Key'] for tag in t.get('Tag
     assert_eq!(world.run(&["state", "list", "--sandbox"]).with(0).out.lines().count(), created - 3);
 
     let down = world.run(&["down", "--sandbox", "--yes"]).with(0);
-    assert!(down.err.contains("proof: a query for provisioner:stack=shop"), "{}", down.err);
+    assert!(down.err.contains("proof: a query for the tag provisioner:stack=shop"), "{}", down.err);
     let census = world.boto3(CENSUS);
     assert!(none_left(&census), "{census}");
     world.run(&["down", "--sandbox", "--yes"]).with(0);
@@ -291,9 +291,9 @@ fn what_cannot_be_is_refused_before_anything_is_called_that_writes() {
     );
     world.stack("name: shop\nregion: eu-central-1\naccount: \"999999999999\"\nnetwork: {}\n");
     world.run(&["up", "--sandbox", "--yes"]).with(3);
-    world.stack("name: shop\nregion: eu-central-1\ncluster: {}\n");
+    world.stack("name: shop\nregion: eu-central-1\ncluster: {version: \"1.12\"}\n");
     let refused = world.run(&["plan", "--sandbox"]).with(3);
-    assert!(refused.err.contains("`cluster` is not supported yet"), "{}", refused.err);
+    assert!(refused.err.contains("1.12"), "{}", refused.err);
     world.stack("name: shop\nregion: eu-central-1\nprotect: true\nnetwork: {}\n");
     world.run(&["down", "--sandbox", "--yes"]).with(3);
     world.run(&["plan", "--stack", "nowhere.yaml"]).with(3);

@@ -2,7 +2,7 @@
 
 use super::{Call, Clients, filter};
 use crate::model::{Class, Fault, tag};
-use aws_sdk_ec2::types::NatGatewayState;
+use aws_sdk_ec2::types::{Instance, InstanceState, InstanceStateName, NatGatewayState, Reservation};
 use aws_sdk_kms::types::KeyState;
 use aws_sdk_resourcegroupstagging::types::TagFilter;
 
@@ -59,6 +59,21 @@ async fn is_there(clients: &Clients, arn: &str) -> Result<bool, Fault> {
         return Ok(endpoints
             .iter()
             .any(|endpoint| endpoint.state().is_none_or(|state| state.as_str() != "deleted")));
+    }
+    if arn.contains(":instance/") {
+        let call = clients.ec2.describe_instances().filters(filter("instance-id", vec![id]));
+        let pages: Result<Vec<_>, _> = call.into_paginator().items().send().try_collect().await;
+        let reservations = pages.call("ec2", "DescribeInstances")?;
+        let gone = |instance: &Instance| {
+            let state = instance.state().and_then(InstanceState::name);
+            state == Some(&InstanceStateName::Terminated)
+        };
+        return Ok(reservations.iter().flat_map(Reservation::instances).any(|instance| !gone(instance)));
+    }
+    if arn.contains(":volume/") {
+        let call = clients.ec2.describe_volumes().filters(filter("volume-id", vec![id]));
+        let volumes = call.send().await.call("ec2", "DescribeVolumes")?.volumes.unwrap_or_default();
+        return Ok(!volumes.is_empty());
     }
     Ok(true)
 }

@@ -34,8 +34,8 @@ pub async fn show(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
         }
         if there.is_empty() {
             ui.say(&format!(
-                "proof: a query for provisioner:stack={stack} in {} finds nothing left",
-                session.place()
+                "proof: a query for the tag provisioner:stack={stack} finds nothing in {}",
+                session.region()
             ));
         }
     }

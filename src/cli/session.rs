@@ -88,8 +88,13 @@ impl Session {
 
     /// Where this is, in a few words.
     pub fn place(&self) -> String {
+        format!("{} in {}", self.stack.name, self.region())
+    }
+
+    /// The region and the account.
+    pub fn region(&self) -> String {
         let sandbox = if self.target.sandbox.is_some() { ", SANDBOX" } else { "" };
-        format!("{} in {} (account {}{sandbox})", self.stack.name, self.stack.region, self.identity.account)
+        format!("{} (account {}{sandbox})", self.stack.region, self.identity.account)
     }
 
     /// AWS, on behalf of `owner`.

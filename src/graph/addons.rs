@@ -10,7 +10,7 @@ use super::{
 use crate::{
     model::{Address, Fault, In},
     resources::{addon, iam_role},
-    stack::Stack,
+    stack::{Stack, cluster::Selector},
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -76,15 +76,21 @@ pub(super) fn before_nodes(stack: &Stack) -> Vec<Address> {
     BEFORE_NODES.iter().filter(|name| wanted.contains_key(**name)).map(|name| address(name)).collect()
 }
 
+/// Where an add-on's own pods can run: nodes if there are any, else the Fargate profiles of its namespace.
+fn places(stack: &Stack) -> Vec<Address> {
+    let groups: Vec<Address> = stack.node_groups.iter().map(|group| group_address(&group.name)).collect();
+    if !groups.is_empty() {
+        return groups;
+    }
+    let profiles = fargate_profiles(stack);
+    let fits = |selectors: &[Selector]| selectors.iter().any(|selector| selector.namespace == "kube-system");
+    profiles.iter().filter(|(_, selectors)| fits(selectors)).map(|(name, _)| profile_address(name)).collect()
+}
+
 /// Adds the add-ons, each with its role where it needs one.
 pub(super) fn add(build: &mut Build<'_>, stack: &Stack, context: &Context) -> Result<(), Fault> {
     let eks = eks();
-    let places: Vec<Address> = stack
-        .node_groups
-        .iter()
-        .map(|group| group_address(&group.name))
-        .chain(fargate_profiles(stack).iter().map(|(name, _)| profile_address(name)))
-        .collect();
+    let places = places(stack);
     for (name, wanted) in addons(stack) {
         let version = context.addons.get(&name).cloned();
         let version = version.ok_or_else(|| Fault::bug(format!("no version was found for add-on {name}")))?;

@@ -26,7 +26,7 @@ pub(super) fn key_arn(stack: &Stack) -> In<String> {
 /// Whether anything in the stack is encrypted with the key.
 fn is_needed(stack: &Stack) -> bool {
     let secret = stack.parameters.iter().any(|parameter| parameter.secret.is_some());
-    let flows = stack.network.as_ref().is_some_and(|network| network.flow_logs.settings().is_some());
+    let flows = network::flow_log_group(stack).is_some();
     stack.cluster.is_some() || secret || flows || !stack.repositories.is_empty()
 }
 

@@ -13,6 +13,7 @@ from provisioner_sandbox.services.ec2 import (  # noqa: F401  each registers its
     gateways,
     groups,
     interfaces,
+    key_pairs,
     nat,
     routes,
     tags,

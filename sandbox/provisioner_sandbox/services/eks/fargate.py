@@ -31,6 +31,8 @@ from provisioner_sandbox.services.eks.state import (
 CREATE = 60
 DELETE = 90
 NAME = re.compile(r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")
+# A DNS label, or a pattern for some: https://docs.aws.amazon.com/eks/latest/userguide/fargate-profile.html
+NAMESPACE = re.compile(r"^[a-z0-9*?]([a-z0-9*?-]{0,61}[a-z0-9*?])?$")
 MOST_PROFILES = 10
 MOST_SELECTORS = 5
 MOST_LABELS = 5
@@ -41,8 +43,10 @@ def create(call: Call) -> dict:
     params, region = call.params, call.region
     cluster = active_cluster(call)
     name = params["fargateProfileName"]
-    if not NAME.match(name) or name.startswith("eks-"):
-        raise invalid(f"The Fargate profile name {name} is invalid: it must not begin with eks-")
+    if not NAME.match(name):
+        raise invalid(f"The fargateProfileName {name} must match the pattern {NAME.pattern}")
+    if name.startswith("eks-"):
+        raise invalid(f"The fargateProfileName {name} is invalid: it must not begin with eks-")
     if name in cluster.profiles:
         raise in_use("A Fargate Profile already exists with this name in this cluster.")
     one_at_a_time(cluster, name, "create")
@@ -92,6 +96,8 @@ def check_selectors(selectors: list[dict[str, Any]]) -> None:
     for selector in selectors:
         if not selector.get("namespace"):
             raise invalid("Fargate Profile selector must have a namespace")
+        if not NAMESPACE.match(selector["namespace"]):
+            raise invalid(f"Fargate Profile selector has an invalid namespace: {selector['namespace']}")
         if len(selector.get("labels") or {}) > MOST_LABELS:
             raise invalid(f"A selector has at most {MOST_LABELS} labels")
 
@@ -109,12 +115,12 @@ def check_subnets(region: str, cluster: Cluster, subnet_ids: list[str]) -> None:
 
 def is_public(ec2: Any, subnet: Any) -> bool:
     tables = [table for table in ec2.route_tables.values() if table.vpc_id == subnet.vpc_id]
-    own = [table for table in tables if subnet.id in table.associations.values()]
+    own = [table for table in tables if subnet.id in table._associations.values()]
     main = [table for table in tables if table.main_association_id]
     return any(
         route.gateway and route.gateway.id.startswith("igw-")
         for table in own or main
-        for route in table.routes.values()
+        for route in table.routes
     )
 
 
