@@ -109,12 +109,15 @@ fn key_pair(
     }
     let address = Address::new(format!("cluster/key-pair/{}", group.name));
     let name = format!("{}-{}", stack.name, group.name);
-    let material = match &ssh.public_key {
-        Some(key) => key_pair::MaterialSpec::Public(key.clone()),
-        None => key_pair::MaterialSpec::Private(format!("{}/{name}.pem", context.state_folder)),
-    };
     let tags = build.tags(&address);
-    build.add(&address, &key_pair::Spec { name, material, tags });
+    let spec = match &ssh.public_key {
+        Some(key) => key_pair::Spec::public(&name, key, tags),
+        None => {
+            let file = format!("{}/{name}.pem", context.state_folder);
+            key_pair::Spec { name, material: key_pair::MaterialSpec::Private(file), tags }
+        }
+    };
+    build.add(&address, &spec);
     Some(In::of(&address, "name"))
 }
 

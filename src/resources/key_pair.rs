@@ -48,6 +48,16 @@ pub struct Live {
     pub tags: Tags,
 }
 
+impl Spec {
+    /// A pair of this public key. An instance keeps the key that it started with, so another key has another name: with
+    /// it comes another version of the launch template, and new nodes.
+    pub fn public(prefix: &str, key: &str, tags: Tags) -> Self {
+        let key = bare(key);
+        let mark: String = Snapshot::hash(key.as_bytes()).chars().take(8).collect();
+        Spec { name: format!("{prefix}-{mark}"), material: MaterialSpec::Public(key), tags }
+    }
+}
+
 impl Desired for Spec {
     const KIND: &'static str = KeyPair::KIND;
 }
