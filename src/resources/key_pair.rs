@@ -3,7 +3,7 @@
 use super::{Asked, Found, Lifecycle, Lost};
 use crate::{
     aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, once, retag_ec2},
-    model::{Changes, Desired, Fault, Identity, Intent, Ready, Resource},
+    model::{Changes, Desired, Fault, Identity, Intent, Ready, Resource, Snapshot},
 };
 use aws_sdk_ec2::types::{Filter, KeyPairInfo, ResourceType};
 use aws_smithy_types::Blob;
