@@ -175,6 +175,15 @@ def snapshot(service: str, region: str) -> Any:
     return copy.deepcopy(backend(service, region))
 
 
+# The backends, by service and key, in whose place copies of them answer.
+PAST: set[tuple[str, str]] = set()
+
+
+def is_past(service: str, region: str) -> bool:
+    """Whether a call sees a copy, which nothing may be done to that lasts."""
+    return (service, account_backends(service, region)[1]) in PAST
+
+
 @contextmanager
 def replaced(copies: dict[tuple[str, str], Any]):
     """Answers calls from copies of the backends for as long as the block runs."""
@@ -183,9 +192,11 @@ def replaced(copies: dict[tuple[str, str], Any]):
         account, key = account_backends(service, region)
         originals[service, key] = (account, account[key])
         dict.__setitem__(account, key, stand_in)
+    PAST.update(originals)
     try:
         yield
     finally:
+        PAST.difference_update(originals)
         for (_, key), (account, original) in originals.items():
             dict.__setitem__(account, key, original)
 

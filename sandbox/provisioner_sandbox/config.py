@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from provisioner_sandbox.clock import DEFAULT_SCALE
 from provisioner_sandbox.faults import KINDS, Fault
+from provisioner_sandbox.policy import Malformed, identity_statements
+from provisioner_sandbox.policy_conditions import as_list
+from provisioner_sandbox.quotas import KNOWN
 
 NUMBER = (int, float)
-FIELDS: dict[str, Any] = {"seed": int, "timeScale": NUMBER, "latencyMs": NUMBER, "faults": list, "health": list}
+FIELDS: dict[str, Any] = {
+    "seed": int, "timeScale": NUMBER, "latencyMs": NUMBER, "faults": list, "health": list, "quotas": dict,
+    "callerPolicy": (dict, list),
+}  # fmt: skip
 FAULT_FIELDS: dict[str, Any] = {
     "on": str, "kind": str, "match": str, "code": str, "status": int, "message": str,
     "ms": NUMBER, "times": int, "skip": int, "prob": NUMBER, "seconds": NUMBER,
 }  # fmt: skip
 HEALTH_FIELDS: dict[str, Any] = {"on": str, "status": str, "code": str, "message": str, "resourceIds": list}
+KINDS_OF_VALUE: dict[Any, str] = {
+    NUMBER: "a number", int: "an integer", str: "a string", list: "a list", dict: "an object",
+    (dict, list): "a policy document or a list of them",
+}  # fmt: skip
 HEALTH_PREFIXES = ("addon/", "nodegroup/", "fargateprofile/")
 
 
@@ -29,6 +40,9 @@ class Config:
     latency_ms: float = 0
     faults: list[Fault] = field(default_factory=list)
     health: list[dict[str, Any]] = field(default_factory=list)
+    quotas: dict[str, float] = field(default_factory=dict)
+    # The caller's own policies as JSON; None is an administrator, [] may do nothing.
+    caller_policy: list[str] | None = None
 
 
 def read_config(document: Any, default_scale: float) -> Config:
@@ -44,6 +58,8 @@ def read_config(document: Any, default_scale: float) -> Config:
         values.get("latencyMs", 0),
         [read_fault(n, item) for n, item in enumerate(values.get("faults", []))],
         [read_health(n, item) for n, item in enumerate(values.get("health", []))],
+        read_quotas(values.get("quotas", {})),
+        read_policies(values["callerPolicy"]) if "callerPolicy" in values else None,
     )
 
 
@@ -78,6 +94,24 @@ def read_health(n: int, item: Any) -> dict[str, Any]:
     return values
 
 
+def read_quotas(values: dict[str, Any]) -> dict[str, float]:
+    check("quotas", values, dict.fromkeys(KNOWN, NUMBER))
+    for code, value in values.items():
+        if value < 0:
+            raise ConfigError(f"quotas.{code} must not be negative")
+    return values
+
+
+def read_policies(given: Any) -> list[str]:
+    documents = [json.dumps(document) for document in as_list(given)]
+    for document in documents:
+        try:
+            identity_statements(document)
+        except Malformed as error:
+            raise ConfigError(f"callerPolicy: {error}") from None
+    return documents
+
+
 def check(name: str, document: Any, fields: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigError(f"{name} must be an object")
@@ -86,8 +120,7 @@ def check(name: str, document: Any, fields: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"{name} has no key {key!r}; it has {', '.join(fields)}")
         wanted = fields[key]
         if isinstance(value, bool) or not isinstance(value, wanted):
-            kind = "a number" if wanted is NUMBER else {int: "an integer", str: "a string", list: "a list"}[wanted]
-            raise ConfigError(f"{name}.{key} must be {kind}")
+            raise ConfigError(f"{name}.{key} must be {KINDS_OF_VALUE[wanted]}")
     return document
 
 

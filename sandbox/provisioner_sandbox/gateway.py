@@ -1,4 +1,4 @@
-"""The way of a request: identify, fault, check, token, moto, log."""
+"""The way of a request: identify, fault, permission, check, token, moto, log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.core.exceptions import HTTPException, ServiceException
 
-from provisioner_sandbox import registry
+from provisioner_sandbox import authorization, registry
 from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.faults import Fault
@@ -74,8 +74,10 @@ class Gateway:
             raise fault.error(service, target.protocol)
         if fault and fault.kind == "lost_request":
             return Answer(200, {}, b"")
-        validate(operation, params)
         world = self.world
+        with world.lock:
+            authorization.check(target, params, request)
+        validate(operation, params)
         with world.lock:
             replayed = world.tokens.replay(service, region, operation, params)
             if replayed:

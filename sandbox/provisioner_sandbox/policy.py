@@ -1,4 +1,4 @@
-"""Policy documents: are they well-formed, and does one deny a request?
+"""Policy documents: are they well-formed, and what does a statement say of a request?
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -26,12 +26,12 @@ class Malformed(ValueError):
 
 @dataclass
 class Question:
-    """Who asks to do what to what, under which circumstances (keys in lower case)."""
+    """Who asks to do what to what (None: unknown), under which circumstances (keys in lower case)."""
 
     account: str
     principal: str
     action: str
-    resource: str
+    resource: str | None
     context: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -50,6 +50,14 @@ def statements(document: str, needs_principal: bool = True, needs_resource: bool
         raise Malformed("Could not parse the policy: Statement is empty!")
     for statement in found:
         check_statement(statement, needs_principal, needs_resource)
+    return found
+
+
+def identity_statements(document: str) -> list[dict[str, Any]]:
+    """The statements of a well-formed policy of a user or a role."""
+    found = statements(document, needs_principal=False)
+    if any(key in statement for statement in found for key in ("Principal", "NotPrincipal")):
+        raise Malformed("Policy document should not specify a principal.")
     return found
 
 
@@ -103,12 +111,26 @@ def allowed(document: str, question: Question) -> bool:
 
 
 def applies(statement: dict[str, Any], question: Question) -> bool:
-    return (
-        element_fits(statement, "Action", question.action, ignore_case=True)
-        and element_fits(statement, "Resource", question.resource)
-        and principal_fits(statement, question)
-        and policy_conditions.met(statement.get("Condition", {}), question.context)
+    """For policies of a resource, which say whom they are about."""
+    return concerns(statement, question) and principal_fits(statement, question)
+
+
+def concerns(statement: dict[str, Any], question: Question) -> bool:
+    return is_about(statement, question) and policy_conditions.met(statement.get("Condition", {}), question.context)
+
+
+def is_about(statement: dict[str, Any], question: Question) -> bool:
+    """Action and resource, whatever the conditions."""
+    return element_fits(statement, "Action", question.action, ignore_case=True) and resource_fits(
+        statement, question.resource
     )
+
+
+def resource_fits(statement: dict[str, Any], resource: str | None) -> bool:
+    """In doubt for the caller: an unknown resource is one that is allowed, and not one that is denied."""
+    if resource is None:
+        return statement["Effect"] == "Allow" or "*" in as_list(statement.get("Resource"))
+    return element_fits(statement, "Resource", resource)
 
 
 def element_fits(statement: dict[str, Any], name: str, value: str, ignore_case: bool = False) -> bool:

@@ -5,7 +5,7 @@
 
 A handler checks, then answers by itself with a dict in the output shape's names, or asks moto: with
 `call.forward()` for moto's answer as it is, with `call.moto()` for one to change. Operations without
-a handler go to moto. A module's `prepare(call)` runs before each operation of its service.
+a handler go to moto. What `@prepares` a service runs before each of its operations.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Call:
 
 Handler = Callable[[Call], "dict[str, Any] | Answer | None"]
 HANDLERS: dict[tuple[str, str], Handler] = {}
-PREPARE: dict[str, Callable[[Call], None]] = {}
+PREPARE: dict[str, list[Callable[[Call], None]]] = {}
 
 
 def handles(service: str, *operations: str) -> Callable[[Handler], Handler]:
@@ -67,9 +67,10 @@ def handles(service: str, *operations: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def prepares(service: str) -> Callable[[Callable[[Call], None]], Callable[[Call], None]]:
+def prepares(*services: str) -> Callable[[Callable[[Call], None]], Callable[[Call], None]]:
     def register(function: Callable[[Call], None]) -> Callable[[Call], None]:
-        PREPARE[service] = function
+        for service in services:
+            PREPARE.setdefault(service, []).append(function)
         return function
 
     return register
@@ -88,8 +89,7 @@ def load(service: str) -> None:
 
 def run(call: Call) -> dict[str, Any] | Answer | None:
     load(call.service)
-    prepare = PREPARE.get(call.service)
-    if prepare:
+    for prepare in PREPARE.get(call.service, []):
         prepare(call)
     handler = HANDLERS.get((call.service, call.name))
     return handler(call) if handler else call.forward()

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from conftest import REGION, Sandbox
+from eks import Eks
 from network import Network, tagged
-
-ROLE = "arn:aws:iam::123456789012:role/cluster"
 
 
 @pytest.mark.parametrize(
@@ -230,16 +229,12 @@ class TestTokens:
         assert ec2.create_route_table(VpcId=vpc, ClientToken="t")["RouteTable"]["VpcId"] == vpc
 
     def test_eks_says_it_with_another_code(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = sandbox.client("eks")
-        params = {
-            "name": "c",
-            "roleArn": ROLE,
-            "resourcesVpcConfig": {"subnetIds": ["subnet-1"]},
-            "clientRequestToken": "same",
-        }
-        first = eks.create_cluster(**params)["cluster"]["arn"]
-        assert eks.create_cluster(**params)["cluster"]["arn"] == first
-        refused("InvalidParameterException", eks.create_cluster, 400, **{**params, "version": "1.30"})
+        eks = Eks(sandbox)
+        params = eks.wanted(clientRequestToken="same")
+        create = eks.client.create_cluster
+        first = create(**params)["cluster"]["arn"]
+        assert create(**params)["cluster"]["arn"] == first
+        refused("InvalidParameterException", create, 400, **{**params, "deletionProtection": True})
 
     def test_transactions(self, sandbox: Sandbox, refused: Any) -> None:
         dynamodb = sandbox.client("dynamodb")
@@ -267,7 +262,7 @@ class TestTokens:
 
 
 def test_of_many_at_once_one_wins(sandbox: Sandbox) -> None:
-    s3, eks = sandbox.client("s3"), sandbox.client("eks")
+    s3, eks = sandbox.client("s3"), Eks(sandbox)
     s3.create_bucket(Bucket="race", CreateBucketConfiguration={"LocationConstraint": REGION})
     etag = s3.put_object(Bucket="race", Key="k", Body=b"0")["ETag"]
     won: list[str] = []
@@ -275,7 +270,7 @@ def test_of_many_at_once_one_wins(sandbox: Sandbox) -> None:
     def race(n: int) -> None:
         for name, call in (
             ("put", lambda: s3.put_object(Bucket="race", Key="k", Body=str(n + 1).encode(), IfMatch=etag)),
-            ("cluster", lambda: eks.create_cluster(name="c", roleArn=ROLE, resourcesVpcConfig={})),
+            ("cluster", eks.create),
         ):
             try:
                 call()

@@ -114,15 +114,11 @@ def test_wrong_json_types(sandbox: Sandbox) -> None:
 class TestNotImplemented:
     CASES = [
         ("ec2", "describe_ipams", {}),
-        (
-            "iam",
-            "simulate_principal_policy",
-            {"PolicySourceArn": "arn:aws:iam::123456789012:role/r", "ActionNames": ["a:b"]},
-        ),
+        ("iam", "get_context_keys_for_custom_policy", {"PolicyInputList": ["{}"]}),
         ("sts", "decode_authorization_message", {"EncodedMessage": "x"}),
-        ("ecr", "batch_check_layer_availability", {"repositoryName": "ab", "layerDigests": ["x"]}),
-        ("eks", "list_insights", {"clusterName": "c"}),
-        ("service-quotas", "list_service_quotas", {"ServiceCode": "ec2"}),
+        ("ecr", "describe_pull_through_cache_rules", {}),
+        ("eks", "list_eks_anywhere_subscriptions", {}),
+        ("service-quotas", "list_requested_service_quota_change_history", {}),
         ("cloudtrail", "lookup_events", {}),
         ("translate", "list_languages", {}),
     ]

@@ -8,11 +8,10 @@ from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks import fleet, health
 from provisioner_sandbox.services.eks.nodegroups import LAUNCH_FAILURES
-from provisioner_sandbox.services.eks.state import Cluster, Thing, eks_state, settle
+from provisioner_sandbox.services.eks.state import Cluster, Thing, eks_state
 
 
 def groups(call: Call) -> dict[str, tuple[Cluster, Thing]]:
-    settle(call)
     return {
         fleet.group_name(group): (cluster, group)
         for cluster in eks_state(call.region).clusters.values()

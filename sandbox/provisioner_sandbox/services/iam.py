@@ -1,17 +1,22 @@
-"""IAM: what moto accepts and AWS does not."""
+"""IAM: what moto accepts and AWS does not, and the policy simulator."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from provisioner_sandbox import authorization, identity
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.policy import Malformed, statements
 from provisioner_sandbox.registry import Call, handles
+from provisioner_sandbox.services.sts import CALLER
+from provisioner_sandbox.simulation import invalid_input, simulate
 from provisioner_sandbox.wire.message import Answer
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MANAGED_POLICIES_PER_ROLE = 10
 INLINE_CHARACTERS_PER_ROLE = 10240
+ENTITY = re.compile(r"arn:aws[\w-]*:iam::\d{12}:(?P<kind>user|group|role)/(?:[^/]+/)*(?P<name>[^/]+)")
 
 
 @handles("iam", "CreateRole", "UpdateAssumeRolePolicy")
@@ -64,6 +69,45 @@ def delete_provider(call: Call) -> Answer:
     if arn not in call.backend.open_id_providers:
         raise AwsError("NoSuchEntity", f"OpenIDConnect Provider not found for arn {arn}", 404)
     return call.forward()
+
+
+@handles("iam", "SimulateCustomPolicy")
+def simulate_custom(call: Call) -> dict:
+    return simulate(call.params, [], [], call.params.get("CallerArn"))
+
+
+@handles("iam", "SimulatePrincipalPolicy")
+def simulate_principal(call: Call) -> dict:
+    """Of the caller by his `callerPolicy`; of others by what is attached to them."""
+    arn = call.params["PolicySourceArn"]
+    match = ENTITY.fullmatch(arn)
+    if not match:
+        raise invalid_input(f"Invalid Entity Arn: {arn} does not clearly define entity type and name.")
+    caller = call.params.get("CallerArn") or (arn if match["kind"] == "user" else None)
+    if arn == CALLER:
+        return simulate(call.params, list(authorization.POLICIES), [], caller)
+    things = getattr(call.backend, f"{match['kind']}s").values()
+    entity = next((thing for thing in things if thing.arn == arn), None)
+    if entity is None:
+        raise AwsError("NoSuchEntity", f"The {match['kind']} with name {match['name']} cannot be found.", 404)
+    policies = policies_of(match["kind"], entity)
+    if match["kind"] == "user":
+        for group in call.backend.get_groups_for_user(entity.name):
+            policies += policies_of("group", group)
+    boundary = call.backend.managed_policies.get(getattr(entity, "permissions_boundary_arn", None))
+    return simulate(call.params, policies, [managed(boundary)] if boundary else [], caller)
+
+
+def policies_of(kind: str, entity: Any) -> list[identity.Policy]:
+    inline = [
+        identity.read(f"{kind}_{entity.name}_{name}", document) for name, document in entity.policies.items()
+    ]
+    return inline + [managed(policy) for policy in entity.managed_policies.values()]
+
+
+def managed(policy: Any) -> identity.Policy:
+    document = next(one.document for one in policy.versions if one.version_id == policy.default_version_id)
+    return identity.read(policy.name, document)
 
 
 def role_of(call: Call) -> Any:

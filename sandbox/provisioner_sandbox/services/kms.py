@@ -8,6 +8,7 @@ from provisioner_sandbox.backend import ACCOUNT
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.policy import Malformed, Question, allowed, statements
 from provisioner_sandbox.registry import Call, handles
+from provisioner_sandbox.services.sts import CALLER
 from provisioner_sandbox.wire.message import Answer
 
 # https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html
@@ -104,7 +105,7 @@ def check_policy(document: str, bypass: bool) -> None:
     try:
         statements(document)
         # The caller must stay able to change the policy; here, the account's own root or user.
-        question = Question(ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/moto", "kms:PutKeyPolicy", "*", CONTEXT)
+        question = Question(ACCOUNT, CALLER, "kms:PutKeyPolicy", "*", CONTEXT)
         safe = bypass or allowed(document, question)
     except Malformed as error:
         raise AwsError("MalformedPolicyDocumentException", str(error)) from None

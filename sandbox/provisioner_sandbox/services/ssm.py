@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any
 
 from provisioner_sandbox.backend import backend
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks.versions import BOTTLEROCKET_RELEASES
+from provisioner_sandbox.services.eks.versions import BOTTLEROCKET_RELEASES, image_id
 
 # https://bottlerocket.dev/en/os/latest/install/quickstart/aws/kubernetes/
 PUBLIC = re.compile(
@@ -29,11 +28,11 @@ def public(call: Call, name: str) -> dict[str, Any] | None:
     release = releases[-1] if asked == "latest" else known.get(asked)
     if release is None:
         return None
-    digest = hashlib.sha256(f"{call.region}/{match['minor']}/{match['arch']}/{release}".encode()).hexdigest()
+    image = image_id(call.region, match["minor"], match["arch"], release)
     return {
         "Name": name,
         "Type": "String",
-        "Value": release if match["what"] == "image_version" else f"ami-{digest[:17]}",
+        "Value": release if match["what"] == "image_version" else image,
         "Version": len(releases),
         "LastModifiedDate": RELEASED,
         "ARN": f"arn:aws:ssm:{call.region}::parameter{name}",

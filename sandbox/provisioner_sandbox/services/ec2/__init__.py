@@ -3,6 +3,7 @@
 Error codes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
 
+from provisioner_sandbox.backend import backend
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, prepares
 from provisioner_sandbox.services.ec2 import (  # noqa: F401  each registers its operations
@@ -23,9 +24,13 @@ from provisioner_sandbox.services.ec2 import (  # noqa: F401  each registers its
 from provisioner_sandbox.services.ec2.state import settle
 
 
+@prepares("ec2", "resourcegroupstaggingapi")
+def pass_time(call: Call) -> None:
+    settle(backend("ec2", call.region))
+
+
 @prepares("ec2")
-def prepare(call: Call) -> None:
-    settle(call.backend)
+def check(call: Call) -> None:
     tags.check_specifications(call)
     if call.params.get("DryRun"):
         message = "Request would have succeeded, but DryRun flag is set."

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from provisioner_sandbox import quotas
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import listing
 from provisioner_sandbox.wire.message import Answer
 
-# Five in a new account: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+# Five in a new account, raised unless configured:
+# https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 ADDRESS_QUOTA = 50
 
 
 @handles("ec2", "AllocateAddress")
 def allocate(call: Call) -> Answer:
-    if len(call.backend.addresses) >= ADDRESS_QUOTA:
-        raise AwsError("AddressLimitExceeded", "The maximum number of addresses has been reached.")
+    used, message = len(call.backend.addresses), "The maximum number of addresses has been reached."
+    quotas.check(quotas.ADDRESSES, used, "AddressLimitExceeded", message, ADDRESS_QUOTA)
     return call.forward()
 
 

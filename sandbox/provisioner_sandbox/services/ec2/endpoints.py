@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.ec2.utils import random_resource_id
 
+from provisioner_sandbox import quotas
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
@@ -48,6 +49,8 @@ def check_create(call: Call, gateway: bool, private_dns: bool) -> list[str]:
     if not vpc:
         raise AwsError("InvalidVpcId.NotFound", f"The Vpc Id {params['VpcId']} does not exist")
     check_service(call, service, gateway)
+    if not gateway:
+        check_quota(backend, vpc)
     check_policy(params.get("PolicyDocument"))
     for table_id in params.get("RouteTableIds") or []:
         check_table(backend, vpc, service, table_id)
@@ -56,6 +59,15 @@ def check_create(call: Call, gateway: bool, private_dns: bool) -> list[str]:
     if private_dns:
         check_private_dns(backend, vpc, service)
     return groups
+
+
+def check_quota(backend: Any, vpc: Any) -> None:
+    used = sum(
+        endpoint.vpc_id == vpc.id and endpoint.vpc_endpoint_type == "Interface"
+        for endpoint in backend.vpc_end_points.values()
+    )
+    message = "The maximum number of VPC endpoints has been reached."
+    quotas.check(quotas.INTERFACE_ENDPOINTS_PER_VPC, used, "VpcEndpointLimitExceeded", message)
 
 
 def describe_one(call: Call, endpoint_id: str) -> Item:

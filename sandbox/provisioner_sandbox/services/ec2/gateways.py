@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from provisioner_sandbox import quotas
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import listing
 from provisioner_sandbox.services.ec2.state import nat_state
 from provisioner_sandbox.services.ec2.vpc import dependency
 from provisioner_sandbox.wire.message import Answer
+
+
+@handles("ec2", "CreateInternetGateway")
+def create(call: Call) -> Answer | dict:
+    used, message = len(call.backend.internet_gateways), "The maximum number of internet gateways has been reached."
+    quotas.check(quotas.INTERNET_GATEWAYS, used, "InternetGatewayLimitExceeded", message)
+    return call.forward()
 
 
 @handles("ec2", "AttachInternetGateway")

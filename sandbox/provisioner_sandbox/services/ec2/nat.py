@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.ec2.utils import random_private_ip
 
+from provisioner_sandbox import quotas
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
@@ -28,6 +29,7 @@ def create(call: Call) -> dict:
     elif allocation_id:
         message = "AllocationId cannot be specified for a NAT gateway with private connectivity"
         raise AwsError("InvalidParameterCombination", message)
+    check_quota(backend, call.params["SubnetId"])
     result = call.moto({**call.params, "ConnectivityType": "public" if public else "private"})
     nat = backend.nat_gateways[result["NatGateway"]["NatGatewayId"]]
     managed_interface(nat._eni, "nat_gateway", f"Interface for NAT Gateway {nat.id}")
@@ -50,6 +52,20 @@ def place_interface(nat: Any) -> None:
     nat.private_ip = address
     for entry in nat.address_set:
         entry["privateIp"] = address
+
+
+def check_quota(backend: Any, subnet_id: str) -> None:
+    """Each zone has its own; what failed or is deleted does not count.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-gateways
+    """
+    zones = {subnet.id: subnet.availability_zone for by_zone in backend.subnets.values() for subnet in by_zone.values()}
+    used = sum(
+        zones.get(nat.subnet_id) == zones.get(subnet_id) and nat_state(backend, nat.id) not in ("deleted", "failed")
+        for nat in backend.nat_gateways.values()
+    )
+    message = "Performing this operation would exceed the limit of {} NAT gateways"
+    quotas.check(quotas.NAT_GATEWAYS_PER_ZONE, used, "NatGatewayLimitExceeded", message)
 
 
 def check_address(backend: Any, allocation_id: str | None) -> None:

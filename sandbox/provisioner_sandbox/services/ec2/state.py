@@ -15,6 +15,8 @@ NAT_PENDING = 100
 NAT_FAILING = 30
 NAT_DELETING = 60
 NAT_LISTED = 3600
+# "approximately one hour": https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html
+INSTANCE_LISTED = 3600
 ENDPOINT_PENDING = 90
 ENDPOINT_DELETING = 60
 
@@ -81,6 +83,21 @@ def settle(backend: Any) -> None:
             for interface_id in endpoint.network_interface_ids:
                 drop_interface(backend, interface_id)
             remove(backend, backend.vpc_end_points, endpoint.id)
+    for reservation in list(backend.reservations.values()):
+        settle_instances(backend, state, reservation)
+
+
+def settle_instances(backend: Any, state: Ec2State, reservation: Any) -> None:
+    """Terminated ones are listed for a while, here and in the tagging API; moto would list them for ever."""
+    for instance in list(reservation.instances):
+        if instance.state == "terminated":
+            state.end(instance.id)
+            if (state.gone_for(instance.id) or 0) >= INSTANCE_LISTED:
+                reservation.instances.remove(instance)
+                backend.tags.pop(instance.id, None)
+                state.forget(instance.id)
+    if not reservation.instances:
+        backend.reservations.pop(reservation.id)
 
 
 def settle_nat(backend: Any, state: Ec2State, nat: Any) -> None:

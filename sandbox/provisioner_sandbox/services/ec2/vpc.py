@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from provisioner_sandbox import quotas
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
@@ -11,7 +12,7 @@ from provisioner_sandbox.services.ec2.state import VPC_PENDING, ec2_state, nat_s
 from provisioner_sandbox.wire.message import Answer
 
 # Five in a new account (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html);
-# raised, as accounts that many stacks share have it.
+# raised unless configured, as accounts that many stacks share have it.
 VPC_QUOTA = 100
 # https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 SUBNET_PREFIXES = range(16, 29)
@@ -19,8 +20,8 @@ SUBNET_PREFIXES = range(16, 29)
 
 @handles("ec2", "CreateVpc")
 def create_vpc(call: Call) -> dict:
-    if len(call.backend.vpcs) >= VPC_QUOTA:
-        raise AwsError("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
+    used, message = len(call.backend.vpcs), "The maximum number of VPCs has been reached."
+    quotas.check(quotas.VPCS, used, "VpcLimitExceeded", message, VPC_QUOTA)
     result = call.moto()
     ec2_state(call.backend).begin(result["Vpc"]["VpcId"])
     result["Vpc"]["State"] = "pending"

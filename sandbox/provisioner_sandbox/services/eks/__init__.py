@@ -18,6 +18,12 @@ from provisioner_sandbox.services.eks import (  # noqa: F401  each registers its
 from provisioner_sandbox.services.eks.state import settle
 
 
+# What reads what becomes of clusters and their nodes.
+@prepares("eks", "autoscaling", "ec2", "resourcegroupstaggingapi")
+def pass_time(call: Call) -> None:
+    settle(call.region)
+
+
 @prepares("eks")
-def prepare(call: Call) -> None:
-    settle(call)
+def check(call: Call) -> None:
+    tags.check_new(call)

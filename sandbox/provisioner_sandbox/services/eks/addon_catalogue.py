@@ -5,7 +5,7 @@ Names and shape: https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -32,7 +32,8 @@ class Product:
     owner: str = "aws"
     # Runs on each node, so that a cluster without nodes has nothing to wait for.
     daemon: bool = False
-    needs_iam: bool = False
+    # Its service accounts that need a role, and the managed policies for that.
+    accounts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def kube_proxy() -> tuple[Release, ...]:
@@ -52,7 +53,7 @@ PRODUCTS = (
         Release("v1.20.5-eksbuild.1", default=("1.35", "1.34")),
         Release("v1.20.4-eksbuild.2", default=("1.33",)),
         Release("v1.19.6-eksbuild.7", ("1.33", "1.32"), ("1.32",)),
-    ), daemon=True, needs_iam=True),
+    ), daemon=True, accounts={"aws-node": ("AmazonEKS_CNI_Policy",)}),
     Product("kube-proxy", "networking", kube_proxy(), daemon=True),
     Product("coredns", "networking", (
         Release("v1.13.2-eksbuild.1", ("1.35",)),
@@ -75,12 +76,12 @@ PRODUCTS = (
         Release("v1.55.0-eksbuild.1"),
         Release("v1.54.0-eksbuild.1", default=EVERYWHERE),
         Release("v1.53.0-eksbuild.1"),
-    ), needs_iam=True),
+    ), accounts={"ebs-csi-controller-sa": ("service-role/AmazonEBSCSIDriverPolicy",)}),
     Product("aws-efs-csi-driver", "storage", (
         Release("v2.2.0-eksbuild.1"),
         Release("v2.1.14-eksbuild.1", default=EVERYWHERE),
         Release("v2.1.13-eksbuild.1"),
-    ), needs_iam=True),
+    ), accounts={"efs-csi-controller-sa": ("service-role/AmazonEFSCSIDriverPolicy",)}),
     Product("snapshot-controller", "storage", (
         Release("v8.4.0-eksbuild.2"),
         Release("v8.3.0-eksbuild.1", default=EVERYWHERE),
@@ -90,7 +91,9 @@ PRODUCTS = (
         Release("v4.8.0-eksbuild.1"),
         Release("v4.7.0-eksbuild.1", default=EVERYWHERE),
         Release("v4.6.0-eksbuild.1"),
-    ), namespace="amazon-cloudwatch", needs_iam=True),
+    ), namespace="amazon-cloudwatch", accounts={
+        "cloudwatch-agent": ("AWSXrayWriteOnlyAccess", "CloudWatchAgentServerPolicy"),
+    }),
 )  # fmt: skip
 
 
@@ -126,7 +129,7 @@ def describe(found: Product, minor: str | None) -> dict[str, Any] | None:
                     for each in minors
                 ],
                 "requiresConfiguration": False,
-                "requiresIamPermissions": found.needs_iam,
+                "requiresIamPermissions": bool(found.accounts),
             }
         )
     if not versions:

@@ -7,12 +7,13 @@ import re
 import uuid
 from typing import Any
 
+from provisioner_sandbox import quotas
 from provisioner_sandbox.backend import backend
-from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
+from provisioner_sandbox.services.ec2 import groups
 from provisioner_sandbox.services.ec2.interfaces import create_managed
 from provisioner_sandbox.services.ec2.state import drop_interface
-from provisioner_sandbox.services.eks import access_entries, health, versions
+from provisioner_sandbox.services.eks import access_entries, addons, health, versions
 from provisioner_sandbox.services.eks.certificate import authority
 from provisioner_sandbox.services.eks.state import (
     GONE,
@@ -51,8 +52,8 @@ def create(call: Call) -> dict:
     state = eks_state(region)
     if name in state.clusters:
         raise in_use(f"Cluster already exists with name: {name}")
-    if len(state.clusters) >= MOST_CLUSTERS:
-        raise AwsError("ResourceLimitExceededException", "Cluster limit exceeded for account", 400)
+    message = "Cluster limit exceeded for account."
+    quotas.check(quotas.CLUSTERS, len(state.clusters), "ResourceLimitExceededException", message, MOST_CLUSTERS)
     version = params.get("version", versions.DEFAULT)
     if version not in versions.MINORS:
         raise invalid(f"unsupported Kubernetes version {version}")
@@ -92,13 +93,24 @@ def create(call: Call) -> dict:
         cluster.doc["encryptionConfig"] = params["encryptionConfig"]
     if params.get("zonalShiftConfig"):
         cluster.doc["zonalShiftConfig"] = params["zonalShiftConfig"]
+    cluster.zones = zones_of(region, network["subnetIds"])
+    if params.get("bootstrapSelfManagedAddons", True):
+        cluster.self_managed = set(addons.SELF_MANAGED)
     furnish(region, cluster)
     cluster.turn("CREATING", CREATE, "ACTIVE")
     state.clusters[name] = cluster
     bootstrap = (params.get("accessConfig") or {}).get("bootstrapClusterCreatorAdminPermissions", True)
     if bootstrap and mode != "CONFIG_MAP":
         access_entries.creator(call, cluster)
-    return {"cluster": health.shown(cluster, "cluster")}
+    return {"cluster": shown(cluster)}
+
+
+def shown(cluster: Cluster) -> dict[str, Any]:
+    document = health.shown(cluster, "cluster")
+    if not cluster.is_furnished:
+        # EKS makes the group while it makes the cluster, and says which it is when it has.
+        document["resourcesVpcConfig"].pop("clusterSecurityGroupId")
+    return document
 
 
 def network_of(region: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -118,13 +130,18 @@ def network_of(region: str, asked: dict[str, Any]) -> dict[str, Any]:
         if group is None or group.vpc_id != vpc_id:
             raise invalid(f"The security group ID '{group_id}' does not exist in VPC {vpc_id}")
     return {
-        "subnetIds": asked["subnetIds"],
+        "subnetIds": list(asked["subnetIds"]),
         "securityGroupIds": asked.get("securityGroupIds") or [],
         "vpcId": vpc_id,
         "endpointPublicAccess": asked.get("endpointPublicAccess", True),
         "endpointPrivateAccess": asked.get("endpointPrivateAccess", False),
         "publicAccessCidrs": asked.get("publicAccessCidrs") or ["0.0.0.0/0"],
     }
+
+
+def zones_of(region: str, subnet_ids: list[str]) -> list[str]:
+    ec2 = backend("ec2", region)
+    return sorted({ec2.get_subnet(subnet_id).availability_zone for subnet_id in subnet_ids})
 
 
 def check_access(network: dict[str, Any]) -> None:
@@ -170,7 +187,10 @@ def service_cidr(region: str, asked: dict[str, Any], vpc_id: str) -> str:
     text = asked.get("serviceIpv4Cidr")
     if not text:
         return "172.20.0.0/16" if vpc.overlaps(PRIVATE[0]) else "10.100.0.0/16"
-    block = ipaddress.ip_network(text)
+    try:
+        block = ipaddress.IPv4Network(text)
+    except ValueError:
+        raise invalid(f"The specified service CIDR {text} is not a CIDR block") from None
     if not any(block.subnet_of(private) for private in PRIVATE) or not 12 <= block.prefixlen <= 24:
         raise invalid(f"The specified service CIDR {text} is not within the private ranges between /24 and /12")
     if block.overlaps(vpc):
@@ -235,11 +255,12 @@ def clear(region: str, cluster: Cluster) -> None:
 @reaches("cluster", "ACTIVE")
 def activate(region: str, cluster: Cluster, _: Thing) -> None:
     cluster.doc.update(cluster.endpoint)
+    cluster.is_furnished = True
 
 
 @handles("eks", "DescribeCluster")
 def describe(call: Call) -> dict:
-    return {"cluster": health.shown(cluster_of(call, "name"), "cluster")}
+    return {"cluster": shown(cluster_of(call, "name"))}
 
 
 @handles("eks", "ListClusters")
@@ -253,6 +274,8 @@ def delete(call: Call) -> dict:
     cluster = cluster_of(call, "name")
     if cluster.status == "DELETING":
         raise in_use(f"Cluster {cluster.doc['name']} is already being deleted")
+    if cluster.status == "UPDATING":
+        raise in_use(f"Cannot delete because cluster {cluster.doc['name']} currently has an update in progress")
     if cluster.doc["deletionProtection"]:
         raise refused(
             f"Cluster {cluster.doc['name']} has deletion protection enabled. "
@@ -262,19 +285,17 @@ def delete(call: Call) -> dict:
         raise in_use("Cluster has nodegroups attached")
     if cluster.profiles:
         raise in_use("Cluster has Fargate profiles attached")
-    if cluster.status == "UPDATING":
-        raise in_use(f"Cannot delete cluster {cluster.doc['name']} because it currently has an update in progress")
     cluster.turn("DELETING", DELETE, GONE)
-    return {"cluster": health.shown(cluster, "cluster")}
+    return {"cluster": shown(cluster)}
 
 
-@reaches("cluster", GONE)
+@reaches("cluster", GONE, elsewhere=True)
 def remove(region: str, cluster: Cluster, _: Thing) -> None:
     clear(region, cluster)
     ec2 = backend("ec2", region)
     group_id = cluster.doc["resourcesVpcConfig"]["clusterSecurityGroupId"]
-    used = any(group.id == group_id for interface in ec2.enis.values() for group in interface.group_set)
-    # A group that somebody still uses stays behind, as in AWS.
-    if not used and ec2.get_security_group_from_id(group_id):
+    # A group that somebody still uses or names stays behind, as in AWS.
+    held = groups.in_use(ec2, group_id) or groups.named_elsewhere(ec2, group_id)
+    if not held and ec2.get_security_group_from_id(group_id):
         ec2.delete_security_group(group_id=group_id)
         ec2.tags.pop(group_id, None)

@@ -8,10 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from provisioner_sandbox.backend import ACCOUNT, backend
-from provisioner_sandbox.services.ec2.state import drop_interface
+from provisioner_sandbox.services.ec2.state import drop_interface, ec2_state
 from provisioner_sandbox.services.eks.state import Cluster, Thing, now
+from provisioner_sandbox.services.eks.versions import image_id
 
+# The AMI of what is not Bottlerocket.
 IMAGE = "ami-0b0771e70c3e71000"
+ROOT_DEVICE = "/dev/xvda"
+# What a disk has whose size the template leaves to the image, GiB.
+IMAGE_DISK = 4
 
 
 def new_group(name: str) -> str:
@@ -61,14 +66,23 @@ def launch(region: str, cluster: Cluster, group: Thing, subnet: str) -> None:
         "k8s.io/cluster-autoscaler/enabled": "true",
         f"k8s.io/cluster-autoscaler/{name}": "owned",
     }
-    tags = template_tags(region, group)
+    data = template_data(region, group)
+    tags = tags_of(data)
+    if data:
+        template = group.doc["launchTemplate"]
+        own |= {"aws:ec2launchtemplate:id": template["id"], "aws:ec2launchtemplate:version": template["version"]}
     reservation = ec2.run_instances(
-        IMAGE, 1, None, [],
+        data.get("ImageId") or image(region, group), 1, None, [],
         subnet_id=subnet,
         instance_type=group.doc["instanceTypes"][0],
         is_instance_type_default=False,
-        security_group_ids=[cluster.doc["resourcesVpcConfig"]["clusterSecurityGroupId"]],
+        security_group_ids=data.get("SecurityGroupIds") or [cluster.doc["resourcesVpcConfig"]["clusterSecurityGroupId"]],
         private_ip=None,
+        key_name=data.get("KeyName"),
+        metadata_options=data.get("MetadataOptions") or {},
+        region_name=region,
+        lifecycle="spot" if group.doc["capacityType"] == "SPOT" else None,
+        block_device_mappings=disks(group, data),
         tags={"instance": {**tags.get("instance", {}), **own}, "volume": tags.get("volume", {})},
     )  # fmt: skip
     for instance in reservation.instances:
@@ -77,25 +91,44 @@ def launch(region: str, cluster: Cluster, group: Thing, subnet: str) -> None:
             ec2.tags[interface.id].update(tags.get("network-interface", {}))
 
 
-def template_tags(region: str, group: Thing) -> dict[str, dict[str, str]]:
+def template_data(region: str, group: Thing) -> dict[str, Any]:
+    """What the group's version of its launch template says, if it has one."""
     wanted = group.doc.get("launchTemplate")
-    if not wanted:
-        return {}
-    template = backend("ec2", region).launch_templates.get(wanted["id"])
-    if template is None:
-        return {}
-    data = template.get_version(wanted["version"]).data
-    specifications = data.get("TagSpecifications") or data.get("TagSpecification") or []
+    template = backend("ec2", region).launch_templates.get(wanted["id"]) if wanted else None
+    return template.get_version(wanted["version"]).data if template else {}
+
+
+def tags_of(data: dict[str, Any]) -> dict[str, dict[str, str]]:
+    specifications = data.get("TagSpecifications") or []
     return {
-        entry["ResourceType"]: {tag["Key"]: tag.get("Value", "") for tag in entry.get("Tags") or entry.get("Tag") or []}
+        entry["ResourceType"]: {tag["Key"]: tag.get("Value", "") for tag in entry.get("Tags") or []}
         for entry in specifications
     }
+
+
+def image(region: str, group: Thing) -> str:
+    kind = group.doc["amiType"]
+    if not kind.startswith("BOTTLEROCKET"):
+        return IMAGE
+    return image_id(region, group.doc["version"], "arm64" if "ARM_64" in kind else "x86_64", group.doc["releaseVersion"])
+
+
+def disks(group: Thing, data: dict[str, Any]) -> list[dict[str, Any]]:
+    asked = data.get("BlockDeviceMappings") or [
+        {"DeviceName": ROOT_DEVICE, "Ebs": {"VolumeSize": group.doc.get("diskSize", IMAGE_DISK)}}
+    ]
+    return [
+        {"DeviceName": disk["DeviceName"], "Ebs": {"VolumeSize": IMAGE_DISK, "DeleteOnTermination": True, **disk["Ebs"]}}
+        for disk in asked
+        if disk.get("Ebs")
+    ]
 
 
 def end(region: str, instance: Any) -> None:
     ec2 = backend("ec2", region)
     interfaces = [interface.id for interface in instance.nics.values()]
     ec2.terminate_instances([instance.id])
+    ec2_state(ec2).end(instance.id)
     for interface_id in interfaces:
         drop_interface(ec2, interface_id)
 

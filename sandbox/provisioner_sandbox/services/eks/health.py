@@ -19,6 +19,7 @@ def shown(thing: Thing, on: str) -> dict[str, Any]:
         document["status"] = entry["status"]
     issue = {"code": entry.get("code", "Unknown"), "message": entry.get("message", "")}
     issue["resourceIds"] = entry.get("resourceIds", [])
-    if "code" in entry or "message" in entry:
-        document["health"] = {"issues": [*document.get("health", {}).get("issues", []), issue]}
+    issues = document.get("health", {}).get("issues", [])
+    if ("code" in entry or "message" in entry) and issue not in issues:
+        document["health"] = {"issues": [*issues, issue]}
     return document

@@ -9,8 +9,8 @@ from typing import Any
 
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
+from provisioner_sandbox import quotas
 from provisioner_sandbox.backend import backend
-from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks import access_entries, fleet, health, versions
 from provisioner_sandbox.services.eks.state import (
@@ -40,7 +40,6 @@ VERSION = 300
 NAME = re.compile(r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,62}$")
 MOST_GROUPS = 30
 MOST_TAINTS = 50
-ARCHITECTURES = {"x86_64": "x86_64", "ARM_64": "arm64"}
 # Codes of health issues that Auto Scaling knows the cause of.
 LAUNCH_FAILURES = {
     "AsgInstanceLaunchFailures", "InstanceLimitExceeded", "InsufficientFreeAddresses", "Ec2SubnetNotFound",
@@ -57,15 +56,15 @@ def create(call: Call) -> dict:
         raise invalid("Nodegroup name must match the pattern ^[0-9A-Za-z][A-Za-z0-9\\-_]*$")
     if name in cluster.nodegroups:
         raise in_use(f"NodeGroup already exists with name {name} and cluster name {cluster.doc['name']}")
-    if len(cluster.nodegroups) >= MOST_GROUPS:
-        raise AwsError("ResourceLimitExceededException", "Nodegroup limit exceeded for cluster", 400)
+    used, message = len(cluster.nodegroups), "Nodegroup limit exceeded for cluster."
+    quotas.check(quotas.NODE_GROUPS_PER_CLUSTER, used, "ResourceLimitExceededException", message, MOST_GROUPS)
     scaling = {"minSize": 1, "maxSize": 2, "desiredSize": 2, **(params.get("scalingConfig") or {})}
     check_scaling(scaling)
     check_subnets(region, cluster, params["subnets"])
     check_role(region, params["nodeRole"])
     ami_type = params.get("amiType", "AL2023_x86_64_STANDARD")
-    types = instance_types(params, ami_type)
     template = template_of(region, params)
+    types = instance_types(types_asked(region, params, template), ami_type)
     version = params.get("version") or cluster.doc["version"]
     check_version(cluster, version)
     release = release_of(ami_type, version, params.get("releaseVersion"))
@@ -91,7 +90,7 @@ def create(call: Call) -> dict:
             "taints": params.get("taints") or [],
             "resources": {"autoScalingGroups": [{"name": fleet.new_group(name)}]},
             "health": {"issues": []},
-            "updateConfig": update_config(params.get("updateConfig")),
+            "updateConfig": update_config(params.get("updateConfig"), scaling),
             "tags": params.get("tags") or {},
         },
     )
@@ -137,9 +136,9 @@ def check_role(region: str, role_arn: str) -> None:
         raise invalid("Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole")
 
 
-def instance_types(params: dict[str, Any], ami_type: str) -> list[str]:
+def instance_types(asked: list[str], ami_type: str) -> list[str]:
     arm = "ARM_64" in ami_type
-    types = params.get("instanceTypes") or (["t4g.medium"] if arm else ["t3.medium"])
+    types = asked or (["t4g.medium"] if arm else ["t3.medium"])
     unknown = [name for name in types if name not in INSTANCE_TYPES]
     if unknown:
         raise invalid(f"The following supplied instance types do not exist: [{', '.join(unknown)}]")
@@ -163,15 +162,28 @@ def template_of(region: str, params: dict[str, Any]) -> dict[str, str] | None:
     return resolved(region, asked)
 
 
+def types_asked(region: str, params: dict[str, Any], template: dict[str, str] | None) -> list[str]:
+    types = params.get("instanceTypes") or []
+    if template is None:
+        return types
+    version = backend("ec2", region).launch_templates[template["id"]].get_version(template["version"])
+    if version.instance_type and types:
+        raise invalid("Instance types cannot be specified both in the launch template and in the request.")
+    return [version.instance_type] if version.instance_type else types
+
+
 def resolved(region: str, asked: dict[str, str]) -> dict[str, str]:
+    """The template and the number of its version: EKS keeps no `$Latest`."""
     ec2 = backend("ec2", region)
+    if bool(asked.get("id")) == bool(asked.get("name")):
+        raise invalid("Either the ID or the name of the launch template must be specified, not both.")
     wanted = asked.get("id"), asked.get("name")
     template = next((one for one in ec2.launch_templates.values() if one.id == wanted[0] or one.name == wanted[1]), None)
     if template is None:
         raise refused("Launch template not found")
-    number = asked.get("version") or str(template.default_version_number)
-    if number in ("$Latest", "$Default"):
-        raise invalid(f"Launch template version {number} is not supported: name a version")
+    number = asked.get("version") or "$Default"
+    numbers = {"$Latest": template.latest_version_number, "$Default": template.default_version_number}
+    number = str(numbers.get(number, number))
     if not number.isdigit() or not 1 <= int(number) <= template.latest_version_number:
         raise refused(f"Could not find the specified version {number} for the launch template with ID {template.id}.")
     return {"id": template.id, "name": template.name, "version": number}
@@ -199,15 +211,19 @@ def check_taints(taints: list[dict[str, str]]) -> None:
         raise invalid(f"A nodegroup has at most {MOST_TAINTS} taints")
 
 
-def update_config(asked: dict[str, Any] | None) -> dict[str, Any]:
+def update_config(asked: dict[str, Any] | None, scaling: dict[str, int]) -> dict[str, Any]:
     if not asked:
         return {"maxUnavailable": 1}
     if asked.get("maxUnavailable") and asked.get("maxUnavailablePercentage"):
         raise invalid("Only one of maxUnavailable and maxUnavailablePercentage can be specified")
+    if asked.get("maxUnavailable", 1) > scaling["maxSize"]:
+        raise invalid("max-unavailable must be within the range 1 and max size of the node group")
+    if not asked.get("maxUnavailablePercentage"):
+        return {"maxUnavailable": 1, **asked}
     return asked
 
 
-@reaches("nodegroup", "ACTIVE")
+@reaches("nodegroup", "ACTIVE", elsewhere=True)
 def activate(region: str, cluster: Cluster, group: Thing) -> None:
     entry = health.configured(f"nodegroup/{group.doc['nodegroupName']}")
     if entry and entry.get("status") == "CREATE_FAILED":
@@ -257,31 +273,39 @@ def update_groups_config(call: Call) -> dict:
     changes: dict[str, Any] = {}
     said: dict[str, Any] = {}
     if labels := params.get("labels"):
+        if set(labels.get("removeLabels") or []) & set(labels.get("addOrUpdateLabels") or {}):
+            raise invalid("The same label cannot be both removed and added or updated")
         kept = {key: value for key, value in doc["labels"].items() if key not in (labels.get("removeLabels") or [])}
         changes["labels"] = {**kept, **(labels.get("addOrUpdateLabels") or {})}
         said["LabelsToAdd"] = json.dumps(labels.get("addOrUpdateLabels") or {})
+        said["LabelsToRemove"] = json.dumps(labels.get("removeLabels") or [])
     if taints := params.get("taints"):
         gone = [(taint["key"], taint["effect"]) for key in ("removeTaints", "addOrUpdateTaints") for taint in taints.get(key) or []]
         kept_taints = [taint for taint in doc["taints"] if (taint["key"], taint["effect"]) not in gone]
         changes["taints"] = [*kept_taints, *(taints.get("addOrUpdateTaints") or [])]
         check_taints(changes["taints"])
         said["TaintsToAdd"] = json.dumps(taints.get("addOrUpdateTaints") or [])
+        said["TaintsToRemove"] = json.dumps(taints.get("removeTaints") or [])
     if scaling := params.get("scalingConfig"):
         changes["scalingConfig"] = {**doc["scalingConfig"], **scaling}
         check_scaling(changes["scalingConfig"])
-        said.update({"MinSize": scaling.get("minSize"), "MaxSize": scaling.get("maxSize")})
+        for member, size in (("MinSize", "minSize"), ("MaxSize", "maxSize"), ("DesiredSize", "desiredSize")):
+            said[member] = scaling.get(size)
     if params.get("updateConfig"):
-        changes["updateConfig"] = update_config(params["updateConfig"])
-        said["MaxUnavailable"] = json.dumps(changes["updateConfig"])
+        changes["updateConfig"] = update_config(params["updateConfig"], changes.get("scalingConfig", doc["scalingConfig"]))
+        said["MaxUnavailable"] = changes["updateConfig"].get("maxUnavailable")
+        said["MaxUnavailablePercentage"] = changes["updateConfig"].get("maxUnavailablePercentage")
     if params.get("nodeRepairConfig"):
         changes["nodeRepairConfig"] = params["nodeRepairConfig"]
+        said["NodeRepairConfig"] = json.dumps(params["nodeRepairConfig"])
     if not changes:
         raise invalid("The request has no changes.")
-    update = start_update(cluster, group, "ConfigUpdate", said, changes, CONFIG)
-    if "scalingConfig" in changes:
-        doc["scalingConfig"] = changes["scalingConfig"]
-        fleet.scale(call.region, cluster, group)
-    return {"update": update}
+    return {"update": start_update(cluster, group, "ConfigUpdate", said, changes, CONFIG)}
+
+
+@reaches("nodegroup", "ConfigUpdate", elsewhere=True)
+def rescale(region: str, cluster: Cluster, group: Thing) -> None:
+    fleet.scale(region, cluster, group)
 
 
 @handles("eks", "UpdateNodegroupVersion")
@@ -304,9 +328,17 @@ def update_version(call: Call) -> dict:
         changes["version"] = version
         changes["releaseVersion"] = release_of(doc["amiType"], version, params.get("releaseVersion"))
     said = {"Version": changes.get("version", doc["version"]), "ReleaseVersion": changes.get("releaseVersion", doc["releaseVersion"])}
-    update = start_update(cluster, group, "VersionUpdate", said, changes, VERSION)
-    fleet.replace(call.region, cluster, group)
-    return {"update": update}
+    if template:
+        said |= {
+            "LaunchTemplateName": changes["launchTemplate"]["name"],
+            "LaunchTemplateVersion": changes["launchTemplate"]["version"],
+        }
+    return {"update": start_update(cluster, group, "VersionUpdate", said, changes, VERSION)}
+
+
+@reaches("nodegroup", "VersionUpdate", elsewhere=True)
+def renew(region: str, cluster: Cluster, group: Thing) -> None:
+    fleet.replace(region, cluster, group)
 
 
 @handles("eks", "DeleteNodegroup")
@@ -320,7 +352,7 @@ def delete(call: Call) -> dict:
     return {"nodegroup": group.doc}
 
 
-@reaches("nodegroup", GONE)
+@reaches("nodegroup", GONE, elsewhere=True)
 def remove(region: str, cluster: Cluster, group: Thing) -> None:
     for instance in fleet.instances(region, group):
         fleet.end(region, instance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks.state import (
@@ -21,8 +22,12 @@ from provisioner_sandbox.services.eks.state import (
 )
 
 
-def check_role(call: Call, role_arn: str) -> None:
-    role = role_of(call.region, role_arn)
+ID_LENGTH = 19
+SUMMARY = ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId", "ownerArn")
+
+
+def check_role(region: str, role_arn: str) -> None:
+    role = role_of(region, role_arn)
     if role is None:
         raise invalid(f"Role provided in the request does not exist: {role_arn}")
     if not trusts(role, "pods.eks.amazonaws.com", "sts:AssumeRole", "sts:TagSession"):
@@ -32,36 +37,65 @@ def check_role(call: Call, role_arn: str) -> None:
 @handles("eks", "CreatePodIdentityAssociation")
 def create(call: Call) -> dict:
     params, cluster = call.params, active_cluster(call)
-    place = params["namespace"], params["serviceAccount"]
-    for other in cluster.associations.values():
-        if place == (other.doc["namespace"], other.doc["serviceAccount"]):
-            raise in_use(f"Association already exists: {other.doc['associationId']}")
-    check_role(call, params["roleArn"])
-    association_id = f"a-{uuid.uuid4().hex[:17]}"
+    there = of_account(cluster, params["namespace"], params["serviceAccount"])
+    if there:
+        raise in_use(f"Association already exists: {there.doc['associationId']}")
+    check_role(call.region, params["roleArn"])
+    association = associate(
+        call.region,
+        cluster,
+        params["namespace"],
+        params["serviceAccount"],
+        params["roleArn"],
+        tags=params.get("tags") or {},
+        disableSessionTags=params.get("disableSessionTags", False),
+    )
+    set_target(association, params)
+    return {"association": association.doc}
+
+
+def of_account(cluster: Cluster, namespace: str, account: str) -> Thing | None:
+    place = namespace, account
+    found = cluster.associations.values()
+    return next((one for one in found if place == (one.doc["namespace"], one.doc["serviceAccount"])), None)
+
+
+def associate(region: str, cluster: Cluster, namespace: str, account: str, role: str, **more: Any) -> Thing:
+    association_id = f"a-{uuid.uuid4().hex}"[:ID_LENGTH]
     association = Thing(
         "podidentityassociation",
         {
             "clusterName": cluster.doc["name"],
-            "namespace": place[0],
-            "serviceAccount": place[1],
-            "roleArn": params["roleArn"],
-            "associationArn": arn(call.region, f"podidentityassociation/{cluster.doc['name']}/{association_id}"),
+            "namespace": namespace,
+            "serviceAccount": account,
+            "roleArn": role,
+            "associationArn": arn(region, f"podidentityassociation/{cluster.doc['name']}/{association_id}"),
             "associationId": association_id,
-            "tags": params.get("tags") or {},
+            "tags": {},
             "createdAt": now(),
             "modifiedAt": now(),
-            "disableSessionTags": params.get("disableSessionTags", False),
+            "disableSessionTags": False,
+            **more,
         },
     )
-    if params.get("targetRoleArn"):
-        association.doc.update(targetRoleArn=params["targetRoleArn"], externalId=str(uuid.uuid4()))
     cluster.associations[association_id] = association
-    return {"association": association.doc}
+    return association
+
+
+def set_target(association: Thing, params: dict[str, Any]) -> None:
+    """The role of another account that the first one takes, told to that account by the external ID."""
+    if params.get("targetRoleArn"):
+        association.doc["targetRoleArn"] = params["targetRoleArn"]
+        association.doc.setdefault("externalId", str(uuid.uuid4()))
+    if params.get("policy"):
+        association.doc["policy"] = params["policy"]
 
 
 def association_of(call: Call) -> tuple[Cluster, Thing]:
     cluster = cluster_of(call)
     wanted = call.params["associationId"]
+    if len(wanted) != ID_LENGTH:
+        raise invalid(f"The parameter associationId should be {ID_LENGTH} characters long.")
     if wanted not in cluster.associations:
         raise not_found(f"No association found with id: {wanted}")
     return cluster, cluster.associations[wanted]
@@ -76,7 +110,7 @@ def describe(call: Call) -> dict:
 def list_associations(call: Call) -> dict:
     params = call.params
     found = [
-        {key: association.doc[key] for key in ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId")}
+        {key: association.doc[key] for key in SUMMARY if key in association.doc}
         for association in cluster_of(call).associations.values()
         if params.get("namespace") in (None, association.doc["namespace"])
         and params.get("serviceAccount") in (None, association.doc["serviceAccount"])
@@ -89,10 +123,11 @@ def list_associations(call: Call) -> dict:
 def update(call: Call) -> dict:
     _, association = association_of(call)
     if call.params.get("roleArn"):
-        check_role(call, call.params["roleArn"])
+        check_role(call.region, call.params["roleArn"])
         association.doc["roleArn"] = call.params["roleArn"]
     if call.params.get("disableSessionTags") is not None:
         association.doc["disableSessionTags"] = call.params["disableSessionTags"]
+    set_target(association, call.params)
     association.doc["modifiedAt"] = now()
     return {"association": association.doc}
 
@@ -101,4 +136,7 @@ def update(call: Call) -> dict:
 def delete(call: Call) -> dict:
     cluster, association = association_of(call)
     cluster.associations.pop(association.doc["associationId"])
+    for addon in cluster.addons.values():
+        if addon.arn == association.doc.get("ownerArn"):
+            addon.doc["podIdentityAssociations"].remove(association.arn)
     return {"association": association.doc}

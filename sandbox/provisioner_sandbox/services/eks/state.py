@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from provisioner_sandbox.backend import ACCOUNT, backend
+from provisioner_sandbox.backend import ACCOUNT, backend, is_past
 from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.policy_conditions import as_list
@@ -72,6 +72,11 @@ class Cluster(Thing):
     updates: dict[str, Update] = field(default_factory=dict)
     interfaces: list[str] = field(default_factory=list)
     endpoint: dict[str, Any] = field(default_factory=dict)
+    is_furnished: bool = False
+    # The zones that it was made in: its subnets may change, these do not.
+    zones: list[str] = field(default_factory=list)
+    # The add-ons' software that it has without add-ons.
+    self_managed: set[str] = field(default_factory=set)
 
     def children(self) -> list[dict[str, Thing]]:
         return [self.nodegroups, self.addons, self.profiles, self.entries, self.associations]
@@ -89,14 +94,16 @@ class EksState:
         return found
 
 
-# What happens when a thing of a kind reaches a status: (kind, status) -> hook(region, cluster, thing).
+# What happens when a thing reaches a status, or an update of it ends: (kind, status or type of the update).
 Hook = Callable[[str, Cluster, Thing], None]
-REACHED: dict[tuple[str, str], Hook] = {}
+REACHED: dict[tuple[str, str], tuple[Hook, bool]] = {}
 
 
-def reaches(kind: str, status: str) -> Callable[[Hook], Hook]:
+def reaches(kind: str, status: str, elsewhere: bool = False) -> Callable[[Hook], Hook]:
+    """`elsewhere`: it changes what other services have."""
+
     def register(hook: Hook) -> Hook:
-        REACHED[kind, status] = hook
+        REACHED[kind, status] = hook, elsewhere
         return hook
 
     return register
@@ -107,33 +114,50 @@ def eks_state(region: str) -> EksState:
     return backend("eks", region).__dict__.setdefault("sandbox_state", EksState())
 
 
-def settle(call: Call) -> None:
-    """Lets happen what time has brought since the last call."""
-    state = eks_state(call.region)
+def settle(region: str) -> None:
+    """Lets happen what time has brought since the last call.
+
+    A copy of EKS's past changes by itself only, and nothing comes to a copy of EC2's: what is due there
+    is done by the next call that sees the world as it is.
+    """
+    is_copy = is_past("eks", region)
+    if is_past("ec2", region) and not is_copy:
+        return
+
+    def reached(cluster: Cluster, thing: Thing, what: str) -> None:
+        hook, elsewhere = REACHED.get((thing.kind, what), (None, False))
+        if hook and not (elsewhere and is_copy):
+            hook(region, cluster, thing)
+
+    state = eks_state(region)
     for cluster in list(state.clusters.values()):
-        settle_updates(cluster)
-        for things in [*cluster.children(), {cluster.doc["name"]: cluster}]:
-            for key, thing in list(things.items()):
-                if thing.due is None or thing.due > CLOCK.now():
-                    continue
-                thing.due = None
-                thing.doc["status"] = thing.becomes
-                hook = REACHED.get((thing.kind, thing.becomes))
-                if hook:
-                    hook(call.region, cluster, thing)
-                if thing.becomes == GONE:
-                    (state.clusters if thing is cluster else things).pop(key)
+        for update in cluster.updates.values():
+            if end_update(update):
+                reached(cluster, update.target, update.doc["type"])
+        parts: list[tuple[dict[str, Any], str, Thing]] = [(state.clusters, cluster.doc["name"], cluster)]
+        parts += [(things, key, thing) for things in cluster.children() for key, thing in things.items()]
+        for things, key, thing in parts:
+            if thing.due is None or thing.due > CLOCK.now():
+                continue
+            thing.due = None
+            thing.doc["status"] = thing.becomes
+            reached(cluster, thing, thing.becomes)
+            if thing.becomes == GONE:
+                things.pop(key)
 
 
-def settle_updates(cluster: Cluster) -> None:
-    for update in cluster.updates.values():
-        if update.doc["status"] == "InProgress" and update.due <= CLOCK.now():
-            update.doc["status"] = "Successful"
-            merge(update.target.doc, update.changes)
-            update.target.doc["modifiedAt"] = now()
-            update.target.doc["status"] = "ACTIVE"
-            if update.target.kind == "cluster":
-                update.target.doc.pop("modifiedAt")
+def end_update(update: Update) -> bool:
+    """Whether it ended just now."""
+    if update.doc["status"] != "InProgress" or update.due > CLOCK.now():
+        return False
+    document = update.target.doc
+    update.doc["status"] = "Successful"
+    merge(document, update.changes)
+    if "modifiedAt" in document:
+        document["modifiedAt"] = now()
+    if document["status"] == "UPDATING":
+        document["status"] = "ACTIVE"
+    return True
 
 
 def merge(document: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -161,13 +185,17 @@ def start_update(
         "id": str(uuid.uuid4()),
         "status": "InProgress",
         "type": kind,
-        "params": [{"type": name, "value": str(value)} for name, value in params.items()],
+        "params": [{"type": name, "value": in_text(value)} for name, value in params.items() if value is not None],
         "createdAt": now(),
         "errors": [],
     }
     target.doc["status"] = "UPDATING"
     cluster.updates[document["id"]] = Update(document, target, changes, CLOCK.now() + seconds)
     return dict(document)
+
+
+def in_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def cluster_of(call: Call, member: str = "clusterName") -> Cluster:

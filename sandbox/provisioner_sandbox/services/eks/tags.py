@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks.state import EksState, Thing, eks_state
+from provisioner_sandbox.services.eks.state import EksState, Thing, eks_state, invalid
 
 MOST = 50
+RESERVED = "aws:"
+
+
+def check_new(call: Call) -> None:
+    """Tags of any create call."""
+    if call.name.startswith("Create") and any(key.startswith(RESERVED) for key in call.params.get("tags") or {}):
+        raise invalid(f"Tag keys may not start with reserved prefixes: [{RESERVED}]")
 
 
 def thing_of(call: Call) -> Thing:
@@ -23,8 +30,8 @@ def tag(call: Call) -> dict:
     tags = {**thing.doc.get("tags", {}), **call.params["tags"]}
     if len(tags) > MOST:
         raise AwsError("BadRequestException", f"A resource has at most {MOST} tags", 400)
-    if any(key.startswith("aws:") for key in call.params["tags"]):
-        raise AwsError("BadRequestException", "Tag keys may not start with reserved prefixes: [aws:]", 400)
+    if any(key.startswith(RESERVED) for key in call.params["tags"]):
+        raise AwsError("BadRequestException", f"Tag keys may not start with reserved prefixes: [{RESERVED}]", 400)
     thing.doc["tags"] = tags
     return {}
 

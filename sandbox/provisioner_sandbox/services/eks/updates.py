@@ -25,52 +25,42 @@ KINDS = (
     "resourcesVpcConfig", "logging", "accessConfig", "upgradePolicy", "zonalShiftConfig", "deletionProtection",
     "computeConfig", "storageConfig", "kubernetesNetworkConfig", "remoteNetworkConfig", "controlPlaneScalingConfig",
 )  # fmt: skip
+ACCESS = ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")
 # A kubelet may be three minors behind its API server: https://kubernetes.io/releases/version-skew-policy/
 SKEW = 3
 
 
-def ready_for_update(call: Call) -> Cluster:
-    cluster = cluster_of(call, "name")
-    if cluster.status == "UPDATING":
-        raise in_use(f"Cannot perform this operation because cluster {cluster.doc['name']} currently has an update in progress")
+def ready_for(kind: str, cluster: Cluster) -> None:
+    """AWS's words: https://github.com/aws-controllers-k8s/community/issues/1192"""
+    name = cluster.doc["name"]
+    for update in cluster.updates.values():
+        if update.target is cluster and update.doc["status"] == "InProgress":
+            raise in_use(f"Cannot {kind} because cluster {name} currently has update {update.doc['id']} in progress")
     if cluster.status != "ACTIVE":
-        raise in_use(f"Cannot perform this operation because cluster {cluster.doc['name']} is in {cluster.status} status")
-    return cluster
+        raise in_use(f"Cannot {kind} because cluster {name} is in {cluster.status} status")
 
 
 @handles("eks", "UpdateClusterConfig")
 def update_config(call: Call) -> dict:
-    cluster, params = ready_for_update(call), call.params
+    cluster, params = cluster_of(call, "name"), call.params
     asked = [kind for kind in KINDS if params.get(kind) is not None]
     if len(asked) != 1:
         raise invalid("Only one type of update can be allowed." if asked else "The request has no changes.")
-    handler = UPDATES.get(asked[0])
-    if handler is None:
+    if asked[0] not in UPDATES:
         raise invalid(f"{asked[0]} cannot be updated for this cluster")
-    return {"update": handler(call, cluster, params[asked[0]])}
+    return {"update": UPDATES[asked[0]](call, cluster, params[asked[0]])}
 
 
 def update_network(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
     network = cluster.doc["resourcesVpcConfig"]
-    if asked.get("subnetIds") or asked.get("securityGroupIds"):
-        if any(key in asked for key in ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")):
+    if asked.get("subnetIds") or asked.get("securityGroupIds") is not None:
+        if any(key in asked for key in ACCESS):
             raise invalid("Only one type of update can be allowed.")
-        wanted = clusters.network_of(call.region, {**network, **asked})
-        if wanted["vpcId"] != network["vpcId"]:
-            raise invalid("Subnets specified must belong to the cluster's VPC")
-        changes = {key: wanted[key] for key in ("subnetIds", "securityGroupIds")}
-        update = start_update(
-            cluster, cluster, "VpcConfigUpdate", {"SubnetIds": json.dumps(changes["subnetIds"])},
-            {"resourcesVpcConfig": changes}, CONFIG,
-        )  # fmt: skip
-        clusters.clear(call.region, cluster)
-        network.update(changes)
-        clusters.place(call.region, cluster)
-        return update
+        return update_subnets(call, cluster, asked)
+    ready_for("EndpointAccessUpdate", cluster)
     wanted = {**network, **{key: value for key, value in asked.items() if value is not None}}
     clusters.check_access(wanted)
-    keys = ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")
-    if all(wanted[key] == network[key] for key in keys):
+    if all(wanted[key] == network[key] for key in ACCESS):
         raise invalid(
             "Cluster is already at the desired configuration with endpointPrivateAccess: "
             f"{str(network['endpointPrivateAccess']).lower()} , endpointPublicAccess: "
@@ -82,11 +72,37 @@ def update_network(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[
         "EndpointPrivateAccess": wanted["endpointPrivateAccess"],
         "PublicAccessCidrs": json.dumps(wanted["publicAccessCidrs"]),
     }
-    changes = {"resourcesVpcConfig": {key: wanted[key] for key in keys}}
+    changes = {"resourcesVpcConfig": {key: wanted[key] for key in ACCESS}}
     return start_update(cluster, cluster, "EndpointAccessUpdate", params, changes, CONFIG)
 
 
+def update_subnets(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html"""
+    ready_for("VpcConfigUpdate", cluster)
+    network = cluster.doc["resourcesVpcConfig"]
+    wanted = clusters.network_of(call.region, {**network, **asked})
+    if wanted["vpcId"] != network["vpcId"]:
+        raise invalid("Subnets specified must belong to the cluster's VPC")
+    zones = clusters.zones_of(call.region, wanted["subnetIds"])
+    if zones != cluster.zones:
+        raise invalid(
+            f"Provided subnets belong to the AZs '{','.join(zones)}'. But they should belong to the exact set of AZs "
+            f"'{','.join(cluster.zones)}' in which subnets were provided during cluster creation."
+        )
+    changes = {key: wanted[key] for key in ("subnetIds", "securityGroupIds")}
+    params = {
+        "Subnets": json.dumps(changes["subnetIds"]),
+        "SecurityGroups": json.dumps(changes["securityGroupIds"]),
+    }
+    update = start_update(cluster, cluster, "VpcConfigUpdate", params, {"resourcesVpcConfig": changes}, CONFIG)
+    clusters.clear(call.region, cluster)
+    network.update(changes)
+    clusters.place(call.region, cluster)
+    return update
+
+
 def update_logging(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    ready_for("LoggingUpdate", cluster)
     wanted = clusters.logging(asked, cluster.doc["logging"]["clusterLogging"])
     if wanted == cluster.doc["logging"]:
         raise invalid("No changes needed for the logging config provided")
@@ -95,6 +111,7 @@ def update_logging(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[
 
 
 def update_access(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    ready_for("AccessConfigUpdate", cluster)
     modes = ["CONFIG_MAP", "API_AND_CONFIG_MAP", "API"]
     old, new = cluster.doc["accessConfig"]["authenticationMode"], asked.get("authenticationMode")
     if old == new:
@@ -106,6 +123,7 @@ def update_access(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[s
 
 
 def update_policy(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    ready_for("UpgradePolicyUpdate", cluster)
     if asked.get("supportType") == cluster.doc["upgradePolicy"]["supportType"]:
         raise invalid(f"Cluster is already at the desired configuration with supportType: {asked['supportType']}")
     params = {"UpgradePolicy": json.dumps(asked)}
@@ -113,6 +131,7 @@ def update_policy(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[s
 
 
 def update_protection(call: Call, cluster: Cluster, asked: bool) -> dict[str, Any]:
+    ready_for("DeletionProtectionUpdate", cluster)
     if asked == cluster.doc["deletionProtection"]:
         raise invalid(f"Cluster is already at the desired configuration with deletionProtection: {str(asked).lower()}")
     params = {"DeletionProtection": asked}
@@ -120,6 +139,7 @@ def update_protection(call: Call, cluster: Cluster, asked: bool) -> dict[str, An
 
 
 def update_zonal_shift(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    ready_for("ZonalShiftConfigUpdate", cluster)
     params = {"ZonalShiftConfig": json.dumps(asked)}
     return start_update(cluster, cluster, "ZonalShiftConfigUpdate", params, {"zonalShiftConfig": asked}, AT_ONCE)
 
@@ -136,12 +156,11 @@ UPDATES = {
 
 @handles("eks", "UpdateClusterVersion")
 def update_version(call: Call) -> dict:
-    cluster, version = ready_for_update(call), call.params["version"]
+    cluster, version = cluster_of(call, "name"), call.params["version"]
+    ready_for("VersionUpdate", cluster)
     old = cluster.doc["version"]
     if version not in versions.MINORS:
         raise invalid(f"unsupported Kubernetes version {version}")
-    if version == old:
-        raise invalid(f"Cluster is already at the desired configuration with version: {version}")
     if versions.minor(version) != versions.minor(old) + 1:
         raise invalid(f"Unsupported Kubernetes minor version update from {old} to {version}")
     for name, group in cluster.nodegroups.items():
@@ -157,6 +176,7 @@ def update_version(call: Call) -> dict:
 @handles("eks", "AssociateEncryptionConfig")
 def encrypt(call: Call) -> dict:
     cluster = cluster_of(call)
+    ready_for("AssociateEncryptionConfig", cluster)
     if cluster.doc.get("encryptionConfig"):
         raise invalid("Encryption is already enabled for this cluster")
     for entry in call.params["encryptionConfig"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timezone
 from typing import Any
 
@@ -31,6 +32,12 @@ BOTTLEROCKET_RELEASES: dict[str, list[str]] = {
     "1.34": ["1.52.0-8e73a1b2", "1.53.0-5a1c93d7", "1.54.0-2f6b08ec"],
     "1.35": ["1.53.0-5a1c93d7", "1.54.0-2f6b08ec"],
 }
+
+
+def image_id(region: str, minor: str, architecture: str, release: str) -> str:
+    """The AMI of a Bottlerocket release, an ID of its own for each region, minor and architecture."""
+    digest = hashlib.sha256(f"{region}/{minor}/{architecture}/{release}".encode()).hexdigest()
+    return f"ami-{digest[:17]}"
 
 
 def minor(version: str) -> int:
