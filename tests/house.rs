@@ -512,6 +512,7 @@ fn check(tree: &[Source]) -> Vec<Breach> {
         breaches.extend(names_breached(source, &names.resolved(), &modules));
         breaches.extend(kind_breached(source, file, registered.as_deref()));
     }
+    breaches.extend(ledger_breached(&parsed));
     breaches.sort();
     // one line for each thing, at its first place
     let mut seen = BTreeSet::new();
@@ -606,6 +607,64 @@ fn kind_breached(source: &Source, file: &syn::File, registered: Option<&[Vec<Str
     out
 }
 
+/// Where the actions stand that no kind declares.
+const LEDGER: &str = "aws/permissions.rs";
+/// The list in it of what is declared and never called by its name.
+const BESIDE: &str = "CHECKED_BESIDE";
+
+/// What is called anywhere is declared by a kind or in the ledger, and what is declared is called.
+fn ledger_breached(parsed: &[(&Source, Names, syn::File)]) -> Vec<Breach> {
+    let Some((ledger, _, file)) = parsed.iter().find(|(source, ..)| source.path == LEDGER) else {
+        return vec![];
+    };
+    let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for item in &file.items {
+        if let syn::Item::Const(item) = item {
+            lists.insert(item.ident.to_string(), strings(&item.expr));
+        }
+    }
+    let beside: BTreeSet<String> = lists.remove(BESIDE).unwrap_or_default().into_iter().collect();
+    let mut declared: BTreeSet<String> = lists.into_values().flatten().collect();
+    let (mut made, mut by_kinds) = (BTreeSet::new(), BTreeMap::new());
+    let mut out = vec![];
+    let all: Vec<_> = parsed
+        .iter()
+        .map(|(source, _, file)| {
+            let mut calls = Calls::default();
+            calls.visit_file(file);
+            (*source, calls)
+        })
+        .collect();
+    for (source, calls) in &all {
+        made.extend(calls.made.iter().map(|(action, _)| action.clone()));
+        by_kinds.extend(calls.declared.iter().map(|action| (action.clone(), *source)));
+    }
+    declared.extend(by_kinds.keys().cloned());
+    for (source, calls) in all.iter().filter(|(source, _)| !source.path.starts_with("resources/")) {
+        for (action, line) in calls.made.iter().filter(|(action, _)| !declared.contains(action)) {
+            out.push(breach(
+                source,
+                *line,
+                Rule::Iam,
+                format!("calls {action}, which {LEDGER} does not name"),
+            ));
+        }
+    }
+    let named =
+        |action: &String| NAMED_OTHERWISE.iter().any(|service| action.starts_with(&format!("{service}:")));
+    for action in declared
+        .iter()
+        .filter(|action| !named(action) && !made.contains(*action) && !beside.contains(*action))
+    {
+        let at = by_kinds.get(action).copied().unwrap_or(ledger);
+        out.push(breach(at, 1, Rule::Iam, format!("declares {action}, which nothing calls")));
+    }
+    for action in beside.iter().filter(|action| !declared.contains(*action)) {
+        out.push(breach(ledger, 1, Rule::Iam, format!("{BESIDE} names {action}, which nobody declares")));
+    }
+    out
+}
+
 /// The calls that a kind makes, and those that it declares.
 #[derive(Default)]
 struct Calls {
@@ -629,6 +688,14 @@ impl<'ast> Visit<'ast> for Calls {
             self.made.push((format!("{service}:{operation}"), call.method.span().start().line));
         }
         syn::visit::visit_expr_method_call(self, call);
+    }
+
+    /// What `try_join!` and its like are given is expressions.
+    fn visit_macro(&mut self, item: &'ast syn::Macro) {
+        let list = syn::punctuated::Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated;
+        let mut inner = Calls::default();
+        item.parse_body_with(list).into_iter().flatten().for_each(|argument| inner.visit_expr(&argument));
+        self.made.extend(inner.made);
     }
 
     fn visit_impl_item_const(&mut self, item: &'ast syn::ImplItemConst) {
@@ -918,6 +985,18 @@ mod the_checker {
         let none = ("resources/mod.rs", "mod vpc;");
         let found = house(&[none, ("resources/vpc.rs", good)]);
         assert_eq!(found, [("resources/vpc.rs".to_owned(), 1, Rule::Registry)]);
+        let ledger = |list: &str| {
+            (
+                "aws/permissions.rs",
+                format!("const RUN: &[&str] = &[{list}]; const CHECKED_BESIDE: &[&str] = &[];"),
+            )
+        };
+        let asks = ("aws/ask.rs", "fn f() { x.send().await.call(\"sts\", \"GetCallerIdentity\")?; }");
+        let (path, listed) = ledger("\"sts:GetCallerIdentity\"");
+        assert_eq!(house(&[(path, &listed), asks]), []);
+        assert_eq!(house(&[(path, &listed)]), [(path.to_owned(), 1, Rule::Iam)]);
+        let (path, bare) = ledger("");
+        assert_eq!(house(&[(path, &bare), asks]), [("aws/ask.rs".to_owned(), 1, Rule::Iam)]);
         for registry in [
             "mod vpc; use vpc::Vpc; const REGISTRY: &[H] = &[H::of::<Vpc>()];",
             "mod vpc; const REGISTRY: &[H] = &handlers![vpc::Vpc];",

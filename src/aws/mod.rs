@@ -7,6 +7,7 @@ mod context;
 mod eks;
 mod error;
 mod facts;
+mod permissions;
 mod policy;
 mod private_key;
 mod proof;
@@ -23,6 +24,7 @@ pub use facts::{
     AddonVersion, addon_schema, addon_versions, bottlerocket_releases, kubernetes_versions, principal,
     public_address,
 };
+pub use permissions::{CHECKED_BESIDE, CLUSTER, EVERY_RUN, NETWORK, STATE_KEY};
 pub use policy::{normal, parse};
 pub use private_key::private_key;
 pub use proof::{Left, left_behind};

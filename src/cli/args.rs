@@ -64,6 +64,8 @@ pub enum Command {
     /// The AWS on loopback
     #[command(subcommand)]
     Sandbox(Sandbox),
+    /// Print the least-privilege IAM policy that the stack needs
+    Policy(Policy),
     /// Print the JSON Schema of the stack file
     Schema,
 }
@@ -96,6 +98,16 @@ pub struct Up {
     /// Take the newest Bottlerocket release for all node groups
     #[arg(long)]
     pub upgrade_nodes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Policy {
+    /// The rights to make and remove the state bucket, the lock table and their key instead
+    #[arg(long)]
+    pub bootstrap: bool,
+    /// Write numbered files there, each short enough for IAM
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod facts;
 mod lock;
 mod machine;
 mod plan;
+mod policy;
 mod proof;
 mod sandbox;
 mod saved;
@@ -61,6 +62,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit, Failure> {
         Command::Down(args) => down::run(&global, &args, ui).await,
         Command::State(command) => state::run(&global, &command, ui).await,
         Command::Sandbox(command) => sandbox::run(&global, &command, ui),
+        Command::Policy(args) => policy::run(&global, &args, ui).await,
         Command::Schema => Ok(schema::run(ui)),
     }
 }

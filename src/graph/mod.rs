@@ -10,6 +10,7 @@ mod delivery;
 mod key;
 mod network;
 mod nodes;
+mod permissions;
 mod policy;
 
 pub use access::{caller_has_entry, principal_slug};
@@ -17,6 +18,7 @@ pub use addons::{Wanted, addons};
 pub use backend::{BACKEND, Backend, backend};
 pub use cluster::{cluster_name, fargate_profiles};
 pub use network::missing_endpoints;
+pub use permissions::{Holder, LONGEST_POLICY, characters, documents};
 
 use crate::{
     model::{Fault, Graph, Owner, Stage},

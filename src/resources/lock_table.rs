@@ -63,6 +63,8 @@ impl Resource for LockTable {
         "dynamodb:TagResource",
         "dynamodb:UntagResource",
         "dynamodb:DeleteTable",
+        "kms:CreateGrant",
+        "kms:DescribeKey",
     ];
     const IDENTITY: Identity = Identity::Name;
     type Spec = Spec;
