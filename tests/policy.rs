@@ -51,7 +51,7 @@ fn lives(file: &str, edits: &[(&str, &str)]) {
     let [second, bootstrap] = policies(&world);
     allow(&world, &[first, second.clone()]);
     run(&world, &["up", "--sandbox", "--yes"]).with(0);
-    allow(&world, &[second.clone()]);
+    allow(&world, std::slice::from_ref(&second));
     run(&world, &["plan", "--sandbox", "--detailed-exitcode"]).with(0);
     run(&world, &["status", "--sandbox"]).with(0);
     run(&world, &["down", "--sandbox", "--yes"]).with(0);

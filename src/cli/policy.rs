@@ -58,13 +58,11 @@ async fn account(global: &Global, stack: &Stack, ui: Ui) -> String {
         Some(running) => Endpoint::Sandbox(running.endpoint),
         None => Endpoint::Configured,
     };
-    match aws::connect(&endpoint, &stack.region).await.identity().await {
-        Ok(identity) => identity.account,
-        Err(_) => {
-            ui.warn("no credentials: the policy says `*` where the account's number stands; `account` in the file says it");
-            "*".to_owned()
-        }
+    if let Ok(identity) = aws::connect(&endpoint, &stack.region).await.identity().await {
+        return identity.account;
     }
+    ui.warn("no credentials: the policy says `*` for the account's number; `account` in the file says it");
+    "*".to_owned()
 }
 
 /// The statements of the stack's policy, or those for whoever makes the backend.

@@ -110,12 +110,11 @@ fn key_pair(
     let address = Address::new(format!("cluster/key-pair/{}", group.name));
     let name = format!("{}-{}", stack.name, group.name);
     let tags = build.tags(&address);
-    let spec = match &ssh.public_key {
-        Some(key) => key_pair::Spec::public(&name, key, tags),
-        None => {
-            let file = format!("{}/{name}.pem", context.state_folder);
-            key_pair::Spec { name, material: key_pair::MaterialSpec::Private(file), tags }
-        }
+    let spec = if let Some(key) = &ssh.public_key {
+        key_pair::Spec::public(&name, key, tags)
+    } else {
+        let file = format!("{}/{name}.pem", context.state_folder);
+        key_pair::Spec { name, material: key_pair::MaterialSpec::Private(file), tags }
     };
     build.add(&address, &spec);
     Some(In::of(&address, "name"))

@@ -110,8 +110,9 @@ impl Holder<'_> {
             ("ec2", verb)
                 if verb == "ReleaseAddress" || verb.starts_with("Delete") && verb != "DeleteTags" =>
             {
-                let mut condition = self.in_region();
-                condition["StringEquals"][format!("aws:ResourceTag/{}", tag::STACK)] = json!(stack);
+                let own = format!("aws:ResourceTag/{}", tag::STACK);
+                let condition =
+                    json!({"StringEquals": {"aws:RequestedRegion": self.stack.region, own: stack}});
                 Scope::anywhere("Ec2Own").when(condition)
             }
             ("ec2", _) => Scope::anywhere("Ec2Write").when(self.in_region()),
@@ -210,8 +211,8 @@ impl Holder<'_> {
             "kms:CreateKey" => vec![new()],
             // AWS's services take grants on the caller's behalf; a grant for anybody else is not theirs.
             "kms:CreateGrant" => {
-                let mut condition = there.clone();
-                condition["Bool"] = json!({"kms:GrantIsForAWSResource": "true"});
+                let ours = json!({"Bool": {"kms:GrantIsForAWSResource": "true"}});
+                let condition = with(there, ours);
                 vec![Scope::new("KeyGrants", keys()).when(condition)]
             }
             "kms:TagResource" => vec![new(), own()],
@@ -283,13 +284,21 @@ fn equals(key: &str, value: &str) -> Value {
     json!({operator: {key: value}})
 }
 
-fn statement(scope: &Scope, actions: &BTreeSet<&str>) -> Value {
-    let mut statement =
-        json!({"Sid": scope.sid, "Effect": "Allow", "Action": actions, "Resource": scope.resources});
-    if !scope.condition.is_null() {
-        statement["Condition"] = scope.condition.clone();
+/// Both conditions, of different operators.
+fn with(mut one: Value, other: Value) -> Value {
+    if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
+        one.extend(other);
     }
-    statement
+    one
+}
+
+fn statement(scope: &Scope, actions: &BTreeSet<&str>) -> Value {
+    let statement =
+        json!({"Sid": scope.sid, "Effect": "Allow", "Action": actions, "Resource": scope.resources});
+    if scope.condition.is_null() {
+        return statement;
+    }
+    with(statement, json!({"Condition": scope.condition}))
 }
 
 /// The statements in as few documents as hold them at `limit` characters each; one that fits nowhere by itself is
@@ -323,11 +332,9 @@ fn halves(statement: &Value) -> Option<(Value, Value)> {
     if first.is_empty() {
         return None;
     }
+    let sid = statement.get("Sid").and_then(Value::as_str).unwrap_or_default();
     let part = |actions: &[Value], mark: &str| {
-        let mut part = statement.clone();
-        part["Action"] = json!(actions);
-        part["Sid"] = json!(format!("{}{mark}", statement["Sid"].as_str().unwrap_or_default()));
-        part
+        with(statement.clone(), json!({"Action": actions, "Sid": format!("{sid}{mark}")}))
     };
     Some((part(first, "A"), part(second, "B")))
 }
@@ -350,8 +357,8 @@ mod tests {
             })
             .collect();
         let all = |documents: &[Value]| -> BTreeSet<String> {
-            let statements = documents.iter().flat_map(|document| document["Statement"].as_array().cloned());
-            let actions = statements.flatten().flat_map(|one| one["Action"].as_array().cloned());
+            let statements = documents.iter().filter_map(|document| document["Statement"].as_array().cloned());
+            let actions = statements.flatten().filter_map(|one| one["Action"].as_array().cloned());
             actions.flatten().map(|action| action.to_string()).collect()
         };
         let whole = super::super::policy::document(statements.clone());
