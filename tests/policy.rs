@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Ended, World, example};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const SECRET: (&str, &str) = ("PLATFORM_TOKEN", "correct horse");
@@ -21,11 +21,7 @@ fn policies(world: &World) -> [Value; 2] {
 
 /// The caller may do this and nothing else.
 fn allow(world: &World, documents: &[Value]) {
-    let config = serde_json::json!({"timeScale": 600, "callerPolicy": documents});
-    world.boto3(&format!(
-        "import json as j\nbody = j.dumps(j.loads('''{config}''')).encode()\n\
-         urllib.request.urlopen(urllib.request.Request(e + '/_ext/config', body, method='POST'))\nprint('null')"
-    ));
+    world.configure(&json!({"timeScale": 600, "callerPolicy": documents}));
 }
 
 fn actions(policy: &Value) -> BTreeSet<String> {

@@ -9,6 +9,7 @@ mod error;
 mod facts;
 mod permissions;
 mod policy;
+mod preflight;
 mod private_key;
 mod proof;
 mod secret;
@@ -24,8 +25,9 @@ pub use facts::{
     AddonVersion, addon_schema, addon_versions, bottlerocket_releases, kubernetes_versions, principal,
     public_address,
 };
-pub use permissions::{CHECKED_BESIDE, CLUSTER, EVERY_RUN, NETWORK, STATE_KEY};
+pub use permissions::{CHECKED_BESIDE, CLUSTER, DOCTOR, EVERY_RUN, NETWORK, STATE_KEY};
 pub use policy::{normal, parse};
+pub use preflight::{InUse, Machine, in_use, machines, quota, refused};
 pub use private_key::private_key;
 pub use proof::{Left, left_behind};
 pub use secret::read_secret;

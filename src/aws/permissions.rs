@@ -61,3 +61,13 @@ pub const CHECKED_BESIDE: &[&str] = &[
     "kms:GenerateDataKey",
     "kms:TagResource",
 ];
+
+/// What `doctor` asks beside what the stack's policy allows. It says what it may not ask, and goes on.
+pub const DOCTOR: &[&str] = &[
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeInstanceTypeOfferings",
+    "eks:ListClusters",
+    "iam:SimulatePrincipalPolicy",
+    "servicequotas:GetServiceQuota",
+    "servicequotas:GetAWSDefaultServiceQuota",
+];

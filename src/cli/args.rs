@@ -64,6 +64,8 @@ pub enum Command {
     /// The AWS on loopback
     #[command(subcommand)]
     Sandbox(Sandbox),
+    /// Check, before anything is made, that `up` has what it needs
+    Doctor,
     /// Print the least-privilege IAM policy that the stack needs
     Policy(Policy),
     /// Print the JSON Schema of the stack file

@@ -2,6 +2,7 @@
 
 mod args;
 mod backend;
+mod doctor;
 mod down;
 mod exit;
 mod facts;
@@ -62,6 +63,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit, Failure> {
         Command::Down(args) => down::run(&global, &args, ui).await,
         Command::State(command) => state::run(&global, &command, ui).await,
         Command::Sandbox(command) => sandbox::run(&global, &command, ui),
+        Command::Doctor => doctor::run(&global, ui).await,
         Command::Policy(args) => policy::run(&global, &args, ui).await,
         Command::Schema => Ok(schema::run(ui)),
     }

@@ -190,6 +190,8 @@ impl Holder<'_> {
                 .when(json!({"StringEquals": {"iam:PassedToService": PASSED_TO}})),
             "CreateServiceLinkedRole" => Scope::new("OwnRoles", vec![arn("role/aws-service-role/*")])
                 .when(json!({"StringEquals": {"iam:AWSServiceName": OWN_ROLES}})),
+            // No role has one, and a condition on an empty list would allow none.
+            "AttachRolePolicy" if self.managed().is_empty() => Scope::new("AttachPolicies", Vec::new()),
             "AttachRolePolicy" => Scope::new("AttachPolicies", roles)
                 .when(json!({"ArnEquals": {"iam:PolicyARN": self.managed()}})),
             verb if verb.contains("OpenIDConnectProvider") => {
@@ -357,7 +359,8 @@ mod tests {
             })
             .collect();
         let all = |documents: &[Value]| -> BTreeSet<String> {
-            let statements = documents.iter().filter_map(|document| document["Statement"].as_array().cloned());
+            let statements =
+                documents.iter().filter_map(|document| document["Statement"].as_array().cloned());
             let actions = statements.flatten().filter_map(|one| one["Action"].as_array().cloned());
             actions.flatten().map(|action| action.to_string()).collect()
         };

@@ -166,6 +166,14 @@ impl World {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
+    /// Tells the sandbox how to behave (`sandbox/README.md`, "config"); what is not said is as at its start.
+    pub fn configure(&self, config: &Value) {
+        self.boto3(&format!(
+            "body = json.dumps(json.loads(r'''{config}''')).encode()\n\
+             urllib.request.urlopen(urllib.request.Request(e + '/_ext/config', body, method='POST'))\nprint('null')"
+        ));
+    }
+
     /// Runs what only reads, and counts its calls to AWS.
     pub fn calls(&self, args: &[&str]) -> Vec<String> {
         self.boto3(
