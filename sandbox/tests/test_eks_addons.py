@@ -152,7 +152,6 @@ class TestLife:
         }
         assert (eks.described()["status"], eks.described()["addonVersion"]) == ("UPDATING", "v1.20.5-eksbuild.1")
         refused("ResourceInUseException", eks.update, 409)
-        refused("InvalidRequestException", eks.client.delete_addon, clusterName="demo", addonName=CNI)
         there = eks.settled()
         assert (there["addonVersion"], there["serviceAccountRoleArn"]) == ("v1.21.1-eksbuild.3", role)
         assert there["modifiedAt"] > there["createdAt"]
@@ -160,6 +159,12 @@ class TestLife:
         eks.update(configurationValues='{"env": {"WARM_ENI_TARGET": "1"}}')
         there = eks.settled()
         assert (there["addonVersion"], there["serviceAccountRoleArn"]) == ("v1.21.1-eksbuild.3", role)
+
+    def test_deleted_while_it_is_updated(self, eks: Addons) -> None:
+        eks.there()
+        eks.update(addonVersion="v1.21.1-eksbuild.3")
+        eks.delete()
+        assert eks.names() == []
 
     def test_one_token_one_addon(self, eks: Addons) -> None:
         first = eks.addon(clientRequestToken="once")
@@ -250,7 +255,7 @@ class TestConflicts:
         failed = eks.settled()
         assert (failed["status"], issues(failed)) == ("CREATE_FAILED", ["ConfigurationConflict"])
         message = failed["health"]["issues"][0]["message"]
-        assert message.startswith("Conflicts found when trying to apply. Will not continue due to resolve conflicts mode.")
+        assert "Will not continue due to resolve conflicts mode." in message
         assert "DaemonSet.apps aws-node" in message
         eks.update(**change, resolveConflicts="OVERWRITE")
         assert (eks.settled()["status"], issues(eks.described())) == ("ACTIVE", [])

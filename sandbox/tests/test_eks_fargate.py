@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from conftest import Sandbox
 from eks import TAGS, Eks
+from network import Network
 
 SELECTORS = [{"namespace": "apps", "labels": {"tier": "web"}}]
 
@@ -50,7 +51,8 @@ class TestMaking:
         assert (made["selectors"], made["subnets"], made["tags"]) == (SELECTORS, fargate.subnets[:2], TAGS)
         assert fargate.names() == ["apps"]
         assert fargate.resources("eks:fargateprofile") == [made["fargateProfileArn"]]
-        assert fargate.call("delete_fargate_profile", fargateProfileName="apps")["fargateProfile"]["status"] == "DELETING"
+        answer = fargate.call("delete_fargate_profile", fargateProfileName="apps")
+        assert answer["fargateProfile"]["status"] == "DELETING"
         assert fargate.described()["status"] == "DELETING"
         fargate.gone(fargate.described)
         assert (fargate.names(), fargate.resources("eks:fargateprofile")) == ([], [])
@@ -73,7 +75,8 @@ class TestMaking:
     def test_one_at_a_time(self, fargate: Fargate, refused: Any) -> None:
         fargate.profile("one")
         error = refused("ResourceInUseException", fargate.profile, 409, name="two")
-        assert "Cannot create Fargate Profile two because cluster demo currently has Fargate profile one in status CREATING" in str(error)
+        words = "because cluster demo currently has Fargate profile one in status CREATING"
+        assert f"Cannot create Fargate Profile two {words}" in str(error)
         fargate.has("ACTIVE", lambda: fargate.described("one"))
         fargate.profile("two")
         delete = fargate.client.delete_fargate_profile
@@ -177,8 +180,6 @@ class TestRefusals:
         refused("InvalidParameterException", fargate.profile)
 
     def test_another_network(self, fargate: Fargate, refused: Any) -> None:
-        from network import Network
-
         subnet = Network(fargate.ec2, "10.1.0.0/16").subnets[0]
         refused("InvalidParameterException", fargate.profile, subnets=[subnet])
 

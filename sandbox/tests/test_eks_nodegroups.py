@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Sandbox
-from eks import FAST, TAGS, Eks
+from eks import FAST, SLOW, TAGS, Eks
 from eks_groups import Groups, params, sizes, tags_of
 from network import Network
 
@@ -271,3 +271,36 @@ class TestHealth:
         assert groups.instances() == []
         groups.delete()
         assert groups.names() == []
+
+
+class TestSeenLate:
+    def test_a_new_group(self, groups: Groups, refused: Any) -> None:
+        stale = [{"on": "eks:DescribeNodegroup", "kind": "stale", "seconds": 60}]
+        groups.sandbox.configure(timeScale=SLOW, faults=stale)
+        groups.group()
+        refused("ResourceNotFoundException", groups.described, 404)
+        assert groups.names() == ["g"]
+        groups.slow()
+        assert groups.described()["status"] == "CREATING"
+
+    def test_its_tags(self, groups: Groups) -> None:
+        arn = groups.group(tags=TAGS)["nodegroupArn"]
+        stale = [{"on": "resourcegroupstaggingapi:*", "kind": "stale", "seconds": 60}]
+        groups.sandbox.configure(timeScale=SLOW, faults=stale)
+        groups.client.untag_resource(resourceArn=arn, tagKeys=list(TAGS))
+        assert groups.resources("eks:nodegroup") == [arn]
+        groups.slow()
+        assert groups.resources("eks:nodegroup") == []
+
+    def test_what_becomes_of_it_becomes_of_the_world_and_not_of_a_copy(self, groups: Groups) -> None:
+        groups.group()
+        stale = [{"on": "ec2:DescribeInstances", "kind": "stale", "seconds": 60}]
+        groups.sandbox.configure(timeScale=FAST, faults=stale)
+        groups.network.group("another")  # a write, before which EC2 is copied
+        time.sleep(0.05)
+        assert groups.instances() == []
+        scaling = groups.sandbox.client("autoscaling")
+        assert len(scaling.describe_auto_scaling_instances()["AutoScalingInstances"]) == 2
+        assert groups.instances() == []
+        groups.slow()
+        assert len(groups.instances()) == 2

@@ -11,29 +11,35 @@ from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks.versions import BOTTLEROCKET_RELEASES, image_id
 
 # https://bottlerocket.dev/en/os/latest/install/quickstart/aws/kubernetes/
+ROOT = "/aws/service/bottlerocket"
 PUBLIC = re.compile(
-    r"^/aws/service/bottlerocket/aws-k8s-(?P<minor>[\d.]+)/(?P<arch>x86_64|arm64)/(?P<release>[\w.-]+)/(?P<what>image_id|image_version)$"
+    rf"^{ROOT}/aws-k8s-(?P<minor>[\d.]+)/(?P<arch>x86_64|arm64)/(?P<release>[\w.-]+)/(?P<what>image_id|image_version)$"
 )
-MOST_NAMES = 10
 RELEASED = 1767225600.0
+PAGE = 10
+DEFAULT_KEY = "alias/aws/ssm"
+
+
+def release_of(minor: str, asked: str) -> str | None:
+    """`latest`, a release with the digest of its commit, or without."""
+    releases = BOTTLEROCKET_RELEASES.get(minor, [])
+    if asked == "latest":
+        return releases[-1] if releases else None
+    return next((release for release in releases if asked in (release, release.partition("-")[0])), None)
 
 
 def public(call: Call, name: str) -> dict[str, Any] | None:
     match = PUBLIC.match(name)
-    releases = BOTTLEROCKET_RELEASES.get(match["minor"], []) if match else []
-    if not match or not releases:
-        return None
-    asked = match["release"]
-    known = {release.partition("-")[0]: release for release in releases} | {release: release for release in releases}
-    release = releases[-1] if asked == "latest" else known.get(asked)
-    if release is None:
+    release = release_of(match["minor"], match["release"]) if match else None
+    if not match or release is None:
         return None
     image = image_id(call.region, match["minor"], match["arch"], release)
     return {
         "Name": name,
         "Type": "String",
         "Value": release if match["what"] == "image_version" else image,
-        "Version": len(releases),
+        # Only `latest` changes, with each release.
+        "Version": len(BOTTLEROCKET_RELEASES[match["minor"]]) if match["release"] == "latest" else 1,
         "LastModifiedDate": RELEASED,
         "ARN": f"arn:aws:ssm:{call.region}::parameter{name}",
         "DataType": "text",
@@ -48,19 +54,35 @@ def get(call: Call) -> Any:
 
 @handles("ssm", "GetParameters")
 def get_all(call: Call) -> Any:
-    names = call.params["Names"]
-    if len(names) > MOST_NAMES:
-        message = f"1 validation error detected: Value '{names}' at 'names' failed to satisfy constraint: Member must have length less than or equal to {MOST_NAMES}"
-        raise AwsError("ValidationException", message)
-    found = [parameter for name in names if (parameter := public(call, name))]
-    others = [name for name in names if not PUBLIC.match(name) or not public(call, name)]
-    if not found:
+    found = {name: public(call, name) for name in call.params["Names"]}
+    own = [parameter for parameter in found.values() if parameter]
+    others = [name for name, parameter in found.items() if not parameter]
+    if not own:
         return call.forward()
-    theirs = call.moto({**call.params, "Names": others}) if others else {"Parameters": [], "InvalidParameters": []}
+    theirs = call.moto({**call.params, "Names": others}) if others else {}
     return {
-        "Parameters": found + theirs.get("Parameters", []),
+        "Parameters": own + theirs.get("Parameters", []),
         "InvalidParameters": theirs.get("InvalidParameters", []),
     }
+
+
+@handles("ssm", "GetParametersByPath")
+def get_by_path(call: Call) -> Any:
+    path = call.params["Path"].rstrip("/")
+    if not (path == ROOT or path.startswith(ROOT + "/")):
+        return call.forward()
+    depth = None if call.params.get("Recursive") else path.count("/") + 1
+    names = [
+        f"{ROOT}/aws-k8s-{minor}/{arch}/{release}/{what}"
+        for minor, releases in BOTTLEROCKET_RELEASES.items()
+        for arch in ("arm64", "x86_64")
+        for release in ("latest", *(form for one in releases for form in (one.partition("-")[0], one)))
+        for what in ("image_id", "image_version")
+    ]
+    found = [name for name in names if name.startswith(path + "/") and depth in (None, name.count("/"))]
+    start, size = int(call.params.get("NextToken") or 0), call.params.get("MaxResults") or PAGE
+    answer: dict[str, Any] = {"Parameters": [public(call, name) for name in found[start : start + size]]}
+    return {**answer, "NextToken": str(start + size)} if len(found) > start + size else answer
 
 
 @handles("ssm", "PutParameter")
@@ -75,13 +97,25 @@ def put(call: Call) -> Any:
         raise AwsError("ValidationException", message)
     there = call.backend._parameters.get(params["Name"])
     if there and params.get("Overwrite") and params.get("Type") and there[-1].parameter_type != params["Type"]:
-        raise AwsError("HierarchyTypeMismatchException", "Parameter Store does not support changing a parameter's type.")
-    key = params.get("KeyId")
-    if key and key != "alias/aws/ssm" and params.get("Type") == "SecureString":
-        keys = backend("kms", call.region).keys
-        if key.rpartition("/")[2] not in keys and not key.startswith("alias/"):
-            raise AwsError("InvalidKeyId", f"Invalid keyId {key}")
+        message = "Parameter Store does not support changing a parameter's type."
+        raise AwsError("HierarchyTypeMismatchException", message)
+    if params.get("Type") == "SecureString":
+        check_key(call, params.get("KeyId") or DEFAULT_KEY)
     return call.forward()
+
+
+def check_key(call: Call, given: str) -> None:
+    """A key may be given by its ID, its alias, or the ARN of either."""
+    if given.endswith(DEFAULT_KEY):
+        return
+    keys = backend("kms", call.region).keys
+    if "alias/" in given:
+        alias = "alias/" + given.partition("alias/")[2]
+        key = next((key for key in keys.values() if alias in key.aliases), None)
+    else:
+        key = keys.get(given.rpartition("/")[2])
+    if key is None or key.key_state != "Enabled":
+        raise AwsError("InvalidKeyId", f"Invalid keyId {given}")
 
 
 def tagged(ssm: Any) -> list[tuple[str, dict[str, str]]]:

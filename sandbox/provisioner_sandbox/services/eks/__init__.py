@@ -19,7 +19,7 @@ from provisioner_sandbox.services.eks.state import settle
 
 
 # What reads what becomes of clusters and their nodes.
-@prepares("eks", "autoscaling", "ec2", "resourcegroupstaggingapi")
+@prepares("eks", "autoscaling", "ec2", "logs", "resourcegroupstaggingapi")
 def pass_time(call: Call) -> None:
     settle(call.region)
 

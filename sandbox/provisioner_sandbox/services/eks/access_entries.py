@@ -18,6 +18,7 @@ from provisioner_sandbox.services.eks.state import (
     not_found,
     now,
     page,
+    reaches,
     refused,
 )
 from provisioner_sandbox.services.sts import CALLER
@@ -29,7 +30,17 @@ POLICIES = [
     "AmazonEKSViewPolicy", "AmazonEKSAutoNodePolicy", "AmazonEKSSecretReaderPolicy",
 ]  # fmt: skip
 PRINCIPAL = re.compile(r"^arn:aws[a-z-]*:iam::(\d{12}):(role|user)/([\w+=,.@/-]+)$")
-BY_EKS = ("EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "EC2")
+# The names under which Kubernetes knows the nodes of each type of entry; nobody chooses others.
+# https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html
+NODES = {
+    "EC2_LINUX": "system:node:{{EC2PrivateDNSName}}",
+    "EC2_WINDOWS": "system:node:{{EC2PrivateDNSName}}",
+    "EC2": "system:node:{{EC2PrivateDNSName}}",
+    "FARGATE_LINUX": "system:node:{{SessionName}}",
+    "HYBRID_LINUX": "system:node:{{SessionName}}",
+}
+NODE_GROUPS = ["system:nodes"]
+RESERVED = re.compile(r"^(system|eks|aws|amazon|iam):")
 
 
 def check_mode(cluster: Cluster) -> None:
@@ -52,21 +63,19 @@ def check_principal(region: str, principal: str) -> None:
 
 
 def new_entry(region: str, cluster: Cluster, principal: str, kind: str, **fields: Any) -> Thing:
-    _, _, rest = principal.partition(f":{ACCOUNT}:") if f":{ACCOUNT}:" in principal else ("", "", principal.rpartition(":")[2])
-    what, _, name = rest.partition("/")
+    account, what, name = PRINCIPAL.match(principal).groups()
+    place = f"{cluster.doc['name']}/{what}/{account}/{name.rpartition('/')[2]}"
     entry = Thing(
         "access-entry",
         {
             "clusterName": cluster.doc["name"],
             "principalArn": principal,
-            "kubernetesGroups": [],
-            "accessEntryArn": arn(
-                region, f"access-entry/{cluster.doc['name']}/{what}/{principal.split(':')[4]}/{name.rpartition('/')[2]}/{uuid.uuid4()}"
-            ),
+            "kubernetesGroups": NODE_GROUPS if kind in NODES else [],
+            "accessEntryArn": arn(region, f"access-entry/{place}/{uuid.uuid4()}"),
             "createdAt": now(),
             "modifiedAt": now(),
             "tags": {},
-            "username": username(principal),
+            "username": NODES.get(kind) or username(principal),
             "type": kind,
             **fields,
         },
@@ -82,28 +91,32 @@ def username(principal: str) -> str:
     return principal
 
 
-def creator(call: Call, cluster: Cluster) -> None:
-    """The entry that EKS makes for whoever makes a cluster, unless told not to."""
-    entry = new_entry(call.region, cluster, CALLER, "STANDARD")
+@reaches("cluster", "AccessConfigUpdate")
+def creator(region: str, cluster: Cluster, _: Thing) -> None:
+    """The entry that EKS makes for whoever makes a cluster, unless told not to, as soon as there are entries."""
+    mode = cluster.doc["accessConfig"]["authenticationMode"]
+    if mode == "CONFIG_MAP" or not cluster.creator_is_admin or CALLER in cluster.entries:
+        return
+    entry = new_entry(region, cluster, CALLER, "STANDARD")
     policy(entry, f"{POLICY}AmazonEKSClusterAdminPolicy", {"type": "cluster", "namespaces": []})
 
 
 def for_nodes(region: str, cluster: Cluster, role: str) -> None:
-    made_by_eks(region, cluster, role, "EC2_LINUX", "system:node:{{EC2PrivateDNSName}}")
+    made_by_eks(region, cluster, role, "EC2_LINUX")
 
 
 def for_fargate(region: str, cluster: Cluster, role: str) -> None:
-    made_by_eks(region, cluster, role, "FARGATE_LINUX", "system:node:{{SessionName}}")
+    made_by_eks(region, cluster, role, "FARGATE_LINUX")
 
 
-def made_by_eks(region: str, cluster: Cluster, role: str, kind: str, name: str) -> None:
+def made_by_eks(region: str, cluster: Cluster, role: str, kind: str) -> None:
     if cluster.doc["accessConfig"]["authenticationMode"] != "CONFIG_MAP" and role not in cluster.entries:
-        new_entry(region, cluster, role, kind, username=name, kubernetesGroups=["system:nodes"])
+        new_entry(region, cluster, role, kind)
 
 
 def forget(cluster: Cluster, role: str) -> None:
     entry = cluster.entries.get(role)
-    if entry and entry.doc["type"] in BY_EKS:
+    if entry and entry.doc["type"] in NODES:
         cluster.entries.pop(role)
 
 
@@ -116,19 +129,24 @@ def create(call: Call) -> dict:
         raise in_use("The specified access entry resource is already in use on this cluster.")
     check_principal(call.region, principal)
     groups = params.get("kubernetesGroups") or []
-    check_groups(groups)
+    check_names(groups, params.get("username"))
+    if kind not in ("STANDARD", *NODES):
+        raise invalid(f"The specified type is invalid: {kind}")
     if kind != "STANDARD" and (groups or params.get("username")):
         raise invalid(f"Kubernetes groups and usernames cannot be specified for type {kind}")
-    fields = {"kubernetesGroups": groups, "tags": params.get("tags") or {}}
+    fields = {"tags": params.get("tags") or {}}
+    if groups:
+        fields["kubernetesGroups"] = groups
     if params.get("username"):
         fields["username"] = params["username"]
     return {"accessEntry": new_entry(call.region, cluster, principal, kind, **fields).doc}
 
 
-def check_groups(groups: list[str]) -> None:
-    for group in groups:
-        if re.match(r"^(system|eks|aws|amazon|iam):", group):
-            raise invalid(f"The kubernetes group name {group} is invalid, it cannot start with {group.partition(':')[0]}:")
+def check_names(groups: list[str], user: str | None) -> None:
+    for what, names in (("kubernetes group name", groups), ("username", [user] if user else [])):
+        for name in names:
+            if RESERVED.match(name):
+                raise invalid(f"The {what} {name} is invalid, it cannot start with {name.partition(':')[0]}:")
 
 
 def entry_of(call: Call) -> tuple[Cluster, Thing]:
@@ -137,7 +155,10 @@ def entry_of(call: Call) -> tuple[Cluster, Thing]:
     principal = call.params["principalArn"]
     entry = cluster.entries.get(principal)
     if entry is None:
-        raise not_found(f"The specified principalArn could not be found. You can view your available access entries with 'list-access-entries'. {principal}")
+        raise not_found(
+            "The specified principalArn could not be found. "
+            "You can view your available access entries with 'list-access-entries'."
+        )
     return cluster, entry
 
 
@@ -161,8 +182,8 @@ def update(call: Call) -> dict:
     _, entry = entry_of(call)
     if entry.doc["type"] != "STANDARD":
         raise refused(f"Access entries of type {entry.doc['type']} cannot be updated")
+    check_names(call.params.get("kubernetesGroups") or [], call.params.get("username"))
     if call.params.get("kubernetesGroups") is not None:
-        check_groups(call.params["kubernetesGroups"])
         entry.doc["kubernetesGroups"] = call.params["kubernetesGroups"]
     if call.params.get("username"):
         entry.doc["username"] = call.params["username"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from fnmatch import fnmatchcase
 from typing import Any
 
 import yaml
@@ -115,7 +116,8 @@ def check_configuration(name: str, text: str | None) -> None:
     found = problems(value, SCHEMAS[name], SCHEMAS[name])
     if found:
         raise invalid(
-            f"ConfigurationValue provided in request is not supported: Json schema validation failed with error: {found}"
+            "ConfigurationValue provided in request is not supported: "
+            f"Json schema validation failed with error: {found}"
         )
 
 
@@ -211,7 +213,10 @@ def namespace_of(document: dict[str, Any], product: catalogue.Product) -> str:
 
 
 def own(region: str, cluster: Cluster, addon: Thing, wanted: dict[str, str]) -> list[str]:
-    """Makes the add-on's associations exactly these: https://docs.aws.amazon.com/eks/latest/userguide/update-addon-role.html"""
+    """Makes the add-on's associations exactly these; all others are "overwritten".
+
+    https://docs.aws.amazon.com/eks/latest/userguide/update-addon-role.html
+    """
     product = catalogue.product(addon.doc["addonName"])
     assert product
     for key, association in list(cluster.associations.items()):
@@ -243,7 +248,7 @@ def has_place(cluster: Cluster, addon: Thing) -> bool:
         if profile.status == "ACTIVE"
         for selector in profile.doc["selectors"]
     ]
-    takes = any(selector["namespace"] == product.namespace for selector in profiles)
+    takes = any(fnmatchcase(product.namespace, selector["namespace"]) for selector in profiles)
     if addon.doc["addonName"] != "coredns":
         return takes
     # CoreDNS is marked as a pod of EC2 unless its configuration says otherwise.
@@ -315,8 +320,8 @@ def end_update(region: str, cluster: Cluster, addon: Thing) -> None:
 def delete(call: Call) -> dict:
     cluster, addon = addon_of(call)
     name = addon.doc["addonName"]
-    if addon.status in ("UPDATING", "DELETING"):
-        raise refused(f"Addon {name} cannot be deleted as it is currently in {addon.status} state")
+    if addon.status == "DELETING":
+        raise refused(f"Addon {name} cannot be deleted as it is currently in DELETING state")
     if call.params.get("preserve") and name in SELF_MANAGED:
         cluster.self_managed.add(name)
     addon.turn("DELETING", DELETE, GONE)

@@ -99,9 +99,8 @@ def create(call: Call) -> dict:
     furnish(region, cluster)
     cluster.turn("CREATING", CREATE, "ACTIVE")
     state.clusters[name] = cluster
-    bootstrap = (params.get("accessConfig") or {}).get("bootstrapClusterCreatorAdminPermissions", True)
-    if bootstrap and mode != "CONFIG_MAP":
-        access_entries.creator(call, cluster)
+    cluster.creator_is_admin = (params.get("accessConfig") or {}).get("bootstrapClusterCreatorAdminPermissions", True)
+    access_entries.creator(region, cluster, cluster)
     return {"cluster": shown(cluster)}
 
 
@@ -252,6 +251,17 @@ def clear(region: str, cluster: Cluster) -> None:
     cluster.interfaces = []
 
 
+@reaches("cluster", "ACTIVE", elsewhere=True)
+@reaches("cluster", "LoggingUpdate", elsewhere=True)
+def log(region: str, cluster: Cluster, _: Thing) -> None:
+    """EKS makes the log group where nobody has.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
+    """
+    if any(setup["enabled"] for setup in cluster.doc["logging"]["clusterLogging"]):
+        backend("logs", region).ensure_log_group(f"/aws/eks/{cluster.doc['name']}/cluster")
+
+
 @reaches("cluster", "ACTIVE")
 def activate(region: str, cluster: Cluster, _: Thing) -> None:
     cluster.doc.update(cluster.endpoint)
@@ -291,6 +301,8 @@ def delete(call: Call) -> dict:
 
 @reaches("cluster", GONE, elsewhere=True)
 def remove(region: str, cluster: Cluster, _: Thing) -> None:
+    # Its last words make the log group again where somebody was too early to delete it.
+    log(region, cluster, cluster)
     clear(region, cluster)
     ec2 = backend("ec2", region)
     group_id = cluster.doc["resourcesVpcConfig"]["clusterSecurityGroupId"]

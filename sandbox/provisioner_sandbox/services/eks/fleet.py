@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from datetime import datetime
 from typing import Any
@@ -66,6 +65,7 @@ def launch(region: str, cluster: Cluster, group: Thing, subnet: str) -> None:
         "k8s.io/cluster-autoscaler/enabled": "true",
         f"k8s.io/cluster-autoscaler/{name}": "owned",
     }
+    own_group = cluster.doc["resourcesVpcConfig"]["clusterSecurityGroupId"]
     data = template_data(region, group)
     tags = tags_of(data)
     if data:
@@ -76,7 +76,7 @@ def launch(region: str, cluster: Cluster, group: Thing, subnet: str) -> None:
         subnet_id=subnet,
         instance_type=group.doc["instanceTypes"][0],
         is_instance_type_default=False,
-        security_group_ids=data.get("SecurityGroupIds") or [cluster.doc["resourcesVpcConfig"]["clusterSecurityGroupId"]],
+        security_group_ids=data.get("SecurityGroupIds") or [own_group],
         private_ip=None,
         key_name=data.get("KeyName"),
         metadata_options=data.get("MetadataOptions") or {},
@@ -110,18 +110,16 @@ def image(region: str, group: Thing) -> str:
     kind = group.doc["amiType"]
     if not kind.startswith("BOTTLEROCKET"):
         return IMAGE
-    return image_id(region, group.doc["version"], "arm64" if "ARM_64" in kind else "x86_64", group.doc["releaseVersion"])
+    architecture = "arm64" if "ARM_64" in kind else "x86_64"
+    return image_id(region, group.doc["version"], architecture, group.doc["releaseVersion"])
 
 
 def disks(group: Thing, data: dict[str, Any]) -> list[dict[str, Any]]:
     asked = data.get("BlockDeviceMappings") or [
         {"DeviceName": ROOT_DEVICE, "Ebs": {"VolumeSize": group.doc.get("diskSize", IMAGE_DISK)}}
     ]
-    return [
-        {"DeviceName": disk["DeviceName"], "Ebs": {"VolumeSize": IMAGE_DISK, "DeleteOnTermination": True, **disk["Ebs"]}}
-        for disk in asked
-        if disk.get("Ebs")
-    ]
+    default = {"VolumeSize": IMAGE_DISK, "DeleteOnTermination": True}
+    return [{"DeviceName": disk["DeviceName"], "Ebs": {**default, **disk["Ebs"]}} for disk in asked if disk.get("Ebs")]
 
 
 def end(region: str, instance: Any) -> None:
@@ -193,29 +191,32 @@ def describe(region: str, group: Thing) -> dict[str, Any]:
     }
 
 
+def activity(
+    name: str, description: str, status: str = "Successful", at: datetime | None = None, message: str | None = None
+) -> dict[str, Any]:
+    at = at or now()
+    entry = {
+        "ActivityId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}/{description}")),
+        "AutoScalingGroupName": name,
+        "Description": description,
+        "Cause": f"At {at:%Y-%m-%dT%H:%M:%SZ} an instance was started in response to a difference between "
+        "desired and actual capacity.",
+        "StartTime": at,
+        "StatusCode": status,
+        "Progress": 50 if status == "InProgress" else 100,
+    }
+    if status != "InProgress":
+        entry["EndTime"] = at
+    return entry if message is None else {**entry, "StatusMessage": message}
+
+
 def activities(region: str, group: Thing, trouble: dict[str, Any] | None) -> list[dict[str, Any]]:
     """What the group did, newest first; a configured launch failure is the newest."""
     name = group_name(group)
-    counter = itertools.count(1)
-
-    def activity(status: str, description: str, at: datetime, message: str | None = None) -> dict[str, Any]:
-        entry = {
-            "ActivityId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}/{next(counter)}/{description}")),
-            "AutoScalingGroupName": name,
-            "Description": description,
-            "Cause": f"At {at:%Y-%m-%dT%H:%M:%SZ} an instance was started in response to a difference between "
-            "desired and actual capacity.",
-            "StartTime": at,
-            "EndTime": at,
-            "StatusCode": status,
-            "Progress": 100,
-        }
-        return entry if message is None else {**entry, "StatusMessage": message}
-
     done = [
-        activity("Successful", f"Launching a new EC2 instance: {instance.id}", group.doc["createdAt"])
-        for instance in instances(region, group)
+        activity(name, f"Launching a new EC2 instance: {instance.id}", at=instance.launch_time)
+        for instance in reversed(instances(region, group))
     ]
     if trouble is None:
         return done
-    return [activity("Failed", "Launching a new EC2 instance", now(), trouble.get("message", "")), *done]
+    return [activity(name, "Launching a new EC2 instance", "Failed", message=trouble.get("message", "")), *done]

@@ -133,7 +133,10 @@ def check_role(region: str, role_arn: str) -> None:
     if role is None:
         raise invalid(f"The role with name {role_arn.rpartition('/')[2]} cannot be found. It does not exist")
     if not trusts(role, "ec2.amazonaws.com", "sts:AssumeRole"):
-        raise invalid("Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole")
+        raise invalid(
+            "Following required service principals [ec2.amazonaws.com] were not found in the trust relationships "
+            "of nodeRole"
+        )
 
 
 def instance_types(asked: list[str], ami_type: str) -> list[str]:
@@ -177,8 +180,8 @@ def resolved(region: str, asked: dict[str, str]) -> dict[str, str]:
     ec2 = backend("ec2", region)
     if bool(asked.get("id")) == bool(asked.get("name")):
         raise invalid("Either the ID or the name of the launch template must be specified, not both.")
-    wanted = asked.get("id"), asked.get("name")
-    template = next((one for one in ec2.launch_templates.values() if one.id == wanted[0] or one.name == wanted[1]), None)
+    known = ec2.launch_templates.values()
+    template = next((one for one in known if one.id == asked.get("id") or one.name == asked.get("name")), None)
     if template is None:
         raise refused("Launch template not found")
     number = asked.get("version") or "$Default"
@@ -194,7 +197,9 @@ def check_version(cluster: Cluster, version: str) -> None:
         raise invalid(f"unsupported Kubernetes version {version}")
     ahead = versions.minor(version) - versions.minor(cluster.doc["version"])
     if ahead > 0 or ahead < -3:
-        raise invalid(f"Requested Nodegroup version {version} is not compatible with cluster version {cluster.doc['version']}")
+        raise invalid(
+            f"Requested Nodegroup version {version} is not compatible with cluster version {cluster.doc['version']}"
+        )
 
 
 def release_of(ami_type: str, version: str, asked: str | None) -> str:
@@ -280,7 +285,11 @@ def update_groups_config(call: Call) -> dict:
         said["LabelsToAdd"] = json.dumps(labels.get("addOrUpdateLabels") or {})
         said["LabelsToRemove"] = json.dumps(labels.get("removeLabels") or [])
     if taints := params.get("taints"):
-        gone = [(taint["key"], taint["effect"]) for key in ("removeTaints", "addOrUpdateTaints") for taint in taints.get(key) or []]
+        gone = [
+            (taint["key"], taint["effect"])
+            for key in ("removeTaints", "addOrUpdateTaints")
+            for taint in taints.get(key) or []
+        ]
         kept_taints = [taint for taint in doc["taints"] if (taint["key"], taint["effect"]) not in gone]
         changes["taints"] = [*kept_taints, *(taints.get("addOrUpdateTaints") or [])]
         check_taints(changes["taints"])
@@ -292,7 +301,8 @@ def update_groups_config(call: Call) -> dict:
         for member, size in (("MinSize", "minSize"), ("MaxSize", "maxSize"), ("DesiredSize", "desiredSize")):
             said[member] = scaling.get(size)
     if params.get("updateConfig"):
-        changes["updateConfig"] = update_config(params["updateConfig"], changes.get("scalingConfig", doc["scalingConfig"]))
+        sizes = changes.get("scalingConfig", doc["scalingConfig"])
+        changes["updateConfig"] = update_config(params["updateConfig"], sizes)
         said["MaxUnavailable"] = changes["updateConfig"].get("maxUnavailable")
         said["MaxUnavailablePercentage"] = changes["updateConfig"].get("maxUnavailablePercentage")
     if params.get("nodeRepairConfig"):
@@ -327,7 +337,10 @@ def update_version(call: Call) -> dict:
             raise invalid(f"Requested Nodegroup version {version} is older than its version {doc['version']}")
         changes["version"] = version
         changes["releaseVersion"] = release_of(doc["amiType"], version, params.get("releaseVersion"))
-    said = {"Version": changes.get("version", doc["version"]), "ReleaseVersion": changes.get("releaseVersion", doc["releaseVersion"])}
+    said = {
+        "Version": changes.get("version", doc["version"]),
+        "ReleaseVersion": changes.get("releaseVersion", doc["releaseVersion"]),
+    }
     if template:
         said |= {
             "LaunchTemplateName": changes["launchTemplate"]["name"],

@@ -31,7 +31,9 @@ def check_role(region: str, role_arn: str) -> None:
     if role is None:
         raise invalid(f"Role provided in the request does not exist: {role_arn}")
     if not trusts(role, "pods.eks.amazonaws.com", "sts:AssumeRole", "sts:TagSession"):
-        raise invalid("Trust policy of the role must allow pods.eks.amazonaws.com to sts:AssumeRole and sts:TagSession.")
+        raise invalid(
+            "Trust policy of the role must allow pods.eks.amazonaws.com to sts:AssumeRole and sts:TagSession."
+        )
 
 
 @handles("eks", "CreatePodIdentityAssociation")

@@ -75,6 +75,7 @@ class Cluster(Thing):
     is_furnished: bool = False
     # The zones that it was made in: its subnets may change, these do not.
     zones: list[str] = field(default_factory=list)
+    creator_is_admin: bool = True
     # The add-ons' software that it has without add-ons.
     self_managed: set[str] = field(default_factory=set)
 
@@ -96,14 +97,14 @@ class EksState:
 
 # What happens when a thing reaches a status, or an update of it ends: (kind, status or type of the update).
 Hook = Callable[[str, Cluster, Thing], None]
-REACHED: dict[tuple[str, str], tuple[Hook, bool]] = {}
+REACHED: dict[tuple[str, str], list[tuple[Hook, bool]]] = {}
 
 
 def reaches(kind: str, status: str, elsewhere: bool = False) -> Callable[[Hook], Hook]:
     """`elsewhere`: it changes what other services have."""
 
     def register(hook: Hook) -> Hook:
-        REACHED[kind, status] = hook, elsewhere
+        REACHED.setdefault((kind, status), []).append((hook, elsewhere))
         return hook
 
     return register
@@ -117,17 +118,17 @@ def eks_state(region: str) -> EksState:
 def settle(region: str) -> None:
     """Lets happen what time has brought since the last call.
 
-    A copy of EKS's past changes by itself only, and nothing comes to a copy of EC2's: what is due there
-    is done by the next call that sees the world as it is.
+    A copy of EKS's past changes by itself only, and nothing comes to copies of what it changes elsewhere:
+    what is due there is done by the next call that sees the world as it is.
     """
     is_copy = is_past("eks", region)
-    if is_past("ec2", region) and not is_copy:
+    if not is_copy and any(is_past(service, region) for service in ("ec2", "logs")):
         return
 
     def reached(cluster: Cluster, thing: Thing, what: str) -> None:
-        hook, elsewhere = REACHED.get((thing.kind, what), (None, False))
-        if hook and not (elsewhere and is_copy):
-            hook(region, cluster, thing)
+        for hook, elsewhere in REACHED.get((thing.kind, what), []):
+            if not (elsewhere and is_copy):
+                hook(region, cluster, thing)
 
     state = eks_state(region)
     for cluster in list(state.clusters.values()):
@@ -169,7 +170,7 @@ def merge(document: dict[str, Any], changes: dict[str, Any]) -> None:
 
 
 # Of these only the members that a request names change.
-MERGED = {"resourcesVpcConfig", "accessConfig", "upgradePolicy", "scalingConfig", "launchTemplate", "kubernetesNetworkConfig"}
+MERGED = {"accessConfig", "launchTemplate", "resourcesVpcConfig", "scalingConfig", "upgradePolicy"}
 
 
 def start_update(
