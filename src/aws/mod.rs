@@ -7,6 +7,7 @@ mod context;
 mod eks;
 mod error;
 mod facts;
+mod fleet;
 mod permissions;
 mod policy;
 mod preflight;
@@ -25,6 +26,7 @@ pub use facts::{
     AddonVersion, addon_schema, addon_versions, bottlerocket_releases, kubernetes_versions, principal,
     public_address,
 };
+pub use fleet::{Fleet, fleets};
 pub use permissions::{CHECKED_BESIDE, CLUSTER, DOCTOR, EVERY_RUN, NETWORK, STATE_KEY};
 pub use policy::{normal, parse};
 pub use preflight::{InUse, Machine, in_use, machines, quota, refused};

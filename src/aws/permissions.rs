@@ -27,6 +27,7 @@ pub const NETWORK: &[&str] = &["ec2:DescribeAvailabilityZones"];
 
 /// What a stack with a cluster asks beside that: versions, releases, and the role behind the caller's session.
 pub const CLUSTER: &[&str] = &[
+    "autoscaling:DescribeAutoScalingGroups",
     "eks:DescribeClusterVersions",
     "eks:DescribeAddonVersions",
     "eks:DescribeAddonConfiguration",

@@ -119,7 +119,9 @@ impl Session {
     pub fn register(&self, fence: u64) -> Register {
         let (account, bucket) = (&self.backend.account, &self.backend.bucket);
         let store = S3State::new(self.target.clients.clone(), account, bucket, &self.stack.name);
-        Register::new(Arc::new(store), &self.run, fence)
+        let me = machine::holder(&self.run);
+        let by = format!("{}@{}: {}", me.user, me.process.host, me.command);
+        Register::new(Arc::new(store), &self.run, fence).by(by)
     }
 
     /// The state as recorded; that of a new stack where there is none, or only a tombstone.

@@ -22,6 +22,12 @@ pub struct Writer {
     pub write_id: String,
     /// Program and version.
     pub tool: String,
+    /// User, host and command, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// When, RFC 3339, by the writer's clock; for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub at: String,
 }
 
 /// What identifies a process on a machine well enough to know that it is dead.

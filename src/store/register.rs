@@ -4,6 +4,7 @@
 use super::StateStore;
 use crate::model::{Class, Fault, Snapshot, SnapshotError, Writer};
 use std::{sync::Arc, time::Duration};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// How often a write whose fate is unknown is tried.
 const ATTEMPTS: u32 = 6;
@@ -15,13 +16,21 @@ pub struct Register {
     hash: String,
     version: u64,
     owner: String,
+    by: String,
     fence: u64,
 }
 
 impl Register {
     /// A register that writes in the name of the run `owner`, under the lease's `fence`.
     pub fn new(store: Arc<dyn StateStore>, owner: &str, fence: u64) -> Self {
-        Register { store, etag: None, hash: String::new(), version: 0, owner: owner.to_owned(), fence }
+        let (owner, by) = (owner.to_owned(), String::new());
+        Register { store, etag: None, hash: String::new(), version: 0, owner, by, fence }
+    }
+
+    /// The same, telling people who writes: user, host and command.
+    #[must_use]
+    pub fn by(self, by: String) -> Self {
+        Register { by, ..self }
     }
 
     /// Reads the newest version and checks it. None where there never was one.
@@ -52,7 +61,10 @@ impl Register {
         snapshot.epoch = self.fence;
         snapshot.previous.clone_from(&self.hash);
         let tool = concat!("provisioner ", env!("CARGO_PKG_VERSION")).to_owned();
-        snapshot.writer = Writer { owner: self.owner.clone(), write_id: write_id.clone(), tool };
+        let now = OffsetDateTime::now_utc();
+        let at = now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default();
+        let (owner, by) = (self.owner.clone(), self.by.clone());
+        snapshot.writer = Writer { owner, write_id: write_id.clone(), tool, by, at };
         let bytes = snapshot.encode().map_err(|error| Fault::bug(error.to_string()))?;
         let mut pause = Duration::from_millis(200);
         for attempt in 1..=ATTEMPTS {

@@ -1,5 +1,7 @@
 //! `status`: what exists, is it healthy, what drifted, who holds the lease.
 
+mod detail;
+
 use super::{
     args::{Global, Status as Args},
     exit::{Exit, Failure},
@@ -12,6 +14,7 @@ use crate::{
     store::LeaseStore,
     ui::Ui,
 };
+use detail::Detail;
 use serde_json::json;
 use std::time::Duration;
 
@@ -76,12 +79,15 @@ async fn show(session: &Session) -> Result<(), Failure> {
     let graph = session.graph(&mut snapshot).await?;
     let (plan, observed) = session.plan(&graph, &snapshot).await?;
     let holder = session.lease().read().await?.holder;
+    let details = detail::gather(session, &snapshot, &observed).await?;
     if ui.json {
         for (address, entry) in &snapshot.resources {
             let (state, reason) = health(&snapshot, &observed, address);
+            let detail = details.iter().find(|detail| detail.address == *address);
             ui.line(json!({
                 "type": "resource", "address": address, "kind": entry.kind, "stage": entry.stage, "state": state,
-                "reason": reason,
+                "reason": reason, "detail": detail.map(|detail| &detail.json),
+                "newer": detail.and_then(|detail| detail.newer.as_ref()),
             }));
         }
         for address in strays(&graph, &snapshot, &observed) {
@@ -93,11 +99,11 @@ async fn show(session: &Session) -> Result<(), Failure> {
             "account": session.identity.account, "exists": true, "sandbox": session.target.sandbox.is_some(),
             "resources": snapshot.resources.len(), "unfinished": snapshot.intents.len(), "version": snapshot.version,
             "phase": snapshot.phase, "drift": plan.totals().drift, "changes": plan.totals().changes(),
-            "holder": holder,
+            "holder": holder, "lastRun": snapshot.writer,
         }));
         return Ok(());
     }
-    let mut shown = text(session, &snapshot, &observed, &plan, &backed.plan);
+    let mut shown = text(session, &snapshot, &observed, &plan, &backed.plan, &details);
     for address in strays(&graph, &snapshot, &observed) {
         shown.push_str(&format!("stray: {address} carries this stack's tags and is not in its state\n"));
     }
@@ -109,7 +115,14 @@ async fn show(session: &Session) -> Result<(), Failure> {
     Ok(())
 }
 
-fn text(session: &Session, snapshot: &Snapshot, observed: &Observed, plan: &Plan, backend: &Plan) -> String {
+fn text(
+    session: &Session,
+    snapshot: &Snapshot,
+    observed: &Observed,
+    plan: &Plan,
+    backend: &Plan,
+    details: &[Detail],
+) -> String {
     let ui: Ui = Ui { colour: session.ui.colour && session.ui.data_is_shown(), ..session.ui };
     let mut text = format!("{}\n", session.place());
     let bucket = &session.backend.bucket;
@@ -131,6 +144,14 @@ fn text(session: &Session, snapshot: &Snapshot, observed: &Observed, plan: &Plan
         let ready = of_stage.len().saturating_sub(unwell.len());
         text.push_str(&format!("  {:12} {ready} of {} ready\n", stage.name(), of_stage.len()));
         unwell.iter().for_each(|line| text.push_str(line));
+        let here = |detail: &&Detail| of_stage.iter().any(|(address, _)| **address == detail.address);
+        for detail in details.iter().filter(here) {
+            text.push_str(&format!("    {:14} {}", detail.what, detail.text));
+            if let Some(newer) = &detail.newer {
+                text.push_str(&format!(" {}", ui.paint("33", &format!("({newer} is out)"))));
+            }
+            text.push('\n');
+        }
     }
     if snapshot.resources.is_empty() {
         text.push_str("  nothing is recorded\n");
@@ -153,7 +174,10 @@ fn text(session: &Session, snapshot: &Snapshot, observed: &Observed, plan: &Plan
     if asked > 0 {
         text.push_str(&format!("  the file asks for {asked} changes: `provisioner plan` shows them\n"));
     }
-    let writer = &snapshot.writer.tool;
-    text.push_str(&format!("state: version {}, written by {writer}\n", snapshot.version));
+    let writer = &snapshot.writer;
+    text.push_str(&format!("state: version {}, written by {}\n", snapshot.version, writer.tool));
+    if !writer.by.is_empty() {
+        text.push_str(&format!("last run: {}, {}\n", writer.at, writer.by));
+    }
     text
 }
