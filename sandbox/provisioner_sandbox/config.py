@@ -15,7 +15,7 @@ from provisioner_sandbox.quotas import KNOWN
 NUMBER = (int, float)
 FIELDS: dict[str, Any] = {
     "seed": int, "timeScale": NUMBER, "latencyMs": NUMBER, "faults": list, "health": list, "quotas": dict,
-    "callerPolicy": (dict, list),
+    "callerPolicy": (dict, list), "bottlerocket": str,
 }  # fmt: skip
 FAULT_FIELDS: dict[str, Any] = {
     "on": str, "kind": str, "match": str, "code": str, "status": int, "message": str,
@@ -43,6 +43,8 @@ class Config:
     quotas: dict[str, float] = field(default_factory=dict)
     # The caller's own policies as JSON; None is an administrator, [] may do nothing.
     caller_policy: list[str] | None = None
+    # The newest release that is out; None is the newest that is known.
+    bottlerocket: str | None = None
 
 
 def read_config(document: Any, default_scale: float) -> Config:
@@ -60,6 +62,7 @@ def read_config(document: Any, default_scale: float) -> Config:
         [read_health(n, item) for n, item in enumerate(values.get("health", []))],
         read_quotas(values.get("quotas", {})),
         read_policies(values["callerPolicy"]) if "callerPolicy" in values else None,
+        values.get("bottlerocket"),
     )
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from provisioner_sandbox import authorization, backend, health, quotas
+from provisioner_sandbox import authorization, backend, health, quotas, releases
 from provisioner_sandbox.clock import CLOCK, DEFAULT_SCALE
 from provisioner_sandbox.config import Config, read_config
 from provisioner_sandbox.faults import Faults
@@ -36,6 +36,7 @@ class World:
         CLOCK.set_scale(config.time_scale)
         health.configure(config.health)
         quotas.configure(config.quotas)
+        releases.configure(config.bottlerocket)
         authorization.configure(config.caller_policy)
 
     def reset(self) -> None:

@@ -146,3 +146,11 @@ class TestOwn:
             refused("InvalidKeyId", ssm.put_parameter, 400, Name="/shop/no", KeyId=given, **secret)
         kms.disable_key(KeyId=key["KeyId"])
         refused("InvalidKeyId", ssm.put_parameter, 400, Name="/shop/no", KeyId=key["Arn"], **secret)
+
+
+def test_a_configuration_says_which_release_is_the_newest(sandbox):
+    name = "/aws/service/bottlerocket/aws-k8s-1.35/x86_64/latest/image_version"
+    newest = lambda: sandbox.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]  # noqa: E731
+    after = newest()
+    sandbox.configure(bottlerocket="1.53.0-5a1c93d7")
+    assert newest() == "1.53.0-5a1c93d7" != after

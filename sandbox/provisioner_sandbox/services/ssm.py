@@ -8,7 +8,7 @@ from typing import Any
 from provisioner_sandbox.backend import backend
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks.versions import BOTTLEROCKET_RELEASES, image_id
+from provisioner_sandbox.services.eks.versions import BOTTLEROCKET_RELEASES, image_id, releases_of
 
 # https://bottlerocket.dev/en/os/latest/install/quickstart/aws/kubernetes/
 ROOT = "/aws/service/bottlerocket"
@@ -22,7 +22,7 @@ DEFAULT_KEY = "alias/aws/ssm"
 
 def release_of(minor: str, asked: str) -> str | None:
     """`latest`, a release with the digest of its commit, or without."""
-    releases = BOTTLEROCKET_RELEASES.get(minor, [])
+    releases = releases_of(minor)
     if asked == "latest":
         return releases[-1] if releases else None
     return next((release for release in releases if asked in (release, release.partition("-")[0])), None)
@@ -39,7 +39,7 @@ def public(call: Call, name: str) -> dict[str, Any] | None:
         "Type": "String",
         "Value": release if match["what"] == "image_version" else image,
         # Only `latest` changes, with each release.
-        "Version": len(BOTTLEROCKET_RELEASES[match["minor"]]) if match["release"] == "latest" else 1,
+        "Version": len(releases_of(match["minor"])) if match["release"] == "latest" else 1,
         "LastModifiedDate": RELEASED,
         "ARN": f"arn:aws:ssm:{call.region}::parameter{name}",
         "DataType": "text",
@@ -74,9 +74,9 @@ def get_by_path(call: Call) -> Any:
     depth = None if call.params.get("Recursive") else path.count("/") + 1
     names = [
         f"{ROOT}/aws-k8s-{minor}/{arch}/{release}/{what}"
-        for minor, releases in BOTTLEROCKET_RELEASES.items()
+        for minor in BOTTLEROCKET_RELEASES
         for arch in ("arm64", "x86_64")
-        for release in ("latest", *(form for one in releases for form in (one.partition("-")[0], one)))
+        for release in ("latest", *(form for one in releases_of(minor) for form in (one.partition("-")[0], one)))
         for what in ("image_id", "image_version")
     ]
     found = [name for name in names if name.startswith(path + "/") and depth in (None, name.count("/"))]

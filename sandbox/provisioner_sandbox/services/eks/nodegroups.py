@@ -205,7 +205,7 @@ def check_version(cluster: Cluster, version: str) -> None:
 def release_of(ami_type: str, version: str, asked: str | None) -> str:
     if not ami_type.startswith("BOTTLEROCKET"):
         return asked or f"{versions.MINORS[version]['patch']}-20260115"
-    known = versions.BOTTLEROCKET_RELEASES[version]
+    known = versions.releases_of(version)
     if asked and asked not in known:
         raise invalid(f"Requested release version {asked} is not valid for kubernetes version {version}.")
     return asked or known[-1]

@@ -6,6 +6,7 @@ import hashlib
 from datetime import datetime, timezone
 from typing import Any
 
+from provisioner_sandbox import releases
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks.state import page
 
@@ -32,6 +33,11 @@ BOTTLEROCKET_RELEASES: dict[str, list[str]] = {
     "1.34": ["1.52.0-8e73a1b2", "1.53.0-5a1c93d7", "1.54.0-2f6b08ec"],
     "1.35": ["1.53.0-5a1c93d7", "1.54.0-2f6b08ec"],
 }
+
+
+def releases_of(minor: str) -> list[str]:
+    """What is out for a minor, newest last; nothing for a minor that there is none for."""
+    return releases.out(BOTTLEROCKET_RELEASES.get(minor, []))
 
 
 def image_id(region: str, minor: str, architecture: str, release: str) -> str:

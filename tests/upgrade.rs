@@ -1,0 +1,132 @@
+//! Kubernetes upgrades: one minor, in the right order; and Bottlerocket releases, taken only when somebody asks.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+mod common;
+
+use common::World;
+use serde_json::{Value, json};
+
+fn stack(version: &str) -> String {
+    format!(
+        "name: shop\nregion: eu-central-1\nnetwork: {{zones: 2}}\ncluster: {{version: \"{version}\"}}\n\
+         nodeGroups: [{{name: main, instanceTypes: [t3.large]}}]\n"
+    )
+}
+
+fn up(version: &str) -> World {
+    let world = World::new(&stack(version));
+    world.run(&["sandbox", "start", "--time-scale", "600"]).with(0);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world
+}
+
+const VERSIONS: &str = "
+eks = client('eks')
+group = eks.describe_nodegroup(clusterName='shop', nodegroupName='main')['nodegroup']
+print(json.dumps([eks.describe_cluster(name='shop')['cluster']['version'], group['version'], group['releaseVersion'],
+    {name: eks.describe_addon(clusterName='shop', addonName=name)['addon']['addonVersion'] for name in ('kube-proxy', 'vpc-cni')}]))";
+
+/// The order in which steps ended.
+fn ended(run: &common::Ended) -> Vec<String> {
+    let steps = run.lines("step").into_iter().filter(|line| line["state"] == "done");
+    steps.map(|line| line["address"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn one_minor_moves_control_plane_then_add_ons_then_nodes_in_one_plan() {
+    let world = up("1.33");
+    let before = world.boto3(VERSIONS);
+    assert_eq!((&before[0], &before[1]), (&json!("1.33"), &json!("1.33")));
+    world.stack(&stack("1.34"));
+    let plan = world.run(&["plan", "--sandbox", "--json", "--detailed-exitcode"]).with(2);
+    let change = |address: &str| -> Value {
+        plan.lines("change").into_iter().find(|line| line["address"] == address).unwrap()
+    };
+    assert_eq!(change("cluster/eks")["fields"][0]["path"], "version");
+    assert_eq!(change("cluster/node-group/main")["action"], "update");
+    assert!(plan.lines("change").iter().all(|line| line["action"] == "update"), "{}", plan.out);
+
+    let run = world.run(&["up", "--sandbox", "--yes", "--json"]).with(0);
+    let order = ended(&run);
+    let place = |address: &str| order.iter().position(|done| done == address).unwrap();
+    assert!(place("cluster/eks") < place("cluster/addon/kube-proxy"), "{order:?}");
+    assert!(place("cluster/addon/kube-proxy") < place("cluster/node-group/main"), "{order:?}");
+    assert!(place("cluster/addon/vpc-cni") <= place("cluster/node-group/main"), "{order:?}");
+
+    let after = world.boto3(VERSIONS);
+    assert_eq!((&after[0], &after[1]), (&json!("1.34"), &json!("1.34")));
+    assert!(after[3]["kube-proxy"].as_str().unwrap().starts_with("v1.34."), "{after}");
+    // EKS's own record says when each update began: the control plane's is the first of all.
+    let began = world.boto3(
+        "
+eks = client('eks')
+at = lambda **of: max(eks.describe_update(name='shop', updateId=u, **of)['update']['createdAt'].timestamp()
+    for u in eks.list_updates(name='shop', **of)['updateIds'])
+print(json.dumps([at(), at(addonName='kube-proxy'), at(nodegroupName='main')]))",
+    );
+    let began: Vec<f64> = began.as_array().unwrap().iter().map(|at| at.as_f64().unwrap()).collect();
+    assert!(began[0] <= began[1] && began[1] <= began[2], "{began:?}");
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+}
+
+#[test]
+fn two_minors_at_once_and_a_downgrade_are_refused_with_the_reason() {
+    let world = up("1.33");
+    let writes = |args: &[&str]| {
+        world.boto3(
+            "urllib.request.urlopen(urllib.request.Request(e + '/_ext/log', method='DELETE'))\nprint('null')",
+        );
+        let refused = world.run(args).with(3);
+        let calls = world.boto3("print(urllib.request.urlopen(e + '/_ext/log').read().decode())");
+        let made: Vec<String> = calls
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|call| call["action"].as_str().unwrap().to_owned())
+            .collect();
+        assert!(
+            !made.iter().any(|action| action.starts_with("Update") && action.contains("Cluster")),
+            "{made:?}"
+        );
+        refused
+    };
+    for (version, why) in [("1.35", "one minor"), ("1.32", "back")] {
+        world.stack(&stack(version));
+        for args in [&["plan", "--sandbox"][..], &["up", "--sandbox", "--yes"]] {
+            let refused = writes(args);
+            assert!(refused.err.contains("1.33") && refused.err.contains(version), "{}", refused.err);
+            assert!(refused.err.contains(why), "{why} in: {}", refused.err);
+        }
+    }
+}
+
+#[test]
+fn a_newer_bottlerocket_shows_and_waits_to_be_asked_for() {
+    let world = World::new(&stack("1.35"));
+    world.run(&["sandbox", "start", "--time-scale", "600"]).with(0);
+    world.configure(&json!({"timeScale": 600, "bottlerocket": "1.53.0-5a1c93d7"}));
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.configure(&json!({"timeScale": 600}));
+    assert_eq!(world.boto3(VERSIONS)[2], "1.53.0-5a1c93d7");
+
+    let status = world.run(&["status", "--sandbox"]).with(0);
+    assert!(
+        status.out.contains("1.53.0-5a1c93d7") && status.out.contains("1.54.0-2f6b08ec is out"),
+        "{}",
+        status.out
+    );
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    assert_eq!(world.boto3(VERSIONS)[2], "1.53.0-5a1c93d7");
+
+    let plan = world.run(&["plan", "--sandbox", "--upgrade-nodes", "--json", "--detailed-exitcode"]).with(2);
+    let changes = plan.lines("change");
+    assert_eq!(changes.len(), 1, "{}", plan.out);
+    assert_eq!(changes[0]["fields"][0]["path"], "release");
+    world.run(&["up", "--sandbox", "--upgrade-nodes", "--yes"]).with(0);
+    assert_eq!(world.boto3(VERSIONS)[2], "1.54.0-2f6b08ec");
+    // What was asked for once stays.
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    let status = world.run(&["status", "--sandbox"]).with(0);
+    assert!(!status.out.contains("is out"), "{}", status.out);
+}
