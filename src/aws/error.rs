@@ -79,7 +79,9 @@ fn printable(text: &str) -> String {
 
 fn hint(class: Class) -> Option<String> {
     let text = match class {
-        Class::Denied => "the caller lacks this permission: grant the action that is named, then run again",
+        Class::Denied => {
+            "the caller lacks this permission: grant the action that is named (`provisioner policy` prints all that the stack needs), then run again"
+        }
         Class::Credentials => {
             "log in again (`aws sso login`, or new keys in the environment), then run again"
         }

@@ -52,15 +52,18 @@ fn health(
     observed: &Observed,
     address: &crate::model::Address,
 ) -> (&'static str, String) {
-    let Some(entry) = snapshot.resources.get(address) else { return ("unrecorded", String::new()) };
+    let recorded = snapshot.resources.get(address).map(|entry| &entry.kind);
+    let Some(name) = recorded.or_else(|| snapshot.intents.get(address).map(|intent| &intent.kind)) else {
+        return ("unrecorded", String::new());
+    };
     let Some(found) = observed.found.get(address) else { return ("missing", String::new()) };
-    match kind(&entry.kind).map(|kind| (kind.ready)(&found.live)) {
+    match kind(name).map(|kind| (kind.ready)(&found.live)) {
         Some(Ok(Ready::Yes)) => ("ready", String::new()),
         Some(Ok(Ready::Wait(why))) => ("waiting", why),
         Some(Ok(Ready::Troubled(why))) => ("troubled", why),
         Some(Ok(Ready::Failed(why))) => ("failed", why),
         Some(Err(fault)) => ("unknown", fault.to_string()),
-        None => ("unknown", format!("no such kind: {}", entry.kind)),
+        None => ("unknown", format!("no such kind: {name}")),
     }
 }
 
@@ -88,6 +91,13 @@ async fn show(session: &Session) -> Result<(), Failure> {
                 "type": "resource", "address": address, "kind": entry.kind, "stage": entry.stage, "state": state,
                 "reason": reason, "detail": detail.map(|detail| &detail.json),
                 "newer": detail.and_then(|detail| detail.newer.as_ref()),
+            }));
+        }
+        for (address, intent) in &snapshot.intents {
+            let (state, reason) = health(&snapshot, &observed, address);
+            ui.line(json!({
+                "type": "resource", "address": address, "kind": intent.kind, "stage": intent.stage, "state": state,
+                "reason": reason, "unfinished": true,
             }));
         }
         for address in strays(&graph, &snapshot, &observed) {
@@ -156,9 +166,14 @@ fn text(
     if snapshot.resources.is_empty() {
         text.push_str("  nothing is recorded\n");
     }
-    if !snapshot.intents.is_empty() {
-        let open: Vec<&str> = snapshot.intents.keys().map(Address::as_str).collect();
-        text.push_str(&format!("  unfinished   {}; the next `up` goes on with them\n", open.join(", ")));
+    for address in snapshot.intents.keys() {
+        // What was begun may be there already, and say why it does not get ready.
+        let how = match health(snapshot, observed, address) {
+            (state, reason) if reason.is_empty() => state.to_owned(),
+            (state, reason) => format!("{state}: {reason}"),
+        };
+        let mark = ui.paint("33", "unfinished");
+        text.push_str(&format!("  {mark}   {address} ({how}); the next `up` goes on with it\n"));
     }
     for change in plan.changes.iter().filter(|change| change.origin == Origin::Drift) {
         let fields: Vec<&str> = change.fields.0.iter().map(|field| field.path.as_str()).collect();
