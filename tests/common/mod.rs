@@ -151,12 +151,15 @@ impl World {
             .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
     }
 
-    /// What the aws CLI says.
+    /// What the aws CLI says of the sandbox's usual region.
     pub fn aws(&self, args: &[&str]) -> Value {
+        self.aws_in("eu-central-1", args)
+    }
+
+    /// What the aws CLI says of a region.
+    pub fn aws_in(&self, region: &str, args: &[&str]) -> Value {
         let mut command = Command::new(python().with_file_name("aws"));
-        command
-            .args(["--endpoint-url", &self.endpoint(), "--region", "eu-central-1", "--output", "json"])
-            .args(args);
+        command.args(["--endpoint-url", &self.endpoint(), "--region", region, "--output", "json"]).args(args);
         command
             .env("AWS_ACCESS_KEY_ID", "x")
             .env("AWS_SECRET_ACCESS_KEY", "x")
