@@ -55,6 +55,22 @@ const BAD: &[(&str, &str)] = &[
     ("nat_slip", "network: {nat: perzone}\n"),
     ("endpoint_slip", "network: {endpoints: [s3, ecr-api]}\n"),
     ("endpoints_word", "network: {endpoints: all}\n"),
+    (
+        "bottlerocket_no_toml",
+        "nodeGroups:\n  - name: a\n    bottlerocket: |\n      [settings.kernel]\n      lockdown = integrity\n",
+    ),
+    (
+        "bottlerocket_of_others",
+        "nodeGroups:\n  - name: a\n    ssh: {keyName: k}\n    bottlerocket: |\n      motd = \"hi\"\n      [settings.kubernetes]\n      cluster-name = \"x\"\n      [settings.kubernetes.node-labels]\n      a = \"b\"\n      [settings.host-containers.admin]\n      enabled = true\n",
+    ),
+    (
+        "pod_identity_on_fargate",
+        "fargateOnly: true\nserviceAccounts:\n  - {name: a, namespace: b, podIdentity: true}\n",
+    ),
+    (
+        "fargate_name_of_eks",
+        "fargateOnly: true\nfargateProfiles:\n  - {name: eks-a, selectors: [{namespace: b}]}\n",
+    ),
     ("retention", "network: {flowLogs: {retentionDays: 100}}\n"),
     ("existing_and_made", "network:\n  nat: none\n  existing: {vpcId: vpc-1, privateSubnetIds: []}\n"),
     ("key_and_rotation", "encryption: {keyArn: nokey, rotationDays: 10}\n"),

@@ -96,7 +96,7 @@ pub struct Backoff {
 }
 
 /// The longest time between two looks.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(6);
 
 impl Default for Backoff {
     fn default() -> Self {

@@ -9,6 +9,7 @@ mod substitute;
 mod tree;
 mod types;
 mod validate;
+mod validate_bottlerocket;
 mod validate_cluster;
 mod validate_delivery;
 mod validate_network;

@@ -4,6 +4,7 @@ use super::{
     cluster::{Arch, NodeGroup, Ssh},
     types::File,
     validate::{Findings, is_arn, made_of, retention},
+    validate_bottlerocket,
 };
 use ipnet::IpNet;
 
@@ -177,6 +178,14 @@ fn nodes(file: &File, found: &mut Findings<'_>) {
         "`fargateOnly` means no node group, and there are some",
         "remove one of the two",
     );
+    for (index, account) in file.service_accounts.iter().flatten().enumerate() {
+        found.check(
+            !(only && account.pod_identity),
+            &format!("serviceAccounts[{index}].podIdentity"),
+            "EKS Pod Identity needs nodes: its agent does not run on Fargate",
+            "leave it out: the role is then given through the cluster's tokens (IRSA)",
+        );
+    }
     let profiles = file.fargate_profiles.as_deref().unwrap_or_default();
     let homeless = file.fargate_profiles.is_some() && groups.is_empty() && !only;
     found.check(
@@ -192,6 +201,12 @@ fn nodes(file: &File, found: &mut Findings<'_>) {
             &format!("{path}.name"),
             "this is no name of a Fargate profile",
             "letters, digits, `_` and `-`",
+        );
+        found.check(
+            !profile.name.starts_with("eks-"),
+            &format!("{path}.name"),
+            "EKS keeps names that begin with `eks-` for itself",
+            "rename it",
         );
         let twice = profiles.iter().take(index).any(|other| other.name == profile.name);
         found.check(
@@ -271,6 +286,5 @@ fn node_group(group: &NodeGroup, path: &str, found: &mut Findings<'_>) {
             "keep one",
         );
     }
-    let size = group.bottlerocket.as_ref().map(String::len).unwrap_or_default();
-    found.check(size <= 12_000, &format!("{path}.bottlerocket"), "EC2 takes 16 kB of user data", "");
+    validate_bottlerocket::check(group, path, found);
 }
