@@ -46,6 +46,8 @@ struct Cloud {
     things: Arc<Mutex<Vec<Thing>>>,
     trouble: Arc<Mutex<Trouble>>,
     creates: Arc<Mutex<usize>>,
+    /// Creates of the kind `single` that are under way, and the most there were at once.
+    busy: Arc<Mutex<(usize, usize)>>,
 }
 
 fn dead() -> Fault {
@@ -54,7 +56,12 @@ fn dead() -> Fault {
 
 impl Cloud {
     fn new(trouble: Trouble) -> Self {
-        Cloud { things: Arc::default(), trouble: Arc::new(Mutex::new(trouble)), creates: Arc::default() }
+        Cloud {
+            things: Arc::default(),
+            trouble: Arc::new(Mutex::new(trouble)),
+            creates: Arc::default(),
+            busy: Arc::default(),
+        }
     }
 
     /// One effect; the power may go before it.
@@ -91,7 +98,12 @@ fn kind_of(name: &'static str, identity: Identity) -> Kind {
         one_at_a_time: name == "single",
         moves: &[],
         diff: changes,
-        ready: |_| Ok(Ready::Yes),
+        ready: |live| {
+            Ok(match live["trouble"].as_str() {
+                Some(trouble) => Ready::Troubled(trouble.to_owned()),
+                None => Ready::Yes,
+            })
+        },
         refuse: |_, _| Ok(None),
         farewell: |_| Ok(None),
     }
@@ -103,12 +115,13 @@ impl World for Cloud {
         match name {
             "plain" => Some(kind_of("plain", Identity::OwnerTag)),
             "tokened" => Some(kind_of("tokened", Identity::Token)),
+            "single" => Some(kind_of("single", Identity::Token)),
             _ => None,
         }
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        vec!["plain", "tokened"]
+        vec!["plain", "tokened", "single"]
     }
 
     async fn find(&self, kind: &str, _: &[Ask]) -> Result<Vec<Found<Value>>, Fault> {
@@ -125,10 +138,20 @@ impl World for Cloud {
 
     async fn create(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), Fault> {
         self.spend()?;
+        if kind == "single" {
+            let busy = |more: bool| {
+                let mut busy = self.busy.lock().unwrap();
+                busy.0 = if more { busy.0 + 1 } else { busy.0 - 1 };
+                busy.1 = busy.1.max(busy.0);
+            };
+            busy(true);
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            busy(false);
+        }
         let mut creates = self.creates.lock().unwrap();
         *creates += 1;
         let mut things = self.things.lock().unwrap();
-        let again = kind == "tokened" && things.iter().any(|thing| thing.token == intent.token);
+        let again = kind != "plain" && things.iter().any(|thing| thing.token == intent.token);
         if !again {
             let mut body = want.clone();
             body["id"] = json!(format!("{kind}-{creates}"));
@@ -324,4 +347,48 @@ async fn a_signal_ends_all_waiting_and_what_is_begun_is_found_again() {
     let (_, second) = process(&cloud, &state, &graph(1), "two").await;
     assert!(matches!(second, Outcome::Done(_)), "{second:?}");
     assert_eq!(cloud.count(), 4);
+}
+
+/// One thing of this kind and these fields, by itself or with others like it.
+fn alone(kind: &str, addresses: &[&str], fields: &Value) -> Graph {
+    let mut graph = Graph::default();
+    for address in addresses {
+        let address = Address::from(*address);
+        let mut spec = json!({"parent": null, "size": 1, "tags": owner().tags(&address)});
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let (kind, after, follows) = (kind.to_owned(), BTreeSet::new(), BTreeSet::new());
+        graph
+            .nodes
+            .insert(address.clone(), Node { address, kind, stage: Stage::Network, spec, after, follows });
+    }
+    graph
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trouble_is_waited_out_for_minutes_and_one_that_no_waiting_mends_not_at_all() {
+    for (trouble, least, most) in [("InsufficientNumberOfReplicas", 180, 200), ("NodeCreationFailure", 0, 5)]
+    {
+        let cloud = Cloud::new(Trouble::default());
+        let state = Arc::new(MemoryState::default());
+        let started = Instant::now();
+        let graph = alone("plain", &["one"], &json!({"trouble": trouble}));
+        let (_, outcome) = process(&cloud, &state, &graph, "one").await;
+        let seconds = started.elapsed().as_secs();
+        assert!((least..=most).contains(&seconds), "{trouble}: {seconds} s");
+        let problem = &outcome.report().problems[0];
+        assert!(problem.fault.message.contains(trouble), "{problem:?}");
+        assert!(problem.fault.hint.is_some(), "{problem:?}");
+        // It is there, the journal knows it, and the next run does not make another.
+        process(&cloud, &state, &graph, "two").await;
+        assert_eq!(cloud.count(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_aws_makes_one_at_a_time_is_asked_for_one_at_a_time() {
+    let (cloud, state) = (Cloud::new(Trouble::default()), Arc::new(MemoryState::default()));
+    let graph = alone("single", &["one", "two", "three"], &json!({}));
+    let (_, outcome) = process(&cloud, &state, &graph, "one").await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    assert_eq!((cloud.count(), cloud.busy.lock().unwrap().1), (3, 1));
 }

@@ -2,7 +2,7 @@
 
 use super::{Input, Strays, counts, make, render};
 use crate::model::{
-    Action, Address, Changes, Departure, Entry, Fault, Graph, Identity, In, Kind, Node, Observation,
+    Action, Address, Changes, Class, Departure, Entry, Fault, Graph, Identity, In, Kind, Node, Observation,
     Observed, Origin, Owner, Plan, Ready, Snapshot, Stage, Verb,
 };
 use serde_json::{Value, json};
@@ -205,4 +205,55 @@ fn a_stage_alone_waits_for_nothing_outside_it() {
     case.observed.found.clear();
     let part = case.make().unwrap().stage(Stage::Network);
     assert!(part.steps.iter().all(|step| step.id.verb == Verb::Ensure) && part.steps.len() == 3);
+}
+
+#[test]
+fn what_cannot_become_as_wanted_is_refused_with_the_reason() {
+    let mut case = standing();
+    case.want("root", &json!({"refused": true}));
+    let fault = case.make().unwrap_err();
+    assert_eq!(fault.class, Class::Refused);
+    assert!(fault.message.contains("root") && fault.message.contains("no way leads there"), "{fault}");
+}
+
+#[test]
+fn a_field_that_an_update_moves_is_known_only_after_it() {
+    let version = In::<String>::of(&"root".into(), "version");
+    let mut case = standing();
+    case.live("root")["version"] = json!("1");
+    case.want("pointer", &json!({"target": version}));
+    case.stands("pointer", &json!({"target": "1"}), &["root"]);
+    assert!(case.make().unwrap().is_empty(), "nothing moves by itself");
+    case.want("root", &json!({"target": "elsewhere"}));
+    let plan = case.make().unwrap();
+    let text = render(&plan, false);
+    assert!(text.contains("target: 1 -> (known after up)"), "{text}");
+    assert_eq!(steps(&plan), ["ensure root", "ensure pointer"]);
+}
+
+#[test]
+fn an_update_follows_another_whatever_order_they_were_made_in() {
+    let mut case = standing();
+    for address in ["child", "pointer"] {
+        case.stands(address, &json!({"target": "old"}), &["root"]);
+    }
+    // The pointer was made before the child; both move, and the child goes first.
+    case.want("child", &json!({"target": on("root")}));
+    case.want("pointer", &json!({"target": on("root")}));
+    case.graph.nodes.get_mut("child").unwrap().after = ["pointer".into()].into();
+    assert_eq!(steps(&case.make().unwrap()), ["ensure pointer", "ensure child"]);
+    case.graph.nodes.get_mut("pointer").unwrap().follows = ["child".into()].into();
+    assert_eq!(steps(&case.make().unwrap()), ["ensure child", "ensure pointer"]);
+    // Where only one of them moves there is nothing to follow.
+    case.stands("child", &json!({"target": "id-root"}), &["root", "pointer"]);
+    assert_eq!(steps(&case.make().unwrap()), ["ensure pointer"]);
+}
+
+#[test]
+fn a_removal_says_what_goes_with_it() {
+    let mut case = standing();
+    case.graph.nodes.remove("pointer");
+    let plan = case.make().unwrap();
+    assert_eq!(plan.changes[0].note.as_deref(), Some("with all in it"));
+    assert!(render(&plan, false).contains("with all in it"));
 }
