@@ -90,6 +90,7 @@ fn kind_of(name: &'static str, identity: Identity) -> Kind {
         iam: &[],
         one_at_a_time: name == "single",
         moves: &[],
+        within: None,
         diff: changes,
         ready: |_| Ok(Ready::Yes),
         refuse: |_, _| Ok(None),

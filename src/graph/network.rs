@@ -43,6 +43,14 @@ pub(super) fn network(build: &mut Build<'_>, stack: &Stack, context: &Context) -
     Ok(())
 }
 
+/// The VPC: the one made here, or the one that is there.
+pub(super) fn vpc(stack: &Stack) -> In<String> {
+    match stack.network.as_ref().and_then(|network| network.existing.as_ref()) {
+        Some(existing) => In::Known(existing.vpc_id.clone()),
+        None => id(&vpc_address()),
+    }
+}
+
 /// The private subnets: those made here, or those that are there.
 pub(super) fn private_subnets(stack: &Stack, context: &Context) -> Vec<In<String>> {
     match stack.network.as_ref().and_then(|network| network.existing.as_ref()) {

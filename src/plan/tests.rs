@@ -32,6 +32,7 @@ fn kind(name: &str) -> Option<Kind> {
         iam: &[],
         one_at_a_time: false,
         moves: &["version"],
+        within: None,
         diff,
         ready,
         refuse,
