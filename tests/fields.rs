@@ -8,12 +8,47 @@ mod common;
 
 #[path = "fields/case.rs"]
 mod case;
+#[path = "fields/cluster.rs"]
+mod cluster;
+#[path = "fields/delivery.rs"]
+mod delivery;
+#[path = "fields/existing.rs"]
+mod existing;
+#[path = "fields/fargate.rs"]
+mod fargate;
 #[path = "fields/network.rs"]
 mod network;
+#[path = "fields/nodes.rs"]
+mod nodes;
 #[path = "fields/schema.rs"]
 mod schema;
 
 #[test]
 fn network_key_and_tags() {
     network::group().go();
+}
+
+#[test]
+fn control_plane_people_and_addons() {
+    cluster::group().go();
+}
+
+#[test]
+fn node_groups() {
+    nodes::group().go();
+}
+
+#[test]
+fn fargate_profiles() {
+    fargate::group().go();
+}
+
+#[test]
+fn delivery() {
+    delivery::group().go();
+}
+
+#[test]
+fn a_network_that_is_there() {
+    existing::group().go();
 }

@@ -107,6 +107,12 @@ def subnets():
     return sorted(s['AvailabilityZone'][-1] for s in ec2.describe_subnets(Filters=mine)['Subnets'])
 
 
+# Subnets of a network that is there already, by the role that the stack's tags give them.
+def tagged_subnets(role):
+    found = ec2.describe_subnets(Filters=[{'Name': 'tag-key', 'Values': ['provisioner:role-tags/fields']}])['Subnets']
+    return [s['SubnetId'] for s in found if 'kubernetes.io/role/' + role in [t['Key'] for t in s['Tags']]]
+
+
 def endpoints():
     found = ec2.describe_vpc_endpoints(Filters=mine)['VpcEndpoints']
     return sorted(e['ServiceName'].split('.', 3)[3] for e in found if e['State'] == 'available')
@@ -125,10 +131,11 @@ def key_tags():
     return {t['TagKey']: t['TagValue'] for t in kms.list_resource_tags(KeyId=key())['Tags']}
 
 
-# What carries the stack's tag and not the file's own one with this value. Instances that ended keep their tags.
+# What carries the stack's tag and not the file's own one with this value. Instances and disks that are gone leave tags.
 def untagged(value):
-    ended = {i['InstanceId'] for r in ec2.describe_instances()['Reservations'] for i in r['Instances']
-        if i['State']['Name'] in ('terminated', 'shutting-down')}
+    instances = [i for r in ec2.describe_instances()['Reservations'] for i in r['Instances']]
+    gone = {i['InstanceId'] for i in instances if i['State']['Name'] in ('terminated', 'shutting-down')}
+    disks = {v['VolumeId'] for v in ec2.describe_volumes()['Volumes']}
     tags = {}
     pages = ec2.get_paginator('describe_tags').paginate(Filters=[{'Name': 'resource-id', 'Values': ['*']}])
     for tag in (t for page in pages for t in page['Tags']):
@@ -138,8 +145,11 @@ def untagged(value):
             tags[found['ResourceARN']] = {t['Key']: t['Value'] for t in found['Tags']}
     for found in iam.list_roles()['Roles']:
         tags[found['Arn']] = {t['Key']: t['Value'] for t in iam.list_role_tags(RoleName=found['RoleName'])['Tags']}
-    tags = {k: t for k, t in tags.items() if t.get('provisioner:stack') == 'fields' and k not in ended}
-    return sorted(k for k, t in tags.items() if t.get('team') != value)
+    here = {
+        k: t for k, t in tags.items()
+        if k.split('/')[-1] not in gone and (not k.startswith('vol-') or k in disks)
+    }
+    return sorted(k for k, t in here.items() if t.get('provisioner:stack') == 'fields' and t.get('team') != value)
 
 
 def answer(expressions):
