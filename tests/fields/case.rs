@@ -100,6 +100,8 @@ pub struct Group {
     pub base: &'static str,
     /// Python that runs before anything is made; prints variables for the environment as a JSON object.
     pub before: &'static str,
+    /// Files beside it, and what is in them.
+    pub files: &'static [(&'static str, &'static str)],
     /// Variables for the environment.
     pub environment: &'static [(&'static str, &'static str)],
     /// The cases.
@@ -118,6 +120,9 @@ impl Group {
         world.run(&["sandbox", "start", "--time-scale", "600"]).with(0);
         let mut environment: BTreeMap<String, String> =
             self.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        for (name, text) in self.files {
+            std::fs::write(world.path().join(name), text).unwrap();
+        }
         if !self.before.is_empty() {
             let made = world.boto3(self.before);
             let made = made.as_object().unwrap().iter();

@@ -59,7 +59,7 @@ pub fn group() -> Group {
     let mut cases = control_plane();
     cases.extend(people());
     cases.extend(addons());
-    Group { base: BASE, before: BEFORE, environment: &[("PROVISIONER_MYIP", "192.0.2.9")], cases }
+    Group { base: BASE, before: BEFORE, files: &[], environment: &[("PROVISIONER_MYIP", "192.0.2.9")], cases }
 }
 
 fn control_plane() -> Vec<Case> {

@@ -33,10 +33,7 @@ controllers: {clusterAutoscaler: false, loadBalancerController: false}
 app: {parameter: /fields/message}
 ";
 
-/// The program runs in the folder of the stack file, and files are named from there.
 const BEFORE: &str = "
-for name in ('first', 'second'):
-    open(name + '.txt', 'w').write(name + ' file')
 key = client('kms').create_key()['KeyMetadata']['Arn']
 print(json.dumps({'KEY': key}))";
 
@@ -45,7 +42,13 @@ pub fn group() -> Group {
     cases.extend(accounts());
     cases.extend(parameters());
     cases.extend(application());
-    Group { base: BASE, before: BEFORE, environment: &[("FIRST", "one"), ("SECOND", "two")], cases }
+    Group {
+        base: BASE,
+        before: BEFORE,
+        files: &[("first.txt", "first file"), ("second.txt", "second file")],
+        environment: &[("FIRST", "one"), ("SECOND", "two")],
+        cases,
+    }
 }
 
 fn images() -> Vec<Case> {
@@ -139,7 +142,7 @@ fn parameters() -> Vec<Case> {
             .plan(&["update cluster/parameter/fields/from-file value"])
             .aws("parameter('/fields/from-file')", "second file"),
         case("parameters[0]", "{name: /fields/message, secret: {env: FIRST}}")
-            .plan(&["replace cluster/parameter/fields/message secret=true", "replace cluster/parameter/fields/message value", "replace cluster/parameter/fields/message key"])
+            .plan(&["replace cluster/parameter/fields/message secret=true", "replace cluster/parameter/fields/message key"])
             .aws_in(2, "ssm.get_parameter(Name='/fields/message')['Parameter']['Type']", "SecureString"),
         case("encryption", "{keyArn: '${KEY}'}")
             .plan_has(&[

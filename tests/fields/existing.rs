@@ -23,7 +23,7 @@ names = ['VPC', 'S1', 'S2', 'S3', 'S4', 'S5', 'VPC2', 'T1', 'T2', 'T3']
 print(json.dumps(dict(zip(names, [*network('10.8'), *network('10.9')]))))";
 
 pub fn group() -> Group {
-    Group { base: BASE, before: BEFORE, environment: &[], cases: cases() }
+    Group { base: BASE, before: BEFORE, files: &[], environment: &[], cases: cases() }
 }
 
 /// The subnets that carry the stack's marker and this role's tag.

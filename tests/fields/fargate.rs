@@ -15,7 +15,7 @@ fargateProfiles:
 ";
 
 pub fn group() -> Group {
-    Group { base: BASE, before: "", environment: &[], cases: cases() }
+    Group { base: BASE, before: "", files: &[], environment: &[], cases: cases() }
 }
 
 fn cases() -> Vec<Case> {
@@ -40,7 +40,7 @@ fn cases() -> Vec<Case> {
                 "create cluster/launch-template/general",
                 "create cluster/node-role",
                 "delete cluster/fargate-profile/kube-system",
-                "update cluster/addon/coredns configuration={}",
+                "update cluster/addon/coredns configuration.computeType=null",
             ])
             .aws_in(2, "profiles()", "[apps, jobs]")
             .aws_in(2, "json.loads(addon('coredns').get('configurationValues') or '{}')", "{}")

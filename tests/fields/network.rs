@@ -21,7 +21,7 @@ key = client('kms').create_key()['KeyMetadata']['Arn']
 print(json.dumps({'KEY': key}))";
 
 pub fn group() -> Group {
-    Group { base: BASE, before: KEY, environment: &[], cases: cases() }
+    Group { base: BASE, before: KEY, files: &[], environment: &[], cases: cases() }
 }
 
 fn cases() -> Vec<super::case::Case> {

@@ -35,7 +35,7 @@ pub fn group() -> Group {
     let mut cases = instances();
     cases.extend(scaling());
     cases.extend(shells());
-    Group { base: BASE, before: BEFORE, environment: &[], cases }
+    Group { base: BASE, before: BEFORE, files: &[], environment: &[], cases }
 }
 
 /// The template that a group's instances are made after is another.
