@@ -479,6 +479,12 @@ class TestRepositories:
             "InvalidParameterException", ecr.create_repository, repositoryName="no", encryptionConfiguration=encryption
         )
 
+    def test_scanning_that_is_not_asked_for(self, ecr: Any) -> None:
+        ecr.create_repository(repositoryName="app", imageScanningConfiguration={"scanOnPush": True})
+        ecr.put_image_scanning_configuration(repositoryName="app", imageScanningConfiguration={})
+        found = ecr.describe_repositories(repositoryNames=["app"])["repositories"][0]
+        assert found["imageScanningConfiguration"] == {"scanOnPush": False}
+
     def test_pages(self, ecr: Any, refused: Any) -> None:
         names = [f"team/{n}" for n in range(5)]
         for name in reversed(names):

@@ -9,7 +9,13 @@ use crate::{
     store::{LocalState, Register},
 };
 use rustix::fs::{FlockOperation, flock};
+use serde_json::json;
 use std::{path::PathBuf, sync::Arc};
+
+/// The addresses of what the backend is made of.
+const BUCKET: &str = "backend/bucket";
+const TABLE: &str = "backend/table";
+const KEY: &str = "backend/key";
 
 /// The backend, looked at.
 pub struct Backed {
@@ -35,29 +41,49 @@ impl Session {
             let foreign = |error: crate::model::SnapshotError| Fault::new(Class::Refused, error.to_string());
             snapshot.belongs_to(BACKEND, account, region).map_err(foreign).map(|()| snapshot)
         });
-        let snapshot = snapshot.map_err(|fault| {
+        let mut snapshot = snapshot.map_err(|fault| {
             fault.hint(format!(
                 "remove {}: the backend is then found by its name and its tags",
                 path.display()
             ))
         })?;
+        // Where the file names another table, the recorded one is the other stacks'.
+        let table = Address::from(TABLE);
+        let name = snapshot.resources.get(&table).and_then(|entry| entry.spec.get("name"));
+        if name.is_some_and(|name| *name != self.backend.table) {
+            snapshot.resources.remove(&table);
+        }
         Ok((snapshot, register))
+    }
+
+    fn backend_graph(&self, recorded: &Snapshot) -> Graph {
+        backend(&self.backend, recorded.resources.contains_key(&Address::from(KEY)))
     }
 
     /// Whether the backend is there, as far as a command that only reads needs to know: by the record, else by a look.
     pub async fn backend_is_there(&self) -> Result<bool, Failure> {
         let (snapshot, _) = self.read_backend().await?;
         let recorded = |address: &str| snapshot.resources.contains_key(&Address::from(address));
-        if recorded("backend/bucket") && recorded("backend/table") {
-            return Ok(true);
-        }
-        Ok(self.backed().await?.exists)
+        Ok((recorded(BUCKET) && recorded(TABLE)) || self.backed().await?.exists)
+    }
+
+    /// Whether the backend was recorded as the file asks for it, so that a plan need not look at it.
+    pub async fn backend_is_settled(&self) -> Result<bool, Failure> {
+        let (snapshot, _) = self.read_backend().await?;
+        let entry = |address: &str| snapshot.resources.get(&Address::from(address));
+        let key = match &self.backend.key_arn {
+            Some(arn) => Some(json!(arn)),
+            None => entry(KEY).and_then(|entry| entry.live.get("arn").cloned()),
+        };
+        let settled =
+            |address: &str| entry(address).is_some_and(|entry| entry.spec.get("key") == key.as_ref());
+        Ok(settled(BUCKET) && settled(TABLE))
     }
 
     /// Looks at the whole backend.
     pub async fn backed(&self) -> Result<Backed, Failure> {
         let (snapshot, register) = self.read_backend().await?;
-        let graph = backend(&self.backend);
+        let graph = self.backend_graph(&snapshot);
         let world = self.world(&snapshot.owner());
         let observed = observe(&world, &graph, &snapshot, false).await?;
         let untargeted = Session::untargeted(&graph, &snapshot, &observed)?;
@@ -68,7 +94,7 @@ impl Session {
                 kind.is_some_and(|kind| (kind.ready)(&found.live) == Ok(Ready::Yes))
             })
         };
-        let exists = ready("backend/bucket") && ready("backend/table");
+        let exists = ready(BUCKET) && ready(TABLE);
         Ok(Backed { exists, plan: untargeted, snapshot, register })
     }
 
@@ -99,7 +125,7 @@ impl Session {
     pub async fn remove_backend(&self, scene: &Scene) -> Result<Outcome, Failure> {
         let _guard = self.backend_guard()?;
         let (snapshot, register) = self.read_backend().await?;
-        let graph = backend(&self.backend);
+        let graph = self.backend_graph(&snapshot);
         let world = self.world(&snapshot.owner());
         let mut snapshot = snapshot;
         let observed = observe(&world, &graph, &snapshot, false).await?;

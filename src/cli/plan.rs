@@ -19,12 +19,10 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     session.begin()?;
     let mut register = session.register(0);
     let mut plans: Vec<Plan> = Vec::new();
-    let mut snapshot = if session.backend_is_there().await? {
-        session.snapshot(&mut register).await?
-    } else {
+    if !session.backend_is_settled().await? {
         plans.push(session.backed().await?.plan);
-        session.snapshot(&mut register).await?
-    };
+    }
+    let mut snapshot = session.snapshot(&mut register).await?;
     let graph = session.graph(&mut snapshot).await?;
     let (plan, _) = session.plan(&graph, &snapshot).await?;
     if let Some(path) = &args.out {

@@ -15,15 +15,18 @@ use crate::{
     },
     plan::{Input, Strays, make},
     resources::handler,
-    stack::{self, Stack, Zones},
+    stack::{self, Stack, Zones, layout},
     store::{Register, S3State},
     ui::Ui,
 };
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The state's name for the zones that were chosen once and stay: a zone that AWS adds must not move subnets.
 const ZONES: &str = "zones";
+
+/// The state's name for their shares of the address space.
+const SHARES: &str = "zoneShares";
 
 /// One command on one stack.
 pub struct Session {
@@ -147,6 +150,7 @@ impl Session {
         let context = self.context(snapshot).await?;
         if !context.zones.is_empty() {
             snapshot.outputs.insert(ZONES.to_owned(), json!(context.zones));
+            snapshot.outputs.insert(SHARES.to_owned(), json!(context.shares));
         }
         let graph = graph(&self.stack, &context)?;
         for selector in &self.global.target {
@@ -161,6 +165,12 @@ impl Session {
             }
         }
         Ok(graph)
+    }
+
+    /// Each zone's share of the address space: the recorded one, else the next.
+    pub(super) fn shares(snapshot: &Snapshot, zones: &[String]) -> BTreeMap<String, usize> {
+        let recorded = snapshot.outputs.get(SHARES).cloned().unwrap_or_default();
+        layout::shares(zones, &serde_json::from_value(recorded).unwrap_or_default())
     }
 
     pub(super) async fn zones(&self, snapshot: &Snapshot) -> Result<Vec<String>, Failure> {

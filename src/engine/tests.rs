@@ -97,6 +97,7 @@ fn kind_of(name: &'static str, identity: Identity) -> Kind {
         iam: &[],
         one_at_a_time: name == "single",
         moves: &[],
+        within: None,
         diff: changes,
         ready: |live| {
             Ok(match live["trouble"].as_str() {

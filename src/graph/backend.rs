@@ -52,8 +52,9 @@ impl Backend {
     }
 }
 
-/// Bucket, table and key.
-pub fn backend(backend: &Backend) -> Graph {
+/// Bucket, table and key. A key that was `made` stays also where the file names another: the states written so far are
+/// encrypted with it.
+pub fn backend(backend: &Backend, made: bool) -> Graph {
     let owner = backend.owner();
     let none = BTreeMap::new();
     let mut build = Build::new(&owner, &none, Stage::Backend);
@@ -69,7 +70,7 @@ pub fn backend(backend: &Backend) -> Graph {
         Some(arn) => In::Known(arn.clone()),
         None => arn(&key),
     };
-    if backend.key_arn.is_none() {
+    if backend.key_arn.is_none() || made {
         let spec = kms_key::Spec {
             alias: format!("alias/{}", backend.bucket),
             description: format!("State of provisioner's stacks, in {}", backend.bucket),

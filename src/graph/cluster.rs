@@ -112,6 +112,7 @@ pub(super) fn cluster(build: &mut Build<'_>, stack: &Stack, context: &Context) -
         name: cluster_name(stack),
         version: context.version.clone(),
         role: arn(&role_address),
+        vpc: network::vpc(stack),
         subnets: network::private_subnets(stack, context),
         endpoint_public: section.endpoint.public,
         public_cidrs: public_cidrs(stack, context)?,

@@ -34,8 +34,10 @@ pub struct Context {
     pub owner: Owner,
     /// The account, twelve digits.
     pub account: String,
-    /// The zones' names, in the order in which the address space is given out.
+    /// The zones' names.
     pub zones: Vec<String>,
+    /// Each zone's share of the address space.
+    pub shares: BTreeMap<String, usize>,
     /// The Kubernetes minor.
     pub version: String,
     /// The caller's IAM principal, by its ARN; none where access entries cannot name it.

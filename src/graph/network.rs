@@ -43,6 +43,14 @@ pub(super) fn network(build: &mut Build<'_>, stack: &Stack, context: &Context) -
     Ok(())
 }
 
+/// The VPC: the one made here, or the one that is there.
+pub(super) fn vpc(stack: &Stack) -> In<String> {
+    match stack.network.as_ref().and_then(|network| network.existing.as_ref()) {
+        Some(existing) => In::Known(existing.vpc_id.clone()),
+        None => id(&vpc_address()),
+    }
+}
+
 /// The private subnets: those made here, or those that are there.
 pub(super) fn private_subnets(stack: &Stack, context: &Context) -> Vec<In<String>> {
     match stack.network.as_ref().and_then(|network| network.existing.as_ref()) {
@@ -204,10 +212,11 @@ impl Plan<'_> {
             build.add(&table, &route_table::Spec { vpc: id(&vpc), tags });
         }
 
-        let blocks = layout::blocks(cidr.0, self.context.zones.len());
+        let blocks = layout::blocks(cidr.0, layout::MAX_ZONES);
         let blocks = blocks.ok_or_else(|| Fault::bug(format!("{cidr} does not hold the subnets")))?;
         for block in blocks {
-            let Some(zone) = self.context.zones.get(block.zone_index) else { continue };
+            let share = |zone: &&String| self.context.shares.get(*zone) == Some(&block.zone_index);
+            let Some(zone) = self.zones().find(share) else { continue };
             let subnet = subnet_address(block.public, zone);
             let mut tags = build.tags(&subnet);
             tags.extend([role_tag(block.public)]);

@@ -60,6 +60,9 @@ pub trait Resource: Send + Sync + Sized + 'static {
     const ONE_AT_A_TIME: bool = false;
     /// Fields of the live form that are others after an update: who refers to them changes, too.
     const MOVES: &'static [&'static str] = &[];
+    /// The kind that it lives in by a name alone, and the field with that name: when that one is made anew, so is this,
+    /// though no field of it differs.
+    const WITHIN: Option<(&'static str, &'static str)> = None;
     /// What is asked for. Fields fed by other resources are [`In`](super::In).
     type Spec: Serialize + DeserializeOwned + Send + Sync;
     /// What AWS reports, reduced to what the spec says, ids and status.
@@ -96,6 +99,8 @@ pub struct Kind {
     pub one_at_a_time: bool,
     /// [`Resource::MOVES`].
     pub moves: &'static [&'static str],
+    /// [`Resource::WITHIN`].
+    pub within: Option<(&'static str, &'static str)>,
     /// [`Resource::diff`], over serialised forms. Errors when a form is not of this kind.
     pub diff: fn(&Value, &Value) -> Result<Changes, Fault>,
     /// [`Resource::ready`], over a serialised live form.
@@ -117,6 +122,7 @@ impl Kind {
             iam: R::IAM,
             one_at_a_time: R::ONE_AT_A_TIME,
             moves: R::MOVES,
+            within: R::WITHIN,
             diff: |want, live| Ok(R::diff(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?)),
             ready: |live| Ok(R::ready(&Fault::decode(R::KIND, live)?)),
             farewell: |live| Ok(R::farewell(&Fault::decode(R::KIND, live)?)),

@@ -1,6 +1,8 @@
 //! The three-way comparison of one resource: what is asked for, what was recorded, what is there.
 
-use crate::model::{Address, Change, Changes, Class, Entry, Fault, Identity, Kind, Origin, Owner, tag};
+use crate::model::{
+    Address, Change, Changes, Class, Entry, Fault, Identity, Kind, Origin, Owner, is_reference, tag,
+};
 use serde_json::{Map, Value};
 
 /// Reduces the live tags to those that this program manages: the wanted ones, and the ones it once set. Tags that
@@ -82,6 +84,10 @@ pub fn origin(changes: &Changes, want: &Value, entry: Option<&Entry>) -> Origin 
 
 /// Whether one field differs though the file asks for what was recorded.
 pub fn drift(change: &Change, want: &Value, entry: &Entry) -> bool {
+    // What is known only after `up` differs because of another change of this plan.
+    if is_reference(&change.new) {
+        return false;
+    }
     let field = change.path.split(['.', '[']).next().unwrap_or_default();
     match (want.get(field), entry.spec.get(field)) {
         (Some(want), Some(recorded)) => want == recorded,

@@ -108,6 +108,11 @@ fn decide(
     if let Some(reason) = (kind.refuse)(&want, &found.live)? {
         return Err(Fault::new(Class::Refused, format!("{}: {reason}", node.address)).hint("change the file"));
     }
+    if let Some((parent, field)) = made_anew(input, kind, node, decisions) {
+        let old = found.live.get(field).cloned().unwrap_or_default();
+        let new = json!({"ref": parent, "field": "name"});
+        changes.0.push(Change { path: field.to_owned(), old, new, forces_replace: true });
+    }
     // Tags alone move nothing.
     let moved = changes.0.iter().any(|change| !change.path.starts_with("tags"));
     let mut note = None;
@@ -152,6 +157,21 @@ fn decide(
         }
     }
     Ok(Decision { action, live: found.live.clone(), moves: if moved { kind.moves } else { &[] } })
+}
+
+/// What the resource lives in by a name alone, where that is made anew, and the field with the name.
+fn made_anew<'a>(
+    input: &Input<'_>,
+    kind: Kind,
+    node: &Node,
+    decisions: &BTreeMap<Address, Decision>,
+) -> Option<(Address, &'a str)> {
+    let (parent, field) = kind.within?;
+    let anew = |address: &Address| {
+        let replaced = decisions.get(address).is_some_and(|it| it.action == Some(Action::Replace));
+        replaced && input.graph.get(address).is_some_and(|it| it.kind == parent)
+    };
+    Some((node.dependencies().into_iter().find(anew)?, field))
 }
 
 fn shared(want: &Value) -> bool {

@@ -32,6 +32,7 @@ fn kind(name: &str) -> Option<Kind> {
         iam: &[],
         one_at_a_time: false,
         moves: &["version"],
+        within: (name == "tenant").then_some(("thing", "landlord")),
         diff,
         ready,
         refuse,
@@ -148,6 +149,26 @@ fn a_fixed_field_replaces_and_takes_along_what_stands_on_it() {
     let text = render(&plan, false);
     assert!(text.contains("-/+ root") && text.contains("cidr: a -> b  # forces replacement"), "{text}");
     assert!(text.contains("target: id-child -> (known after up)"), "{text}");
+}
+
+#[test]
+fn what_lives_in_a_thing_by_its_name_is_made_anew_with_it() {
+    let mut case = standing();
+    case.want("tenant", &json!({"landlord": "root"}));
+    case.stands("tenant", &json!({"landlord": "root"}), &["root"]);
+    let node = case.graph.nodes.get_mut("tenant").unwrap();
+    "tenant".clone_into(&mut node.kind);
+    node.after.insert("root".into());
+    case.observed.found.get_mut("tenant").unwrap().kind = "tenant".into();
+    assert!(case.make().unwrap().is_empty());
+    case.want("root", &json!({"cidr": "b"}));
+    let plan = case.make().unwrap();
+    let change = plan.changes.iter().find(|change| change.address.as_str() == "tenant").unwrap();
+    assert_eq!((change.action, change.origin), (Action::Replace, Origin::File));
+    assert_eq!(change.fields.0[0].path, "landlord");
+    let steps = steps(&plan);
+    let place = |step: &str| steps.iter().position(|it| it == step).unwrap();
+    assert!(place("remove tenant") < place("remove root") && place("ensure root") < place("ensure tenant"));
 }
 
 #[test]

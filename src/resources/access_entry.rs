@@ -81,6 +81,7 @@ impl Resource for AccessEntry {
         "eks:UntagResource",
     ];
     const IDENTITY: Identity = Identity::Name;
+    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
     type Spec = Spec;
     type Live = Live;
 

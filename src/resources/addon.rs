@@ -70,6 +70,7 @@ impl Resource for Addon {
         "iam:PassRole",
     ];
     const IDENTITY: Identity = Identity::Name;
+    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
     type Spec = Spec;
     type Live = Live;
 

@@ -31,6 +31,8 @@ pub struct Spec {
     pub version: String,
     /// The ARN of the role that EKS acts in.
     pub role: In<String>,
+    /// The VPC that the subnets are in, for good.
+    pub vpc: In<String>,
     /// The subnets of the control plane's interfaces, in two zones or more.
     pub subnets: Vec<In<String>>,
     /// Whether the API server can be reached from outside the VPC. From inside it always can.
@@ -137,6 +139,7 @@ impl Resource for EksCluster {
             .fixed("name", &want.name, &live.name)
             .fixed("role", &want.role, &live.role)
             .fixed("key", &want.key, &live.key)
+            .fixed("vpc", &want.vpc, &live.vpc)
             .mutable("version", &want.version, &live.version)
             .mutable("subnets", &same_set(&want.subnets), &same_set(&live.subnets))
             .mutable("endpointPrivate", &true, &live.endpoint_private)

@@ -86,6 +86,7 @@ impl Resource for FargateProfile {
     ];
     const IDENTITY: Identity = Identity::Name;
     const ONE_AT_A_TIME: bool = true;
+    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
     type Spec = Spec;
     type Live = Live;
 

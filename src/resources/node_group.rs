@@ -141,6 +141,7 @@ impl Resource for NodeGroup {
         "autoscaling:DescribeScalingActivities",
     ];
     const IDENTITY: Identity = Identity::Name;
+    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
     type Spec = Spec;
     type Live = Live;
 

@@ -65,6 +65,7 @@ impl Resource for PodIdentityAssociation {
         "iam:GetRole",
     ];
     const IDENTITY: Identity = Identity::Name;
+    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
     type Spec = Spec;
     type Live = Live;
 

@@ -5,6 +5,7 @@
 //! more never moves a subnet: of a /16, private subnets are /19 (8,187 pods each) and public ones /22.
 
 use ipnet::Ipv4Net;
+use std::collections::BTreeMap;
 
 /// How many zones have room.
 pub const MAX_ZONES: usize = 6;
@@ -41,9 +42,49 @@ pub fn blocks(cidr: Ipv4Net, zones: usize) -> Option<Vec<Block>> {
     Some([of(false, &parts), of(true, &public)].concat())
 }
 
+/// Which share each zone has, from 0. One that had a share `before` keeps it whatever comes or goes, since a subnet that
+/// is in use cannot move; the share of one that went is given out last.
+pub fn shares(zones: &[String], before: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
+    let mut shares: BTreeMap<String, usize> = before
+        .iter()
+        .filter(|(zone, _)| zones.contains(zone))
+        .map(|(zone, share)| (zone.clone(), *share))
+        .collect();
+    for zone in zones {
+        let free = |share: &usize| !shares.values().any(|taken| taken == share);
+        let untouched = |share: &usize| free(share) && !before.values().any(|taken| taken == share);
+        let share = (0..MAX_ZONES).find(untouched).or_else(|| (0..MAX_ZONES).find(free));
+        if let (None, Some(share)) = (shares.get(zone), share) {
+            shares.insert(zone.clone(), share);
+        }
+    }
+    for (zone, share) in before {
+        if !shares.values().any(|taken| taken == share) {
+            shares.insert(zone.clone(), *share);
+        }
+    }
+    shares
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_keeps_its_share_whoever_comes_and_goes() {
+        let zones = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let of = |list: &[(&str, usize)]| -> BTreeMap<String, usize> {
+            list.iter().map(|(zone, share)| ((*zone).to_owned(), *share)).collect()
+        };
+        let three = shares(&zones("a b c"), &BTreeMap::new());
+        assert_eq!(three, of(&[("a", 0), ("b", 1), ("c", 2)]));
+        let two = shares(&zones("c a"), &three);
+        assert_eq!(two, three, "b may come back");
+        let another = shares(&zones("a d c"), &two);
+        assert_eq!(another, of(&[("a", 0), ("b", 1), ("c", 2), ("d", 3)]));
+        let full = shares(&zones("d e f g h i"), &another);
+        assert_eq!(full, of(&[("d", 3), ("e", 4), ("f", 5), ("g", 0), ("h", 1), ("i", 2)]));
+    }
 
     #[test]
     fn a_zone_more_moves_nothing_and_nothing_overlaps() {

@@ -80,7 +80,11 @@ def update(call: Call) -> Answer:
     table = table_of(call)
     if table is not None:
         check_active(table)
-    return call.forward()
+    answer = call.forward()
+    # moto drops it.
+    if table is not None and "SSESpecification" in call.params:
+        table.sse_specification = dict(call.params["SSESpecification"])
+    return answer
 
 
 def check_active(table: Any) -> None:

@@ -24,6 +24,7 @@ impl Session {
         let mut context = Context {
             owner: snapshot.owner(),
             account: self.identity.account.clone(),
+            shares: Session::shares(snapshot, &zones),
             zones,
             state_folder: self.target.state.display().to_string(),
             ..Context::default()

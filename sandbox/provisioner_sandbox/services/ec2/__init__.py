@@ -15,6 +15,7 @@ from provisioner_sandbox.services.ec2 import (  # noqa: F401  each registers its
     groups,
     interfaces,
     key_pairs,
+    launch_templates,
     nat,
     routes,
     tags,

@@ -29,6 +29,16 @@ def create(call: Call) -> dict:
     return call.moto(params)
 
 
+@handles("ecr", "PutImageScanningConfiguration")
+def scan(call: Call) -> dict:
+    """What is not said is false, and clients leave it out; moto would change nothing then.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageScanningConfiguration.html
+    """
+    asked = {"scanOnPush": False, **call.params["imageScanningConfiguration"]}
+    return call.moto({**call.params, "imageScanningConfiguration": asked})
+
+
 def encrypted(call: Call, given: dict[str, str]) -> dict[str, str]:
     key = given.get("kmsKey")
     if given["encryptionType"] == "AES256":
