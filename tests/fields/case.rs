@@ -1,6 +1,9 @@
 //! A field of the file, what its change shows in a plan, and what it does in AWS.
 
-use crate::common::{Ended, World};
+use crate::{
+    common::{Ended, World},
+    schema::values,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,9 +87,18 @@ impl Case {
         self.sets.iter().map(|(field, value)| (*field, yaml(value)))
     }
 
-    /// The field that the case is about, and its value.
-    pub fn subject(&self) -> (&'static str, Value) {
-        self.values().next().unwrap()
+    /// The field that the case is about with its value, and the one inside it where that is all that is in it.
+    pub fn subject(&self) -> Vec<(String, Value)> {
+        let (field, value) = self.values().next().unwrap();
+        match &value {
+            Value::Object(map) if map.len() > 1 => vec![(field.to_owned(), value)],
+            value => values(field, value),
+        }
+    }
+
+    /// Whether it shows that the field does something; a refusal or an empty plan alone does not.
+    pub fn says_something(&self) -> bool {
+        !self.plan.is_empty()
     }
 
     fn name(&self) -> String {

@@ -66,3 +66,21 @@ pub fn fits(path: &str, pattern: &str) -> bool {
     let (path, pattern): (Vec<&str>, Vec<&str>) = (plain.split('.').collect(), pattern.split('.').collect());
     path.len() == pattern.len() && path.iter().zip(pattern).all(|(one, other)| other == "*" || *one == other)
 }
+
+/// All values inside `value`, each by its path; the items of a list of plain ones by the list's path and `[]`.
+pub fn values(path: &str, value: &Value) -> Vec<(String, Value)> {
+    let mut found = vec![(path.to_owned(), value.clone())];
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                found.extend(values(&path, value));
+            }
+        }
+        Value::Array(list) => {
+            found.extend(list.iter().flat_map(|item| values(&format!("{path}[]"), item)));
+        }
+        _ => {}
+    }
+    found
+}
