@@ -188,6 +188,7 @@ fn application() -> Vec<Case> {
         case("app.ingress", "alb")
             .plan(&["create cluster/service-account/kube-system/aws-load-balancer-controller"]),
         case("app.ingress", "alb").and("controllers.loadBalancerController", "false").plan(&[]),
+        case("app.rollback", "false").plan(&[]),
         case("app.ingress", "nlb")
             .plan(&["create cluster/service-account/kube-system/aws-load-balancer-controller"])
             .aws_in(2, "'sa-kube-system-aws-load-balancer-controller' in roles()", "true"),

@@ -1,6 +1,18 @@
 # What AWS says of the stack `fields`. Each value is asked for by the call that a person would make.
+# A client reads its service's model when it is made, which takes longer than the calls: only those that are used are.
+class Lazy:
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, attribute):
+        if attribute == 'client':
+            self.client = client(self.name)
+            return self.client
+        return getattr(self.client, attribute)
+
+
 names = 'ec2 eks iam kms ssm ecr logs s3 dynamodb resourcegroupstaggingapi'.split()
-ec2, eks, iam, kms, ssm, ecr, logs, s3, dynamodb, tagging = map(client, names)
+ec2, eks, iam, kms, ssm, ecr, logs, s3, dynamodb, tagging = map(Lazy, names)
 mine = [{'Name': 'tag:provisioner:stack', 'Values': ['fields']}]
 
 
