@@ -6,6 +6,10 @@
 
 mod common;
 
+use case::Case;
+use common::World;
+use serde_json::Value;
+
 #[path = "fields/case.rs"]
 mod case;
 #[path = "fields/cluster.rs"]
@@ -20,6 +24,8 @@ mod fargate;
 mod network;
 #[path = "fields/nodes.rs"]
 mod nodes;
+#[path = "fields/place.rs"]
+mod place;
 #[path = "fields/schema.rs"]
 mod schema;
 
@@ -51,4 +57,63 @@ fn delivery() {
 #[test]
 fn a_network_that_is_there() {
     existing::group().go();
+}
+
+#[test]
+fn name_region_and_state() {
+    place::group().go();
+}
+
+/// Fields that nothing is done with yet, because nothing is deployed to the cluster yet: what they ask for is all inside
+/// the image and the Kubernetes objects. The other fields of `app` name what is made in AWS, and have cases.
+const NOT_DEPLOYED: &[&str] =
+    &["app.builder", "app.env", "app.manifests", "app.path", "app.platforms", "app.port", "app.replicas"];
+
+#[test]
+fn every_field_of_the_schema_has_a_case() {
+    let world = World::new("");
+    let schema: Value = serde_json::from_str(&world.run(&["schema"]).with(0).out).unwrap();
+    let leaves = schema::leaves(&schema);
+    let exempt = |path: &str, prefix: &str| {
+        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    for prefix in NOT_DEPLOYED {
+        assert!(leaves.iter().any(|leaf| exempt(&leaf.path, prefix)), "{prefix} is no field any more");
+    }
+    let groups = [
+        cluster::group(),
+        delivery::group(),
+        existing::group(),
+        fargate::group(),
+        network::group(),
+        nodes::group(),
+        place::group(),
+    ];
+    let all = || groups.iter().flat_map(|group| &group.cases);
+    let tried: Vec<(String, Value)> =
+        all().filter(|case| case.says_something()).flat_map(Case::subject).collect();
+    let reached: Vec<(String, Value)> =
+        all().filter(|case| case.reaches_aws()).flat_map(Case::subject).collect();
+    let silent: Vec<(String, Value)> =
+        all().filter(|case| case.says_nothing()).flat_map(Case::subject).collect();
+    // A word is tried as well where it is what a case changes.
+    let first: Vec<(String, Value)> =
+        groups.iter().flat_map(|group| schema::values("", &group.base())).collect();
+    let mut without = Vec::new();
+    for leaf in leaves.iter().filter(|leaf| !NOT_DEPLOYED.iter().any(|prefix| exempt(&leaf.path, prefix))) {
+        let fits = |(path, _): &&(String, Value)| schema::fits(path, &leaf.path);
+        let cases = tried.iter().filter(fits).count();
+        let found = match &leaf.word {
+            _ if leaf.neutral => cases == 0 && silent.iter().any(|it| fits(&it)),
+            Some(word) => {
+                cases > 0 && tried.iter().chain(&first).filter(fits).any(|(_, value)| value == word)
+            }
+            // One that takes a number or a text is there twice.
+            None => cases >= leaves.iter().filter(|other| *other == leaf).count(),
+        };
+        if !found || !(leaf.neutral || reached.iter().any(|it| fits(&it))) {
+            without.push(leaf);
+        }
+    }
+    assert!(without.is_empty(), "fields without a case in tests/fields: {without:#?}");
 }

@@ -1,6 +1,9 @@
 //! A field of the file, what its change shows in a plan, and what it does in AWS.
 
-use crate::common::{Ended, World};
+use crate::{
+    common::{Ended, World},
+    schema::values,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,9 +87,28 @@ impl Case {
         self.sets.iter().map(|(field, value)| (*field, yaml(value)))
     }
 
-    /// The field that the case is about, and its value.
-    pub fn subject(&self) -> (&'static str, Value) {
-        self.values().next().unwrap()
+    /// The field that the case is about with its value, and the one inside it where that is all that is in it.
+    pub fn subject(&self) -> Vec<(String, Value)> {
+        let (field, value) = self.values().next().unwrap();
+        match &value {
+            Value::Object(map) if map.len() > 1 => vec![(field.to_owned(), value)],
+            value => values(field, value),
+        }
+    }
+
+    /// Whether it shows that the field does something; a refusal or an empty plan alone does not.
+    pub fn says_something(&self) -> bool {
+        !self.plan.is_empty()
+    }
+
+    /// Whether AWS is asked for what became of it.
+    pub fn reaches_aws(&self) -> bool {
+        self.says_something() && !self.witness.is_empty()
+    }
+
+    /// Whether it shows that the field by itself changes nothing.
+    pub fn says_nothing(&self) -> bool {
+        self.plan.is_empty() && self.refused.is_none() && self.sets.len() == 1
     }
 
     fn name(&self) -> String {
@@ -130,16 +152,14 @@ impl Group {
         }
         let mut site = Site { world, environment, problems: Vec::new() };
         site.up("at first");
-        let (asked, round): (Vec<_>, usize) = (
-            self.cases.iter().flat_map(|case| &case.witness).map(|(text, _)| *text).collect(),
-            self.cases.iter().filter_map(|case| case.round).max().unwrap_or_default(),
-        );
-        let before = site.ask(&asked);
+        let witness = self.cases.iter().flat_map(|case| &case.witness);
+        let before = site.ask(&witness.map(|(text, _)| *text).collect::<Vec<_>>());
         for case in &self.cases {
             site.write(&self.base(), case.values());
             site.compare(case);
         }
-        for round in 1..=round {
+        let last = self.cases.iter().filter_map(|case| case.round).max();
+        for round in 1..=last.unwrap_or_default() {
             let made = |case: &&Case| case.round.is_some_and(|it| it == round || (case.stays && it < round));
             let cases: Vec<&Case> = self.cases.iter().filter(made).collect();
             site.write(&self.base(), cases.iter().flat_map(|case| case.values()));

@@ -87,7 +87,6 @@ fn control_plane() -> Vec<Case> {
             .and("cluster.endpoint.publicCidrs", "")
             .plan(&["update cluster/eks endpointPublic=false"])
             .aws_in(2, "cluster()['resourcesVpcConfig']['endpointPublicAccess']", "false"),
-        case("cluster.endpoint.public", "true").plan(&[]),
         case("cluster.endpoint.publicCidrs", "[0.0.0.0/0]")
             .refused("let the whole world reach the API server"),
         case("cluster.endpoint.publicCidrs", "[0.0.0.0/0]")
@@ -114,7 +113,6 @@ fn control_plane() -> Vec<Case> {
         case("cluster.deletionProtection", "false")
             .plan(&["update cluster/eks deletionProtection=false"])
             .aws("cluster()['deletionProtection']", "false"),
-        case("cluster.deletionProtection", "true").plan(&[]),
         case("cluster.upgradePolicy", "extended")
             .plan(&["update cluster/eks upgradePolicy=EXTENDED"])
             .aws("cluster()['upgradePolicy']['supportType']", "EXTENDED"),
@@ -171,7 +169,6 @@ fn people() -> Vec<Case> {
             .and("cluster.access[0].namespaces", "")
             .plan(&[developers])
             .aws_in(3, "granted('developers')", "[[AmazonEKSClusterAdminPolicy, []]]"),
-        case("cluster.access[0].policy", "view").plan(&[]),
         case("cluster.access[1].namespaces", "[one, two]")
             .plan(&["update cluster/access/role/testers policies"])
             .aws("granted('testers')", "[[AmazonEKSEditPolicy, [one, two]]]"),

@@ -29,8 +29,8 @@ parameters:
   - {name: /fields/other, value: hello}
   - {name: /fields/from-env, secret: {env: FIRST}}
   - {name: /fields/from-file, secret: {file: first.txt}}
-controllers: {clusterAutoscaler: false, loadBalancerController: false}
-app: {parameter: /fields/message}
+controllers: {clusterAutoscaler: false}
+app: {parameter: /fields/message, ingress: none}
 ";
 
 const BEFORE: &str = "
@@ -55,7 +55,7 @@ fn images() -> Vec<Case> {
     vec![
         case("repositories[1].name", "fields/batch")
             .plan(&["create cluster/repository/fields/batch", "delete cluster/repository/fields/jobs"])
-            .aws("[n for n in repositories() if n != 'fields/web' and 'app' not in n]", "[fields/batch]"),
+            .aws("[n for n in repositories() if n in ('fields/jobs', 'fields/batch')]", "[fields/batch]"),
         case("repositories[0].immutableTags", "false")
             .plan(&["update cluster/repository/fields/web immutableTags=false"])
             .aws("repository('fields/web')['imageTagMutability']", "MUTABLE"),
@@ -87,9 +87,8 @@ fn accounts() -> Vec<Case> {
         case("serviceAccounts[2].namespace", "space")
             .plan(&["create cluster/service-account/space/spaced", "delete cluster/service-account/demo/spaced"])
             .aws(
-                "list(role('sa-space-spaced')['AssumeRolePolicyDocument']['Statement'][0]['Condition']\
-                 ['StringEquals'].values())[1]",
-                "'system:serviceaccount:space:spaced'",
+                "[v for v in trust('sa-space-spaced')['Condition']['StringEquals'].values() if 'system' in v]",
+                "['system:serviceaccount:space:spaced']",
             ),
         case("serviceAccounts[3].podIdentity", "true")
             .plan(&["create cluster/pod-identity/demo/podded", "update cluster/service-account/demo/podded trust"])
@@ -98,7 +97,7 @@ fn accounts() -> Vec<Case> {
                 "[podded]",
             )
             .aws(
-                "role('sa-demo-podded')['AssumeRolePolicyDocument']['Statement'][0]['Principal']",
+                "trust('sa-demo-podded')['Principal']",
                 "{Service: pods.eks.amazonaws.com}",
             ),
         case("serviceAccounts[0].policyArns", "['arn:aws:iam::aws:policy/AmazonSQSReadOnlyAccess']")
@@ -113,7 +112,6 @@ fn accounts() -> Vec<Case> {
         case("serviceAccounts[0].statements[0].effect", "Deny")
             .plan(&[inline])
             .aws("statement('sa-demo-web')['Effect']", "Deny"),
-        case("serviceAccounts[0].statements[0].effect", "Allow").plan(&[]),
         case("serviceAccounts[0].statements[0].conditions.StringEquals", "{aws:ResourceTag/team: blue}")
             .plan(&[inline])
             .aws("statement('sa-demo-web')['Condition']['StringEquals']", "{aws:ResourceTag/team: blue}"),
@@ -187,12 +185,11 @@ fn application() -> Vec<Case> {
         case("app.parameter", "/fields/other")
             .plan(&["update cluster/service-account/demo-application/demo-application inline"])
             .aws("statement('sa-shop-v2', 'parameter')['Resource'].split('parameter')[1]", "/fields/other"),
-        case("app.ingress", "none").and("controllers", "").plan(&[]),
         case("app.ingress", "alb")
-            .and("controllers", "")
             .plan(&["create cluster/service-account/kube-system/aws-load-balancer-controller"]),
+        case("app.ingress", "alb").and("controllers.loadBalancerController", "false").plan(&[]),
+        case("app.rollback", "false").plan(&[]),
         case("app.ingress", "nlb")
-            .and("controllers", "")
             .plan(&["create cluster/service-account/kube-system/aws-load-balancer-controller"])
             .aws_in(2, "'sa-kube-system-aws-load-balancer-controller' in roles()", "true"),
     ]

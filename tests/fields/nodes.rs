@@ -64,7 +64,6 @@ fn instances() -> Vec<Case> {
                 "[group('other')[n] for n in ('amiType', 'instanceTypes')]",
                 "[BOTTLEROCKET_ARM_64, [t4g.large]]",
             ),
-        case("nodeGroups[1].arch", "x86_64").plan(&[]),
         case("nodeGroups[0].arch", "arm64").refused("m6i.large is x86_64, and the group is arm64"),
         case("nodeGroups[0].instanceTypes", "[m6i.xlarge, m5.xlarge]")
             .plan(&["replace cluster/node-group/general instanceTypes=[m6i.xlarge, m5.xlarge]"])
@@ -72,7 +71,6 @@ fn instances() -> Vec<Case> {
         case("nodeGroups[0].capacity", "spot")
             .plan(&["replace cluster/node-group/general capacity=SPOT"])
             .aws("group('general')['capacityType']", "SPOT"),
-        case("nodeGroups[0].capacity", "on-demand").plan(&[]),
         case("nodeGroups[0].diskGiB", "40")
             .plan(&["update cluster/launch-template/general diskGiB=40", TEMPLATE])
             .aws("disk('general')['VolumeSize']", "40"),
@@ -108,7 +106,6 @@ fn scaling() -> Vec<Case> {
             .aws("group('general')['taints'][0]['effect']", "NO_EXECUTE"),
         case("nodeGroups[0].taints[0].effect", "PreferNoSchedule")
             .plan(&["update cluster/node-group/general taints=[{key: dedicated, value: general, effect: PREFER_NO_SCHEDULE}]"]),
-        case("nodeGroups[0].taints[0].effect", "NoSchedule").plan(&[]),
         case("nodeGroups[0].maxUnavailable", "2")
             .plan(&["update cluster/node-group/general maxUnavailable.count=2"])
             .aws("group('general')['updateConfig']", "{maxUnavailable: 2}"),

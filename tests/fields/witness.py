@@ -1,6 +1,18 @@
 # What AWS says of the stack `fields`. Each value is asked for by the call that a person would make.
+# A client reads its service's model when it is made, which takes longer than the calls: only those that are used are.
+class Lazy:
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, attribute):
+        if attribute == 'client':
+            self.client = client(self.name)
+            return self.client
+        return getattr(self.client, attribute)
+
+
 names = 'ec2 eks iam kms ssm ecr logs s3 dynamodb resourcegroupstaggingapi'.split()
-ec2, eks, iam, kms, ssm, ecr, logs, s3, dynamodb, tagging = map(client, names)
+ec2, eks, iam, kms, ssm, ecr, logs, s3, dynamodb, tagging = map(Lazy, names)
 mine = [{'Name': 'tag:provisioner:stack', 'Values': ['fields']}]
 
 
@@ -77,9 +89,17 @@ def managed(name):
     return sorted(p['PolicyName'] for p in found)
 
 
+def only(document):
+    statements = document['Statement']
+    return statements[0] if isinstance(statements, list) else statements
+
+
+def trust(name):
+    return only(role(name)['AssumeRolePolicyDocument'])
+
+
 def statement(name, policy='statements'):
-    found = iam.get_role_policy(RoleName='fields-eu-central-1-' + name, PolicyName=policy)
-    return found['PolicyDocument']['Statement'][0]
+    return only(iam.get_role_policy(RoleName='fields-eu-central-1-' + name, PolicyName=policy)['PolicyDocument'])
 
 
 def repository(name):
@@ -111,6 +131,21 @@ def subnets():
 def tagged_subnets(role):
     found = ec2.describe_subnets(Filters=[{'Name': 'tag-key', 'Values': ['provisioner:role-tags/fields']}])['Subnets']
     return [s['SubnetId'] for s in found if 'kubernetes.io/role/' + role in [t['Key'] for t in s['Tags']]]
+
+
+def bucket_key(name):
+    rules = s3.get_bucket_encryption(Bucket=name)['ServerSideEncryptionConfiguration']['Rules']
+    return rules[0]['ApplyServerSideEncryptionByDefault']['KMSMasterKeyID']
+
+
+def table(name):
+    return dynamodb.describe_table(TableName=name)['Table']
+
+
+# What the stacks of a region are called, by the tags of their VPCs.
+def stacks(region):
+    tags = [t for v in client('ec2', region).describe_vpcs()['Vpcs'] for t in v.get('Tags', [])]
+    return sorted(t['Value'] for t in tags if t['Key'] == 'provisioner:stack')
 
 
 def endpoints():
