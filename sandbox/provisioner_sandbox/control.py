@@ -21,6 +21,7 @@ class Control:
             ("DELETE", "/_ext/log"): lambda _: self.done(world.empty_log),
             ("POST", "/_ext/config"): self.configure,
             ("GET", "/_ext/status"): lambda _: self.status(),
+            ("POST", "/_ext/release"): lambda _: self.done(world.released.set),
             ("POST", "/_ext/reset"): lambda _: self.done(world.reset),
         }
 
@@ -44,8 +45,16 @@ class Control:
 
     def status(self) -> Answer:
         world = self.world
-        scale = world.config.time_scale
-        return reply(200, {"running": True, "version": __version__, "timeScale": scale, "calls": world.calls})
+        return reply(
+            200,
+            {
+                "running": True,
+                "version": __version__,
+                "timeScale": world.config.time_scale,
+                "calls": world.calls,
+                "held": world.held,
+            },
+        )
 
     @staticmethod
     def done(action: Any) -> Answer:

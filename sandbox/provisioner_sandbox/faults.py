@@ -13,7 +13,14 @@ from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.wire.message import Request
 from provisioner_sandbox.wire.models import is_read
 
-KINDS = {"throttle", "error", "error_after", "lost_request", "lost_response", "latency", "stale"}
+KINDS = {
+    "throttle", "error", "error_after", "lost_request", "lost_response", "hold_request", "hold_response", "latency", "stale",
+}  # fmt: skip
+# No effect, or no answer; a held one waits for `POST /_ext/release` before it is lost.
+LOST_REQUESTS = {"lost_request", "hold_request"}
+LOST_RESPONSES = {"lost_response", "hold_response"}
+HELD = {"hold_request", "hold_response"}
+LONGEST_HOLD = 60.0
 
 # How each service says "slow down". Sources: the services' pages of common errors, and
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/throttling.html,

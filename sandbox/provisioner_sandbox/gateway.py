@@ -13,7 +13,7 @@ from moto.core.exceptions import HTTPException, ServiceException
 from provisioner_sandbox import authorization, registry
 from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.errors import AwsError
-from provisioner_sandbox.faults import Fault
+from provisioner_sandbox.faults import HELD, LOST_REQUESTS, LOST_RESPONSES, Fault
 from provisioner_sandbox.registry import Call
 from provisioner_sandbox.subject import subject
 from provisioner_sandbox.wire.identify import Target, identify, scope
@@ -61,7 +61,10 @@ class Gateway:
             answer = render_error(protocol, error, request)
         if fault and fault.kind == "error_after" and answer.ok:
             answer = render_error(protocol, fault.error(target.service, protocol), request)
-        if fault and fault.kind in ("lost_request", "lost_response"):
+        if fault and fault.kind in HELD:
+            # The effect is there, or will never be: whoever asked can be stopped between the two.
+            self.world.hold(name)
+        if fault and fault.kind in LOST_REQUESTS | LOST_RESPONSES:
             answer = None
         hit = fault or (delays[0] if delays else None)
         status = answer.status if answer else NO_ANSWER
@@ -72,7 +75,7 @@ class Gateway:
         operation, service, region = target.operation, target.service, target.region
         if fault and fault.kind in ("throttle", "error"):
             raise fault.error(service, target.protocol)
-        if fault and fault.kind == "lost_request":
+        if fault and fault.kind in LOST_REQUESTS:
             return Answer(200, {}, b"")
         world = self.world
         with world.lock:

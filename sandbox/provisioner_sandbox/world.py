@@ -9,7 +9,7 @@ from typing import Any
 from provisioner_sandbox import authorization, backend, health, quotas, releases
 from provisioner_sandbox.clock import CLOCK, DEFAULT_SCALE
 from provisioner_sandbox.config import Config, read_config
-from provisioner_sandbox.faults import Faults
+from provisioner_sandbox.faults import LONGEST_HOLD, Faults
 from provisioner_sandbox.history import History
 from provisioner_sandbox.tokens import Tokens
 
@@ -22,6 +22,8 @@ class World:
         self.log: list[dict[str, Any]] = []
         self.calls = 0
         self.tokens = Tokens()
+        self.held: str | None = None
+        self.released = threading.Event()
         self.apply(Config(time_scale=time_scale))
 
     def configure(self, document: Any) -> None:
@@ -46,6 +48,13 @@ class World:
             self.log = []
             self.calls = 0
             self.apply(Config(time_scale=self.default_scale))
+
+    def hold(self, name: str) -> None:
+        """Keeps a call from being answered until somebody says so, or for a minute."""
+        self.released.clear()
+        self.held = name
+        self.released.wait(LONGEST_HOLD)
+        self.held = None
 
     def record(self, service: str, action: str, resource: str | None, status: int, fault: str | None) -> None:
         with self.lock:

@@ -21,6 +21,8 @@ const KEY: &str = "backend/key";
 pub struct Backed {
     /// Whether bucket and table are there.
     pub exists: bool,
+    /// Whether anything of it is.
+    pub any: bool,
     /// What is to be done about it.
     pub plan: Plan,
     snapshot: Snapshot,
@@ -95,7 +97,8 @@ impl Session {
             })
         };
         let exists = ready(BUCKET) && ready(TABLE);
-        Ok(Backed { exists, plan: untargeted, snapshot, register })
+        let any = !observed.found.is_empty();
+        Ok(Backed { exists, any, plan: untargeted, snapshot, register })
     }
 
     fn untargeted(

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::{Closed, Held, Journal, Run, observe},
-    model::{Graph, Outcome, Phase, Plan, Record, Snapshot, Stage},
+    model::{Class, Graph, Outcome, Phase, Plan, Record, Snapshot, Stage},
     plan::{Strays, counts, render},
     store::Register,
     ui::{Ui, plan_in_colour},
@@ -44,6 +44,12 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
 
 async fn go(session: &Session, scene: &Scene, args: &Args) -> Result<Exit, Failure> {
     let ui = session.ui;
+    if args.backend {
+        let backed = scene.reading(session.backed()).await?;
+        if backed.any && !backed.exists {
+            return rest_of_backend(session, scene).await;
+        }
+    }
     if !scene.reading(session.backend_is_there()).await? {
         ui.tell(&format!("{}: there is no state, so nothing to remove", session.place()));
         return proof::show(session, scene).await;
@@ -130,6 +136,43 @@ async fn mark(snapshot: Snapshot, register: Register, phase: Phase) -> Result<(S
     Ok((closed.snapshot, closed.register))
 }
 
+/// Removes what an earlier run left of the backend: without its table there is no lease to take.
+async fn rest_of_backend(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
+    let state = scene.reading(session.snapshot(&mut session.register(0))).await?;
+    let others = match scene.reading(async { Ok(session.other_stacks().await?) }).await {
+        Err(Failure::Problem(problem)) if problem.fault.class == Class::Gone => Vec::new(),
+        others => others?,
+    };
+    let own = !state.resources.is_empty() || !state.intents.is_empty();
+    let held: Vec<String> = others.into_iter().chain(own.then(|| session.stack.name.clone())).collect();
+    if !held.is_empty() {
+        let message = format!("the backend is not whole, and holds the state of {}", held.join(", "));
+        return Err(Failure::refused(
+            message,
+            "`provisioner up` makes what is missing; then run `down` again",
+        ));
+    }
+    match remove_backend(session, scene).await? {
+        Exit::Done => proof::show(session, scene).await,
+        exit => Ok(exit),
+    }
+}
+
+/// Asks, and removes bucket, table and key.
+async fn remove_backend(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
+    let question = format!(
+        "{}: remove bucket {} and its table, with all old states?",
+        Stage::Backend,
+        session.backend.bucket
+    );
+    if !session.global.yes && !scene.confirm(&question).await {
+        session.ui.tell("the backend stays");
+        return Ok(Exit::Done);
+    }
+    let outcome = session.remove_backend(scene).await?;
+    Ok(report(session, scene, &[outcome]))
+}
+
 /// Removes the backend, when no other stack's state is in it.
 async fn backend(session: &Session, scene: &Scene, held: Held) -> Result<Exit, Failure> {
     let others = scene.reading(async { Ok(session.other_stacks().await?) }).await;
@@ -145,15 +188,5 @@ async fn backend(session: &Session, scene: &Scene, held: Held) -> Result<Exit, F
         let message = format!("the backend stays: it holds the state of {}", others.join(", "));
         return Err(Failure::refused(message, "remove those stacks first; this one is gone"));
     }
-    let question = format!(
-        "{}: remove bucket {} and its table, with all old states?",
-        Stage::Backend,
-        session.backend.bucket
-    );
-    if !session.global.yes && !scene.confirm(&question).await {
-        session.ui.tell("the backend stays");
-        return Ok(Exit::Done);
-    }
-    let outcome = session.remove_backend(scene).await?;
-    Ok(report(session, scene, &[outcome]))
+    remove_backend(session, scene).await
 }

@@ -182,17 +182,22 @@ async fn look(cx: &Cx, asked: &Asked<KmsKey>) -> Result<Option<Live>, Fault> {
         None => None,
     };
     let recorded = asked.last.as_ref().map(|last| last.id.as_str());
-    let key = match (&by_alias, recorded) {
+    let known = match (&by_alias, recorded) {
         (Some(key), Some(id)) if key.key_id() == id => by_alias.clone(),
-        (Some(key), None) if !leaving(key) => by_alias.clone(),
         (_, Some(id)) => describe(cx, id).await?,
-        (_, None) => match tagged_key(cx, asked).await? {
-            Some(arn) => describe(cx, &arn).await?,
+        (_, None) => None,
+    };
+    // A key whose deletion is scheduled is gone: nothing can be encrypted with it. Where the recorded one is, another may
+    // have been made in its place.
+    let here = |key: &KeyMetadata| !leaving(key);
+    let key = match known.filter(here).or_else(|| by_alias.clone().filter(here)) {
+        Some(key) => Some(key),
+        None => match tagged_key(cx, asked).await? {
+            Some(arn) => describe(cx, &arn).await?.filter(here),
             None => None,
         },
     };
-    // A key whose deletion is scheduled is gone: nothing can be encrypted with it.
-    let Some(key) = key.filter(|key| !leaving(key)) else { return Ok(None) };
+    let Some(key) = key else { return Ok(None) };
     let alias_target = by_alias.as_ref().map(KeyMetadata::key_id);
     let (rotation, policy, tags) = futures_util::try_join!(
         async {
