@@ -7,6 +7,7 @@
 pub const EVERY_RUN: &[&str] = &[
     "sts:GetCallerIdentity",
     "s3:GetObject",
+    "s3:GetObjectVersion",
     "s3:PutObject",
     "s3:ListBucket",
     "dynamodb:GetItem",

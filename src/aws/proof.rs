@@ -5,6 +5,7 @@ use crate::model::{Class, Fault, tag};
 use aws_sdk_ec2::types::{Instance, InstanceState, InstanceStateName, NatGatewayState, Reservation};
 use aws_sdk_kms::types::KeyState;
 use aws_sdk_resourcegroupstagging::types::TagFilter;
+use std::collections::BTreeSet;
 
 /// Something that carries a stack's tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,22 @@ pub enum Left {
     There(String),
     /// A key that AWS deletes at this time (RFC 3339), unless somebody cancels it.
     KeyUntil(String, String),
+}
+
+/// The lineages that things of `stack` name: one for each time that a stack of this name was made and is still there.
+pub async fn lineages(clients: &Clients, stack: &str) -> Result<BTreeSet<String>, Fault> {
+    let owned = TagFilter::builder().key(tag::STACK).values(stack).build();
+    let pages = clients.tagging.get_resources().tag_filters(owned).into_paginator().items().send();
+    let resources: Vec<_> = pages.try_collect().await.call("tag", "GetResources")?;
+    let mut lineages = BTreeSet::new();
+    for resource in resources {
+        let of = resource.tags().iter().find(|it| it.key() == tag::LINEAGE).map(|it| it.value().to_owned());
+        let arn = resource.resource_arn().unwrap_or_default();
+        // A key that is to be deleted, and what the API lists for a while after its end, is of no stack any more.
+        let there = !arn.contains(":kms:") && is_there(clients, arn).await?;
+        lineages.extend(of.filter(|_| there));
+    }
+    Ok(lineages)
 }
 
 /// All that carries the tags of `stack`, as the tagging API sees it.

@@ -135,6 +135,42 @@ pub enum State {
         /// The resource's address
         address: String,
     },
+    /// The versions that the bucket keeps, newest first
+    History {
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Print the state document as it is in the bucket
+    Pull,
+    /// Write the state document of a file, such as one that a run left when it could not write
+    Push {
+        /// The file
+        file: PathBuf,
+        /// Write it also over a newer version, or over another stack's of this name
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make an older version the newest; nothing in AWS changes
+    Rollback {
+        /// A version's number, or its id in the bucket
+        version: String,
+    },
+    /// Drop records; the resources stay, and are no longer this stack's to change or remove
+    Forget {
+        /// The resources' addresses
+        #[arg(required = true)]
+        addresses: Vec<String>,
+    },
+    /// Rebuild a lost state from what carries the stack's tags
+    Import {
+        /// The only source there is
+        #[arg(long, required = true)]
+        from_tags: bool,
+        /// Also where there is a sound state
+        #[arg(long)]
+        force: bool,
+    },
     /// Take the lease from its holder; without a fence, only show who holds it
     Unlock {
         /// The fence that `state unlock` shows

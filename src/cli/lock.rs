@@ -105,6 +105,19 @@ impl Session {
         DynamoLease::new(self.target.clients.clone(), &self.backend.table, &self.stack.name)
     }
 
+    /// Takes the lease for a state that may not be readable.
+    pub async fn hold_alone(&self, scene: &Scene) -> Result<(Held, Register), Failure> {
+        let store: Arc<dyn LeaseStore> = Arc::new(self.lease());
+        let (me, wait) = (machine::holder(&self.run), self.global.lock_timeout);
+        // A lock table that was lost counts from one again; the state remembers better, where it can be read.
+        let known = self.snapshot(&mut self.register(0)).await.map_or(0, |snapshot| snapshot.epoch);
+        let least = known.saturating_add(1);
+        let taking = acquire(store, me, least, wait, &machine::Machine, &scene.halt, &scene.events);
+        let held = taking.await?;
+        let register = self.register(held.fence());
+        Ok((held, register))
+    }
+
     /// Takes the lease, and reads the state under it.
     pub async fn hold(&self, scene: &Scene) -> Result<(Held, Register, Snapshot), Failure> {
         let store: Arc<dyn LeaseStore> = Arc::new(self.lease());

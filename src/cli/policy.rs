@@ -14,7 +14,10 @@ use crate::{
     ui::Ui,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// Prints it, or writes files that IAM takes.
 pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
@@ -77,7 +80,7 @@ pub fn statements(stack: &Stack, account: &str, bootstrap: bool) -> Result<Vec<V
     );
     let desired = graph(stack, &supposed(stack, account))?;
     let holder = Holder { stack, backend: &place, graph: &desired };
-    let behind = kinds(&backend(&place));
+    let behind = kinds(&backend(&place, false));
     if bootstrap {
         let actions = behind.iter().flat_map(|kind| kind.iam.iter().copied());
         return Ok(holder.bootstrap(&actions.chain(aws::STATE_KEY.iter().copied()).collect()));
@@ -122,6 +125,7 @@ fn supposed(stack: &Stack, account: &str) -> Context {
     Context {
         owner: Owner { stack: stack.name.clone(), lineage: String::new() },
         account: account.to_owned(),
+        shares: crate::stack::layout::shares(&zones, &BTreeMap::new()),
         zones,
         version: NEWEST_TESTED.to_owned(),
         caller: stack.cluster.is_some().then(|| format!("arn:aws:iam::{account}:role/caller")),

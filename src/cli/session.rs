@@ -23,10 +23,10 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The state's name for the zones that were chosen once and stay: a zone that AWS adds must not move subnets.
-const ZONES: &str = "zones";
+pub(super) const ZONES: &str = "zones";
 
 /// The state's name for their shares of the address space.
-const SHARES: &str = "zoneShares";
+pub(super) const SHARES: &str = "zoneShares";
 
 /// One command on one stack.
 pub struct Session {

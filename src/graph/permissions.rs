@@ -239,7 +239,7 @@ impl Holder<'_> {
     fn bucket(&self, verb: &str) -> Scope {
         let bucket = format!("arn:{}:s3:::{}", self.partition(), self.backend.bucket);
         match verb {
-            "GetObject" | "PutObject" => Scope::new("State", vec![format!("{bucket}/{}/*", self.stack.name)]),
+            "GetObject" | "GetObjectVersion" | "PutObject" => Scope::new("State", vec![format!("{bucket}/{}/*", self.stack.name)]),
             verb if verb.contains("ObjectVersion") => Scope::new("StateObjects", vec![format!("{bucket}/*")]),
             _ => Scope::new("StateBucket", vec![bucket]),
         }

@@ -11,7 +11,7 @@ pub use dynamodb::DynamoLease;
 pub use local::LocalState;
 pub use memory::{MemoryLease, MemoryState};
 pub use register::Register;
-pub use s3::S3State;
+pub use s3::{S3State, Version};
 
 use crate::model::{Fault, HeldBy};
 use async_trait::async_trait;

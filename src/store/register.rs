@@ -47,6 +47,16 @@ impl Register {
         Ok(Some(snapshot))
     }
 
+    /// Reads the newest version to write over it, also where it cannot be trusted.
+    pub async fn over(&mut self) -> Result<Option<Result<Snapshot, SnapshotError>>, Fault> {
+        let Some(stored) = self.store.read().await? else { return Ok(None) };
+        let snapshot = Snapshot::decode(&stored.bytes);
+        self.hash = Snapshot::hash(&stored.bytes);
+        self.etag = Some(stored.etag);
+        self.version = snapshot.as_ref().map_or(0, |snapshot| snapshot.version);
+        Ok(Some(snapshot))
+    }
+
     /// Writes `snapshot` as the next version.
     ///
     /// # Errors
@@ -57,7 +67,9 @@ impl Register {
             return Err(lost(&self.store.place(), &format!("a run with fence {} wrote it", snapshot.epoch)));
         }
         let write_id = uuid::Uuid::new_v4().to_string();
-        snapshot.version = self.version.saturating_add(1);
+        // Over a version that could not be read, the count goes on from the one that is written.
+        snapshot.version =
+            self.version.max(if self.version == 0 { snapshot.version } else { 0 }).saturating_add(1);
         snapshot.epoch = self.fence;
         snapshot.previous.clone_from(&self.hash);
         let tool = concat!("provisioner ", env!("CARGO_PKG_VERSION")).to_owned();
@@ -125,7 +137,9 @@ fn unusable(error: &SnapshotError, place: &str) -> Fault {
     let hint = match error {
         SnapshotError::Newer(..) => "use that newer provisioner",
         SnapshotError::Foreign(..) => "check the account, the region and the stack's name",
-        _ => "nothing was changed; the bucket keeps older versions of the object: restore a sound one",
+        _ => {
+            "nothing was changed; the bucket keeps older versions: `provisioner state history` shows them, `state rollback` takes one back"
+        }
     };
     Fault::new(Class::Refused, format!("{place}: {error}")).hint(hint)
 }

@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The state's name for the pins.
-const PINS: &str = "addons";
+pub(super) const PINS: &str = "addons";
 
 /// The version that was chosen for an add-on, and under which circumstances.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Pin {
-    version: String,
-    minor: String,
+pub(super) struct Pin {
+    pub(super) version: String,
+    pub(super) minor: String,
     /// Whether the file names it.
-    named: bool,
+    pub(super) named: bool,
 }
 
 type Offered = BTreeMap<String, Vec<AddonVersion>>;

@@ -4,6 +4,9 @@
 mod addons;
 mod nodes;
 mod place;
+mod recall;
+
+pub use recall::recall;
 
 use super::{exit::Failure, session::Session};
 use crate::{

@@ -7,14 +7,14 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state's name for the pins.
-const PINS: &str = "releases";
+pub(super) const PINS: &str = "releases";
 
 /// The release that a node group runs, and what it was chosen for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Pin {
-    release: String,
-    minor: String,
-    arch: String,
+pub(super) struct Pin {
+    pub(super) release: String,
+    pub(super) minor: String,
+    pub(super) arch: String,
 }
 
 /// AWS's name of an architecture.

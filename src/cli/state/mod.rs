@@ -1,5 +1,9 @@
 //! `state`: the state, by hand.
 
+mod edit;
+mod history;
+mod import;
+
 use super::{
     args::{Global, State as Command},
     exit::{Exit, Failure},
@@ -13,7 +17,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// Lists, shows or unlocks.
+/// Shows the state, or changes it.
 pub async fn run(global: &Global, command: &Command, ui: Ui) -> Result<Exit, Failure> {
     let session = Session::open(global, ui).await?;
     if !session.backend_is_there().await? {
@@ -24,6 +28,12 @@ pub async fn run(global: &Global, command: &Command, ui: Ui) -> Result<Exit, Fai
         Command::List => list(&session).await,
         Command::Show { address } => show(&session, address).await,
         Command::Unlock { fence } => unlock(&session, *fence).await,
+        Command::History { limit } => history::history(&session, *limit).await,
+        Command::Pull => history::pull(&session).await,
+        Command::Push { file, force } => edit::push(&session, file, *force).await,
+        Command::Rollback { version } => history::rollback(&session, version).await,
+        Command::Forget { addresses } => edit::forget(&session, addresses).await,
+        Command::Import { force, .. } => edit::import(&session, *force).await,
     }
 }
 
