@@ -23,7 +23,6 @@ serviceAccounts:
         conditions: {StringEquals: {aws:ResourceTag/team: platform}}
   - {name: named, namespace: demo}
   - {name: spaced, namespace: demo}
-  - {name: podded, namespace: demo}
 parameters:
   - {name: /fields/message, value: hello}
   - {name: /fields/other, value: hello}
@@ -89,16 +88,6 @@ fn accounts() -> Vec<Case> {
             .aws(
                 "[v for v in trust('sa-space-spaced')['Condition']['StringEquals'].values() if 'system' in v]",
                 "['system:serviceaccount:space:spaced']",
-            ),
-        case("serviceAccounts[3].podIdentity", "true")
-            .plan(&["create cluster/pod-identity/demo/podded", "update cluster/service-account/demo/podded trust"])
-            .aws(
-                "[a['serviceAccount'] for a in eks.list_pod_identity_associations(clusterName='fields')['associations']]",
-                "[podded]",
-            )
-            .aws(
-                "trust('sa-demo-podded')['Principal']",
-                "{Service: pods.eks.amazonaws.com}",
             ),
         case("serviceAccounts[0].policyArns", "['arn:aws:iam::aws:policy/AmazonSQSReadOnlyAccess']")
             .plan(&["update cluster/service-account/demo/web managed=['arn:aws:iam::aws:policy/AmazonSQSReadOnlyAccess']"])

@@ -24,6 +24,7 @@ nodeGroups:
       [settings.kernel]
       lockdown = \"integrity\"
   - {name: other, min: 1, max: 1}
+serviceAccounts: [{name: podded, namespace: demo}]
 ";
 
 /// A key pair that is there already.
@@ -35,11 +36,26 @@ pub fn group() -> Group {
     let mut cases = instances();
     cases.extend(scaling());
     cases.extend(shells());
+    // Here, since EKS Pod Identity needs nodes.
+    cases.push(identity());
     Group { base: BASE, before: BEFORE, files: &[], environment: &[], cases }
 }
 
 /// The template that a group's instances are made after is another.
 const TEMPLATE: &str = "update cluster/node-group/general templateVersion";
+
+fn identity() -> Case {
+    case("serviceAccounts[0].podIdentity", "true")
+            .plan(&["create cluster/pod-identity/demo/podded", "update cluster/service-account/demo/podded trust"])
+            .aws(
+                "[a['serviceAccount'] for a in eks.list_pod_identity_associations(clusterName='fields')['associations']]",
+                "[podded]",
+            )
+            .aws(
+                "trust('sa-demo-podded')['Principal']",
+                "{Service: pods.eks.amazonaws.com}",
+            )
+}
 
 fn instances() -> Vec<Case> {
     vec![
