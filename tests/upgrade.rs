@@ -130,3 +130,38 @@ fn a_newer_bottlerocket_shows_and_waits_to_be_asked_for() {
     let status = world.run(&["status", "--sandbox"]).with(0);
     assert!(!status.out.contains("is out"), "{}", status.out);
 }
+
+#[test]
+fn a_cluster_that_eks_moved_by_itself_is_no_downgrade() {
+    let unnamed = stack("1.33").replace("version: \"1.33\"", "");
+    let world = up("1.33");
+    world.boto3("print(json.dumps(client('eks').update_cluster_version(name='shop', version='1.34')['update']['id']))");
+    let running = "print(json.dumps(client('eks').describe_cluster(name='shop')['cluster']['version']))";
+    while world.boto3(running) != "1.34" {}
+    // The file still says 1.33: refused with the remedy, and what there is can be looked at.
+    let refused = world.run(&["plan", "--sandbox"]).with(3);
+    assert!(refused.err.contains("`cluster.version` must be 1.34"), "{}", refused.err);
+    let status = world.run(&["status", "--sandbox"]).with(0);
+    assert!(
+        status.out.contains("Kubernetes 1.34") && status.err.contains("does not go back"),
+        "{}",
+        status.err
+    );
+    // A file that names none goes along, add-ons and nodes included.
+    world.stack(&unnamed);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    assert_eq!(world.boto3(VERSIONS)[1], "1.34");
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+}
+
+#[test]
+fn a_saved_plan_knows_that_it_takes_a_newer_release() {
+    let world = World::new(&stack("1.35"));
+    world.run(&["sandbox", "start"]).with(0);
+    world.configure(&json!({"timeScale": 600, "bottlerocket": "1.53.0-5a1c93d7"}));
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.configure(&json!({"timeScale": 600}));
+    world.run(&["plan", "--sandbox", "--upgrade-nodes", "--out", "plan.json"]).with(0);
+    world.run(&["up", "plan.json", "--sandbox", "--yes"]).with(0);
+    assert_eq!(world.boto3(VERSIONS)[2], "1.54.0-2f6b08ec");
+}

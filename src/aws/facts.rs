@@ -26,6 +26,14 @@ pub async fn kubernetes_versions(clients: &Clients) -> Result<Vec<String>, Fault
     Ok(versions.into_iter().filter_map(|version| version.cluster_version).collect())
 }
 
+/// The Kubernetes minor that a cluster runs; none where there is no such cluster.
+pub async fn cluster_version(clients: &Clients, name: &str) -> Result<Option<String>, Fault> {
+    match clients.eks.describe_cluster().name(name).send().await.call("eks", "DescribeCluster") {
+        Err(fault) if fault.class == Class::Gone => Ok(None),
+        answer => Ok(answer?.cluster.and_then(|cluster| cluster.version)),
+    }
+}
+
 /// The add-ons for a minor, each with its versions as EKS lists them.
 pub async fn addon_versions(
     clients: &Clients,

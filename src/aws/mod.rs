@@ -23,8 +23,8 @@ pub use context::Cx;
 pub use eks::{issues, launch_trouble, retag_eks};
 pub use error::{Call, classify, gone_is_done};
 pub use facts::{
-    AddonVersion, addon_schema, addon_versions, bottlerocket_releases, kubernetes_versions, principal,
-    public_address,
+    AddonVersion, addon_schema, addon_versions, bottlerocket_releases, cluster_version, kubernetes_versions,
+    principal, public_address,
 };
 pub use fleet::{Fleet, fleets};
 pub use permissions::{CHECKED_BESIDE, CLUSTER, DOCTOR, EVERY_RUN, NETWORK, STATE_KEY};

@@ -156,7 +156,8 @@ pub enum State {
         /// A version's number, or its id in the bucket
         version: String,
     },
-    /// Drop records; the resources stay, and are no longer this stack's to change or remove
+    /// Drop records; the resources stay. What still carries the stack's tags is taken up by the next `up` where the file
+    /// names it, and removed by `down`
     Forget {
         /// The resources' addresses
         #[arg(required = true)]

@@ -40,7 +40,10 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     for (index, document) in documents(statements, LONGEST_POLICY).iter().enumerate() {
         let path = folder.join(format!("{name}-{}.json", index.saturating_add(1)));
         write(folder, &path, document)?;
-        ui.data(&path.display().to_string());
+        match ui.json {
+            true => ui.line(json!({"type": "file", "path": path})),
+            false => ui.data(&path.display().to_string()),
+        }
     }
     Ok(Exit::Done)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The form of the file; grows with it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A plan, and what it was made from.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub struct Saved {
     file: String,
     /// The targets.
     target: Vec<String>,
+    /// Whether it takes the newest Bottlerocket release.
+    pub upgrade_nodes: bool,
     /// The version of the state; 0 where there was none.
     version: u64,
     /// The stack's UUID, also of one that is yet to be made.
@@ -45,6 +47,7 @@ impl Saved {
             region: session.stack.region.clone(),
             file: Snapshot::hash(&file),
             target: session.global.target.clone(),
+            upgrade_nodes: session.upgrade_nodes,
             version: snapshot.version,
             lineage: snapshot.lineage.clone(),
             plan: plan.clone(),

@@ -222,12 +222,22 @@ impl Session {
 
     /// What is there, and what `up` would do about it.
     pub async fn plan(&self, graph: &Graph, snapshot: &Snapshot) -> Result<(Plan, Observed), Failure> {
-        let world = self.world(&snapshot.owner());
-        let graph = graph.targeted(&self.global.target);
-        let observed = observe(&world, &graph, snapshot, false).await?;
-        let plan = self.decide(&graph, snapshot, &observed, Strays::Keep)?;
-        self.check_protection(&plan)?;
+        let observed = self.observed(graph, snapshot).await?;
+        let plan = self.decided(graph, snapshot, &observed)?;
         Ok((plan, observed))
+    }
+
+    /// What is there of the targets.
+    pub async fn observed(&self, graph: &Graph, snapshot: &Snapshot) -> Result<Observed, Failure> {
+        let world = self.world(&snapshot.owner());
+        Ok(observe(&world, &graph.targeted(&self.global.target), snapshot, false).await?)
+    }
+
+    /// What `up` would do about it.
+    pub fn decided(&self, graph: &Graph, snapshot: &Snapshot, observed: &Observed) -> Result<Plan, Failure> {
+        let plan = self.decide(&graph.targeted(&self.global.target), snapshot, observed, Strays::Keep)?;
+        self.check_protection(&plan)?;
+        Ok(plan)
     }
 
     /// Refuses to replace what `protect` protects.

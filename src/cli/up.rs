@@ -27,7 +27,8 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     }
     let saved = args.plan.as_deref().map(Saved::read).transpose()?;
     let mut session = Session::open(global, ui).await?;
-    session.upgrade_nodes = args.upgrade_nodes;
+    // A saved plan says for itself what it was made with.
+    session.upgrade_nodes = saved.as_ref().map_or(args.upgrade_nodes, |saved| saved.upgrade_nodes);
     session.begin()?;
     let scene = Scene::open(ui, global.timeout)?;
     let result = go(&session, &scene, saved.as_ref()).await;

@@ -180,8 +180,8 @@ impl Resource for EksCluster {
         let (new, old) = (minor(&want.version)?, minor(&live.version)?);
         if new < old {
             return Some(format!(
-                "the cluster runs Kubernetes {}, and EKS does not go back to {}",
-                live.version, want.version
+                "the cluster runs Kubernetes {}, and EKS does not go back to {}: `cluster.version` must be {} or one more",
+                live.version, want.version, live.version
             ));
         }
         (new > old.saturating_add(1)).then(|| {

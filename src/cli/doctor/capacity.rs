@@ -49,7 +49,10 @@ pub async fn types(patient: &Patient<'_>) -> Result<Check, Fault> {
     }
     let all: Vec<&str> = wanted.into_iter().collect();
     Ok(match (wrong.is_empty(), partly.is_empty()) {
-        (true, true) => Check::new(NAME, State::Ok, format!("{} in every zone", all.join(", "))),
+        (true, true) => {
+            let where_ = if zones.is_empty() { session.stack.region.clone() } else { "every zone".to_owned() };
+            Check::new(NAME, State::Ok, format!("{} in {where_}", all.join(", ")))
+        }
         (true, false) => Check::new(NAME, State::Warn, partly.join("; "))
             .then("nodes of these types come up in the other zones alone; add a type that all zones have"),
         (false, _) => Check::new(NAME, State::Fail, wrong.join("; "))

@@ -37,7 +37,9 @@ pub fn door(patient: &Patient<'_>) -> Check {
         let blocks: Vec<&str> = blocks.into_iter().flatten().filter_map(Value::as_str).collect();
         return Check::new(NAME, State::Ok, format!("open to {}", blocks.join(", ")));
     }
-    let inside = stack.network.as_ref().is_some_and(|network| is_inside(&network.cidr.to_string()));
+    // The block of a network that is there already is not in the file.
+    let made = stack.network.as_ref().filter(|network| network.existing.is_none());
+    let inside = made.is_some_and(|network| is_inside(&network.cidr.to_string()));
     if inside {
         return Check::new(NAME, State::Ok, "private; this machine has an address in the VPC's block");
     }

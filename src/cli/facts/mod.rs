@@ -10,8 +10,8 @@ pub use recall::recall;
 
 use super::{exit::Failure, session::Session};
 use crate::{
-    aws::{kubernetes_versions, principal},
-    graph::{Context, missing_endpoints},
+    aws::{cluster_version, kubernetes_versions, principal},
+    graph::{Context, cluster_name, missing_endpoints},
     model::{Class, Snapshot},
     stack::{NEWEST_TESTED, Stack},
 };
@@ -47,7 +47,11 @@ impl Session {
     async fn version(&self, snapshot: &mut Snapshot) -> Result<String, Failure> {
         let recorded = snapshot.outputs.get(VERSION).and_then(Value::as_str).map(str::to_owned);
         let asked = self.stack.cluster.as_ref().and_then(|cluster| cluster.version.clone());
-        let version = asked.or_else(|| recorded.clone()).unwrap_or_else(|| NEWEST_TESTED.to_owned());
+        // EKS moves a cluster by itself when its version's support ends; a file that names none goes along.
+        let moved =
+            if asked.is_none() { self.moved_version(snapshot, recorded.as_deref()).await? } else { None };
+        let version =
+            asked.or(moved).or_else(|| recorded.clone()).unwrap_or_else(|| NEWEST_TESTED.to_owned());
         if recorded.as_ref() != Some(&version) {
             match kubernetes_versions(&self.target.clients).await {
                 // A target that is not AWS may not know the call.
@@ -63,6 +67,21 @@ impl Session {
             snapshot.outputs.insert(VERSION.to_owned(), json!(version));
         }
         Ok(version)
+    }
+}
+
+impl Session {
+    /// The cluster's own version, where it is later than the one that was chosen for it.
+    async fn moved_version(
+        &self,
+        snapshot: &Snapshot,
+        chosen: Option<&str>,
+    ) -> Result<Option<String>, Failure> {
+        let made = snapshot.resources.values().any(|entry| entry.kind == "eks_cluster");
+        let Some(chosen) = chosen.filter(|_| made) else { return Ok(None) };
+        let running = cluster_version(&self.target.clients, &cluster_name(&self.stack)).await?;
+        let minor = |version: &str| version.rsplit('.').next().and_then(|minor| minor.parse::<u32>().ok());
+        Ok(running.filter(|running| minor(running) > minor(chosen)))
     }
 }
 

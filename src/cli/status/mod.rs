@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::who,
-    model::{Action, Address, Graph, Observed, Origin, Plan, Ready, Snapshot, Stage},
+    model::{Action, Address, Class, Graph, Observed, Origin, Plan, Ready, Snapshot, Stage},
     plan::{change_json, counts},
     store::LeaseStore,
     ui::Ui,
@@ -80,7 +80,15 @@ async fn show(session: &Session) -> Result<(), Failure> {
     }
     let mut snapshot = session.snapshot(&mut session.register(0)).await?;
     let graph = session.graph(&mut snapshot).await?;
-    let (plan, observed) = session.plan(&graph, &snapshot).await?;
+    let observed = session.observed(&graph, &snapshot).await?;
+    // A file that asks for what cannot be is no reason not to show what is.
+    let plan = match session.decided(&graph, &snapshot, &observed) {
+        Err(Failure::Problem(problem)) if problem.fault.class == Class::Refused => {
+            ui.warn(&format!("the file asks for what cannot be: {}", problem.fault.message));
+            Plan::default()
+        }
+        plan => plan?,
+    };
     let holder = session.lease().read().await?.holder;
     let details = detail::gather(session, &snapshot, &observed).await?;
     if ui.json {
