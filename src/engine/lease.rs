@@ -6,12 +6,14 @@ use crate::{
     store::{LeaseStore, Taken},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::mpsc::UnboundedSender, task::JoinHandle};
+use tokio::{sync::mpsc::UnboundedSender, task::JoinHandle, time::Instant};
 
 /// How long a holder may be silent.
 pub const LEASE: Duration = Duration::from_mins(1);
 /// How often a holder shows that it lives.
 const BEAT: Duration = Duration::from_secs(15);
+/// How long the answer to a beat is waited for: what comes later comes too late.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How often a waiter looks.
 const WATCH: Duration = Duration::from_secs(2);
 
@@ -82,6 +84,7 @@ pub async fn acquire(
     events: &UnboundedSender<Event>,
 ) -> Result<Held, Fault> {
     let started = patience.since_boot();
+    let mut answered = started;
     let mut watched: Option<(HeldBy, Duration)> = None;
     let mut seen_alive = false;
     let mut over: Option<HeldBy> = None;
@@ -90,18 +93,34 @@ pub async fn acquire(
         if halt.state() > super::Halting::No {
             return Err(Fault::new(Class::Interrupted, "interrupted while waiting for the lease"));
         }
-        let there = match store.take(&me, over.as_ref(), at_least).await {
-            Ok(Taken::Yes(fence)) => {
-                let holder = HeldBy { fence, ..me };
-                let beats =
-                    tokio::spawn(beat(Arc::clone(&store), holder.clone(), halt.clone(), events.clone()));
-                return Ok(Held { store, holder, beats });
+        // Each taking has a record of its own: who watched an earlier one does not know this one.
+        let mut mine = HeldBy { record: uuid::Uuid::new_v4().to_string(), ..me.clone() };
+        let (began, mut sent) = (patience.since_boot(), Instant::now());
+        let mut taken = store.take(&mine, over.as_ref(), at_least).await;
+        let slow = patience.since_boot().saturating_sub(began) >= ANSWER;
+        if let Ok(Taken::Already(fence) | Taken::Yes(fence)) = taken {
+            mine.fence = fence;
+            if slow || matches!(taken, Ok(Taken::Already(_))) {
+                // Nobody knows how long others have watched this record: the lease counts from a beat.
+                sent = Instant::now();
+                taken = show_life(store.as_ref(), &mine).await.map(|()| Taken::Yes(fence));
             }
-            Ok(Taken::No(item)) => item.holder,
+        }
+        let there = match taken {
+            Ok(Taken::Yes(_) | Taken::Already(_)) => {
+                let (store_too, holder) = (Arc::clone(&store), mine.clone());
+                let beats = tokio::spawn(beat(store_too, holder, sent, halt.clone(), events.clone()));
+                return Ok(Held { store, holder: mine, beats });
+            }
+            Ok(Taken::No(item)) => {
+                answered = patience.since_boot();
+                item.holder
+            }
+            Err(fault) if fault.class == Class::Lost => None,
             Err(fault) if fault.class == Class::Ambiguous => {
                 // The taking may have worked: its record tells the next attempt.
                 tokio::time::sleep(backoff.next().unwrap_or(WATCH)).await;
-                if patience.since_boot().saturating_sub(started) > LEASE {
+                if patience.since_boot().saturating_sub(answered) > LEASE {
                     return Err(fault);
                 }
                 continue;
@@ -177,26 +196,135 @@ fn locked(holder: &HeldBy) -> Fault {
     ))
 }
 
-/// Shows life until the lease is lost; then the run must end.
-async fn beat(store: Arc<dyn LeaseStore>, holder: HeldBy, halt: Halt, events: UnboundedSender<Event>) {
-    let mut missed = 0_u32;
+/// Shows life until the lease is lost; then the run must end. `heard`: when the last call that was answered went out.
+async fn beat(
+    store: Arc<dyn LeaseStore>,
+    holder: HeldBy,
+    mut heard: Instant,
+    halt: Halt,
+    events: UnboundedSender<Event>,
+) {
+    let mut told = false;
+    let mut next = heard + BEAT;
     loop {
-        tokio::time::sleep(BEAT).await;
-        let record = uuid::Uuid::new_v4().to_string();
-        match store.beat(&holder, &record).await {
-            Ok(()) => missed = 0,
+        tokio::time::sleep_until(next).await;
+        let sent = Instant::now();
+        next = sent + BEAT;
+        match show_life(store.as_ref(), &holder).await {
+            Ok(()) => (heard, told) = (sent, false),
             Err(fault) if fault.class == Class::Lost => {
                 let _ =
                     events.send(Event::Notice("the lease was taken by somebody else: stopping".to_owned()));
                 halt.drain();
                 return;
             }
-            Err(_) => missed = missed.saturating_add(1),
+            // Soon a waiter may hold it.
+            Err(_) if heard.elapsed() >= LEASE.saturating_sub(BEAT) && !told => {
+                let _ = events.send(Event::Notice("the lock table does not answer: stopping".to_owned()));
+                halt.drain();
+                told = true;
+            }
+            Err(_) => {}
         }
-        // Three beats unheard: by now a waiter may hold it.
-        if missed == 3 {
-            let _ = events.send(Event::Notice("the lock table does not answer: stopping".to_owned()));
-            halt.drain();
+    }
+}
+
+/// One beat. Its answer is not waited for beyond its use.
+async fn show_life(store: &dyn LeaseStore, holder: &HeldBy) -> Result<(), Fault> {
+    let record = uuid::Uuid::new_v4().to_string();
+    let answer = tokio::time::timeout(ANSWER, store.beat(holder, &record)).await;
+    answer.unwrap_or_else(|_| Err(Fault::new(Class::Ambiguous, "the lock table does not answer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::Halting,
+        store::{LeaseItem, MemoryLease, memory::Mishap},
+    };
+    use async_trait::async_trait;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::mpsc::unbounded_channel;
+
+    /// A table that takes its time for beats.
+    #[derive(Default)]
+    struct Table {
+        lease: MemoryLease,
+        slow: Duration,
+        beats: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl LeaseStore for Table {
+        async fn read(&self) -> Result<LeaseItem, Fault> {
+            self.lease.read().await
         }
+
+        async fn take(&self, holder: &HeldBy, over: Option<&HeldBy>, at_least: u64) -> Result<Taken, Fault> {
+            self.lease.take(holder, over, at_least).await
+        }
+
+        async fn beat(&self, holder: &HeldBy, record: &str) -> Result<(), Fault> {
+            self.beats.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(self.slow).await;
+            self.lease.beat(holder, record).await
+        }
+
+        async fn release(&self, holder: &HeldBy) -> Result<(), Fault> {
+            self.lease.release(holder).await
+        }
+    }
+
+    struct Clock(Instant);
+
+    impl Patience for Clock {
+        fn since_boot(&self) -> Duration {
+            self.0.elapsed()
+        }
+
+        fn is_dead(&self, _: &Process) -> bool {
+            false
+        }
+
+        fn is_alive(&self, _: &Process) -> bool {
+            false
+        }
+    }
+
+    async fn take(table: &Arc<Table>, halt: &Halt) -> Held {
+        let me = HeldBy { owner: "run".into(), ..HeldBy::default() };
+        let (store, clock) = (Arc::clone(table) as Arc<dyn LeaseStore>, Clock(Instant::now()));
+        let (events, _kept) = unbounded_channel();
+        acquire(store, me, 0, Duration::ZERO, &clock, halt, &events).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_hangs_stops_the_run_before_others_may_take_over() {
+        let (table, halt) = (Arc::new(Table { slow: LEASE * 10, ..Table::default() }), Halt::default());
+        let held = take(&table, &halt).await;
+        tokio::time::timeout(LEASE, halt.reached(Halting::Drain)).await.unwrap();
+        held.release().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_that_is_heard_now_and_then_goes_on() {
+        let (table, halt) = (Arc::new(Table::default()), Halt::default());
+        let _held = take(&table, &halt).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for _ in 0..20 {
+            table.lease.next(Mishap::LostAnswer);
+            table.lease.next(Mishap::LostRequest);
+            tokio::time::sleep(BEAT * 3).await;
+        }
+        assert_eq!((halt.state(), table.beats.load(Ordering::Relaxed) >= 59), (Halting::No, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_taking_that_was_not_answered_counts_from_a_beat() {
+        let (table, halt) = (Arc::new(Table::default()), Halt::default());
+        table.lease.next(Mishap::LostAnswer);
+        let held = take(&table, &halt).await;
+        assert_eq!((held.fence(), table.beats.load(Ordering::Relaxed)), (1, 1));
     }
 }

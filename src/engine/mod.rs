@@ -8,6 +8,7 @@ mod lease;
 mod looks;
 mod observe;
 mod proof;
+mod recovery;
 mod removal;
 mod run;
 mod shared;

@@ -16,8 +16,9 @@ impl Task<'_> {
         let left = |fault: Fault| (fault, LeftBehind::Recorded);
         let kind = self.kind().map_err(left)?;
         let mut live = match self.intent.take() {
-            Some(intent) if self.entry.is_none() => self.recover(&intent, false).await.map_err(left)?,
-            _ => self.look().await.map_err(left)?,
+            // Also where an entry is recorded: what it names may have gone, and been begun anew.
+            Some(intent) => self.recover(&intent, false).await.map_err(left)?,
+            None => self.look().await.map_err(left)?,
         };
         if live.is_none() && !self.step.live.is_null() {
             // It was there a moment ago: a list that lags may leave it out once.

@@ -8,10 +8,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    model::{
-        Address, Class, Entry, Event, Fault, Identity, Intent, Kind, LeftBehind, Ready, Record, Step,
-        StepState,
-    },
+    model::{Address, Class, Entry, Event, Fault, Intent, Kind, LeftBehind, Ready, Record, Step, StepState},
     plan::managed_tags,
     resources::Ask,
 };
@@ -139,56 +136,6 @@ impl Task<'_> {
         Ok(live)
     }
 
-    /// Finds out what became of a create that an earlier run, or an earlier attempt, sent. With `repeat`, a call that
-    /// took a token is sent again under it.
-    pub(super) async fn recover(&mut self, intent: &Intent, repeat: bool) -> Result<Option<Value>, Fault> {
-        let kind = self.kind()?;
-        let age =
-            Duration::from_secs(u64::try_from((self.shared.now)() - intent.signed_at).unwrap_or_default());
-        let ours = intent.owner == self.shared.run || (self.shared.is_dead)(&intent.process);
-        let mut settle = self.shared.pace.of(if ours { budget::SETTLE } else { budget::SETTLE_ALIVE });
-        if repeat && kind.identity != Identity::OwnerTag {
-            // Its name or its token keeps a twin from being made, so a short look is enough.
-            settle = settle.min(self.shared.pace.of(Duration::from_secs(15)));
-        }
-        let deadline = Instant::now() + settle.saturating_sub(age);
-        let mut backoff = Backoff::default();
-        self.intent = Some(intent.clone());
-        loop {
-            if let Some(live) = self.look().await? {
-                return Ok(Some(live));
-            }
-            if Instant::now() >= deadline {
-                break;
-            }
-            let time = backoff.next().unwrap_or_default();
-            self.pause(time, "looking for what an unanswered create may have made").await?;
-        }
-        if repeat && kind.identity == Identity::Token && age < budget::TOKEN_LIFE {
-            // The same call again, to the letter: AWS hands back what the first one made, or makes it now.
-            let mut retry = Retry::default();
-            loop {
-                self.writing();
-                match self.shared.world.create(&self.step.kind, &intent.request, intent).await {
-                    Ok(()) => {
-                        self.shared.journal.note(Record::Made(self.address().clone()));
-                        return self.appear().await.map(Some);
-                    }
-                    // Unanswered once more, or not now: the token must not be given up while it may have worked.
-                    Err(fault) if budget::patience(fault.class).is_some() => {
-                        self.again(&mut retry, fault).await?;
-                    }
-                    Err(fault) if fault.class == Class::Interrupted => return Err(fault),
-                    // Refused for good, so the first call was, too: a new attempt may start.
-                    Err(_) => break,
-                }
-            }
-        }
-        self.intent = None;
-        self.shared.journal.note(Record::Void(self.address().clone()));
-        Ok(None)
-    }
-
     /// Sends the create call, its intent written ahead. Returns what is there, if it shows already.
     async fn create(&mut self) -> Result<Option<Value>, Failed> {
         let mut retry = Retry::default();
@@ -259,7 +206,7 @@ impl Task<'_> {
     }
 
     /// Waits until what was made shows. Lists lag behind creates.
-    async fn appear(&self) -> Result<Value, Fault> {
+    pub(super) async fn appear(&self) -> Result<Value, Fault> {
         let deadline = Instant::now() + budget::to_ready(&self.step.kind);
         let mut backoff = Backoff::polling(self.shared.pace);
         loop {

@@ -4,8 +4,8 @@
 use super::{Halt, Pace, Run, Settings, World, observe};
 use crate::{
     model::{
-        Action, Address, Changes, Class, Departure, Fault, Graph, Identity, In, Intent, Kind, Node, Outcome,
-        Owner, Plan, Process, Ready, Snapshot, Stage, tag,
+        Action, Address, Changes, Class, Departure, Entry, Fault, Graph, Identity, In, Intent, Kind, Node,
+        Outcome, Owner, Plan, Process, Ready, Record, Snapshot, Stage, tag,
     },
     plan::{Input, Strays, make},
     resources::{Ask, Found},
@@ -316,6 +316,76 @@ async fn the_same_in_a_change_and_in_a_removal() {
     smaller.nodes.remove("leaf");
     sweep(Trouble::default(), Some(&graph(1)), &smaller, 3).await;
     sweep(Trouble::default(), Some(&graph(1)), &Graph::default(), 0).await;
+}
+
+/// A state in which a run that is dead began a create of `address`, ten minutes ago by the clock of `process`; with
+/// `entry`, in the place of one that is gone.
+async fn begun(state: &Arc<MemoryState>, graph: &Graph, address: &str, entry: Option<Entry>) -> Intent {
+    let node = &graph.nodes[&Address::from(address)];
+    let intent = Intent {
+        kind: node.kind.clone(),
+        stage: node.stage,
+        nonce: "n".into(),
+        token: "t".into(),
+        signed_at: -600,
+        request: node.spec.clone(),
+        dependencies: BTreeSet::new(),
+        owner: "one".into(),
+        process: Process::default(),
+        made: false,
+    };
+    let mut snapshot = Snapshot::new(&owner(), "1", "r");
+    snapshot.resources.extend(entry.map(|entry| (address.into(), entry)));
+    snapshot.apply(Record::Begin(address.into(), Box::new(intent.clone())));
+    Register::new(Arc::clone(state) as Arc<dyn StateStore>, "one", 1).write(&mut snapshot).await.unwrap();
+    intent
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_went_out_long_after_its_intent_is_waited_for_all_the_same() {
+    let cloud = Cloud::new(Trouble { lag: Duration::from_secs(60), ..Trouble::default() });
+    let (state, mut graph) = (Arc::default(), graph(1));
+    graph.nodes.retain(|address, _| address.as_str() == "root");
+    let intent = begun(&state, &graph, "root", None).await;
+    cloud.create("plain", &intent.request, &intent).await.unwrap();
+    let (_, outcome) = process(&cloud, &state, &graph, "two").await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    assert_eq!(cloud.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_anew_goes_with_the_rest_though_lists_lag() {
+    let cloud = Cloud::new(Trouble { lag: Duration::from_secs(60), ..Trouble::default() });
+    let (state, graph) = (Arc::default(), graph(1));
+    let entry = Entry {
+        kind: "plain".into(),
+        stage: Stage::Network,
+        spec: graph.nodes["root"].spec.clone(),
+        live: json!({"id": "plain-0"}),
+        dependencies: BTreeSet::new(),
+        leaving: false,
+    };
+    let intent = begun(&state, &graph, "root", Some(entry)).await;
+    cloud.create("plain", &intent.request, &intent).await.unwrap();
+    let (_, outcome) = process(&cloud, &state, &Graph::default(), "two").await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    assert_eq!(cloud.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_another_run_began_is_claimed_before_it_is_repeated() {
+    let cloud = Cloud::new(Trouble { fuse: Some(1), ..Trouble::default() });
+    let (state, mut graph): (Arc<MemoryState>, _) = (Arc::default(), graph(1));
+    graph.nodes.retain(|address, _| address.as_str() == "left");
+    graph.nodes.values_mut().for_each(|node| node.spec["parent"] = Value::Null);
+    begun(&state, &graph, "left", None).await;
+    let _ = process(&cloud, &state, &graph, "two").await;
+    let stored = Snapshot::decode(&state.read().await.unwrap().unwrap().bytes).unwrap();
+    assert_eq!((stored.intents["left"].owner.as_str(), cloud.count()), ("two", 0));
+    cloud.trouble.lock().unwrap().fuse = None;
+    let (_, outcome) = process(&cloud, &state, &graph, "three").await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    assert_eq!((cloud.count(), cloud.things.lock().unwrap()[0].token.as_str()), (1, "t"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,15 +47,19 @@ impl LeaseStore for DynamoLease {
     }
 
     async fn take(&self, holder: &HeldBy, over: Option<&HeldBy>, at_least: u64) -> Result<Taken, Fault> {
-        // The fence is one more than what is there; a lost table starts again above what the state has seen.
-        let least = at_least.saturating_sub(1).to_string();
+        // The fence is one more than what is there. A table that was lost counts from nothing: more, where the state has
+        // seen a later one.
+        let step = match at_least {
+            0 => 1,
+            _ => at_least.saturating_sub(self.read().await?.fence).max(1),
+        };
         let mut call = self
             .clients
             .dynamodb
             .update_item()
             .table_name(&self.table)
             .key(KEY, self.key())
-            .update_expression("SET #h = :h, #o = :o, #r = :r, #f = if_not_exists(#f, :least) + :one")
+            .update_expression("SET #h = :h, #o = :o, #r = :r, #f = if_not_exists(#f, :zero) + :step")
             .expression_attribute_names("#h", "holder")
             .expression_attribute_names("#o", "owner")
             .expression_attribute_names("#r", "record")
@@ -63,8 +67,8 @@ impl LeaseStore for DynamoLease {
             .expression_attribute_values(":h", AttributeValue::S(text(holder)?))
             .expression_attribute_values(":o", AttributeValue::S(holder.owner.clone()))
             .expression_attribute_values(":r", AttributeValue::S(holder.record.clone()))
-            .expression_attribute_values(":least", AttributeValue::N(least))
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":zero", AttributeValue::N("0".to_owned()))
+            .expression_attribute_values(":step", AttributeValue::N(step.to_string()))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         call = match over {
@@ -79,11 +83,9 @@ impl LeaseStore for DynamoLease {
             && let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
         {
             let there = read(failed.item().unwrap_or(&Item::new()));
-            // The SDK repeats a call whose answer was lost; then the condition fails on our own write.
+            // A call whose answer was lost is repeated, by the SDK or by us; then the condition fails on our own write.
             return Ok(match &there.holder {
-                Some(seen) if seen.owner == holder.owner && seen.record == holder.record => {
-                    Taken::Yes(there.fence)
-                }
+                Some(seen) if seen.owner == holder.owner => Taken::Already(there.fence),
                 _ => Taken::No(Box::new(there)),
             });
         }

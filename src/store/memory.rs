@@ -101,9 +101,7 @@ impl LeaseStore for MemoryLease {
         let mut item = locked(&self.item);
         let free = match (&item.holder, over) {
             (None, _) => true,
-            (Some(there), _) if there.owner == holder.owner && there.record == holder.record => {
-                return Ok(Taken::Yes(item.fence));
-            }
+            (Some(there), _) if there.owner == holder.owner => return Ok(Taken::Already(item.fence)),
             (Some(there), Some(over)) => there.owner == over.owner && there.record == over.record,
             (Some(_), None) => false,
         };
@@ -125,7 +123,9 @@ impl LeaseStore for MemoryLease {
         }
         let mut item = locked(&self.item);
         match &mut item.holder {
-            Some(there) if there.owner == holder.owner => record.clone_into(&mut there.record),
+            Some(there) if there.owner == holder.owner && there.fence == holder.fence => {
+                record.clone_into(&mut there.record);
+            }
             _ => return Err(Fault::new(Class::Lost, "somebody else holds the lease")),
         }
         match mishap {

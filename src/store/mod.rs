@@ -56,6 +56,8 @@ pub struct LeaseItem {
 pub enum Taken {
     /// It is ours, under this fence.
     Yes(u64),
+    /// It was ours before: an earlier call took it, whose answer was lost. Nobody knows how long ago.
+    Already(u64),
     /// It is not, and this holds it now.
     No(Box<LeaseItem>),
 }

@@ -57,6 +57,13 @@ impl Register {
         Ok(Some(snapshot))
     }
 
+    /// Over a version that could not be read, lets the count go on from `version`.
+    pub fn count_from(&mut self, version: u64) {
+        if self.version == 0 {
+            self.version = version;
+        }
+    }
+
     /// Writes `snapshot` as the next version.
     ///
     /// # Errors
@@ -66,18 +73,7 @@ impl Register {
         if snapshot.epoch > self.fence {
             return Err(lost(&self.store.place(), &format!("a run with fence {} wrote it", snapshot.epoch)));
         }
-        let write_id = uuid::Uuid::new_v4().to_string();
-        // Over a version that could not be read, the count goes on from the one that is written.
-        snapshot.version =
-            self.version.max(if self.version == 0 { snapshot.version } else { 0 }).saturating_add(1);
-        snapshot.epoch = self.fence;
-        snapshot.previous.clone_from(&self.hash);
-        let tool = concat!("provisioner ", env!("CARGO_PKG_VERSION")).to_owned();
-        let now = OffsetDateTime::now_utc();
-        let at = now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default();
-        let (owner, by) = (self.owner.clone(), self.by.clone());
-        snapshot.writer = Writer { owner, write_id: write_id.clone(), tool, by, at };
-        let bytes = snapshot.encode().map_err(|error| Fault::bug(error.to_string()))?;
+        let (mut write_id, mut bytes) = self.seal(snapshot)?;
         let mut pause = Duration::from_millis(200);
         for attempt in 1..=ATTEMPTS {
             let fault = match self.store.write(&bytes, self.etag.as_deref()).await {
@@ -92,12 +88,23 @@ impl Register {
             }
             if let Ok(stored) = self.store.read().await {
                 let there = stored.as_ref().map(|stored| stored.etag.as_str());
-                match stored.as_ref().and_then(|stored| Snapshot::decode(&stored.bytes).ok()) {
-                    Some(seen) if seen.writer.write_id == write_id => {
-                        self.landed(there.unwrap_or_default().to_owned(), &bytes, snapshot.version);
+                let seen =
+                    stored.as_ref().and_then(|stored| Some((Snapshot::decode(&stored.bytes).ok()?, stored)));
+                match seen {
+                    Some((seen, stored)) if seen.writer.write_id == write_id => {
+                        self.landed(stored.etag.clone(), &bytes, snapshot.version);
                         return Ok(());
                     }
-                    Some(seen) if there != self.etag.as_deref() => {
+                    // An earlier write of this run, given up unanswered, that came late: `snapshot` goes on from it.
+                    Some((seen, stored))
+                        if there != self.etag.as_deref()
+                            && seen.writer.owner == self.owner
+                            && seen.epoch == self.fence =>
+                    {
+                        self.landed(stored.etag.clone(), &stored.bytes, seen.version);
+                        (write_id, bytes) = self.seal(snapshot)?;
+                    }
+                    Some((seen, _)) if there != self.etag.as_deref() => {
                         let who = format!("run {} wrote version {} of it", seen.writer.owner, seen.version);
                         return Err(lost(&self.store.place(), &who));
                     }
@@ -114,6 +121,21 @@ impl Register {
             pause = pause.saturating_mul(2);
         }
         Err(Fault::bug("a write that was never tried"))
+    }
+
+    /// Makes `snapshot` the next version: the id of the write, and the bytes.
+    fn seal(&self, snapshot: &mut Snapshot) -> Result<(String, Vec<u8>), Fault> {
+        let write_id = uuid::Uuid::new_v4().to_string();
+        snapshot.version = self.version.saturating_add(1);
+        snapshot.epoch = self.fence;
+        snapshot.previous.clone_from(&self.hash);
+        let tool = concat!("provisioner ", env!("CARGO_PKG_VERSION")).to_owned();
+        let now = OffsetDateTime::now_utc();
+        let at = now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default();
+        let (owner, by) = (self.owner.clone(), self.by.clone());
+        snapshot.writer = Writer { owner, write_id: write_id.clone(), tool, by, at };
+        let bytes = snapshot.encode().map_err(|error| Fault::bug(error.to_string()))?;
+        Ok((write_id, bytes))
     }
 
     /// Where the state is, for people.
@@ -168,6 +190,22 @@ mod tests {
         store.next(Mishap::LostRequest);
         register.write(&mut second).await.unwrap();
         assert_eq!((second.version, store.versions()), (3, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_earlier_write_that_comes_late_is_no_other_run() {
+        let store = Arc::new(MemoryState::default());
+        let mut register = Register::new(store.clone(), "run", 1);
+        let mut state = snapshot();
+        register.write(&mut state).await.unwrap();
+        let base = store.read().await.unwrap().unwrap().etag;
+        (0..ATTEMPTS).for_each(|_| store.next(Mishap::LostRequest));
+        assert_eq!(register.write(&mut state).await.unwrap_err().class, Class::Ambiguous);
+        store.write(&state.encode().unwrap(), Some(&base)).await.unwrap();
+        register.write(&mut state).await.unwrap();
+        let stored = Snapshot::decode(&store.read().await.unwrap().unwrap().bytes).unwrap();
+        assert_eq!((stored.version, store.versions()), (3, 3));
+        assert_eq!(stored, state);
     }
 
     #[tokio::test(start_paused = true)]

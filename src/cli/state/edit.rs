@@ -61,6 +61,7 @@ where
             ui.tell("nothing was changed");
             return Ok(Exit::Failed);
         }
+        register.count_from(next.version);
         register.write(&mut next).await?;
         ui.tell(&format!("{}: version {} is written", session.place(), next.version));
         Ok(Exit::Done)
