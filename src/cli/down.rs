@@ -56,7 +56,15 @@ async fn go(session: &Session, scene: &Scene, args: &Args) -> Result<Exit, Failu
     }
     let (held, register, snapshot) = session.hold(scene).await?;
     let exit = match stack(session, scene, register, snapshot).await {
-        Ok(Exit::Done) if args.backend => backend(session, scene, held).await?,
+        Ok(Exit::Done) if args.backend => {
+            // With the backend go all old versions of the state: not before nothing is left that they could tell of.
+            if proof::is_empty(session, scene).await? {
+                backend(session, scene, held).await?
+            } else {
+                give_back(held, ui).await;
+                Exit::Done
+            }
+        }
         other => {
             give_back(held, ui).await;
             other?

@@ -12,6 +12,13 @@ use crate::{
 };
 use serde_json::json;
 
+/// Whether nothing but keys pending deletion is left.
+pub async fn is_empty(session: &Session, scene: &Scene) -> Result<bool, Failure> {
+    let (clients, stack) = (&session.target.clients, &session.stack.name);
+    let left = nothing_left(clients, stack, session.target.pace, &scene.halt).await?;
+    Ok(!left.iter().any(|left| matches!(left, Left::There(_))))
+}
+
 /// Asks, and prints the answer.
 pub async fn show(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
     let (ui, stack) = (session.ui, &session.stack.name);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{Address, Class, Entry, Event, Fault, Intent, Kind, LeftBehind, Ready, Record, Step, StepState},
-    plan::managed_tags,
+    plan::{check_owner, managed_tags},
     resources::Ask,
 };
 use serde_json::Value;
@@ -173,6 +173,15 @@ impl Task<'_> {
                 }
                 Class::Exists => {
                     if let Some(live) = self.look().await.map_err(unknown)? {
+                        // It came between plan and create: whose it is was not asked of it yet.
+                        let owner = &self.shared.owner;
+                        let recorded = self.entry.is_some();
+                        let kind = self.kind().map_err(unknown)?;
+                        let ours = check_owner(kind, owner, self.address(), recorded, &self.want, &live);
+                        if let Err(fault) = ours {
+                            self.void();
+                            return Err((fault, LeftBehind::Nothing));
+                        }
                         return Ok(Some(live));
                     }
                     self.void();

@@ -6,7 +6,7 @@ mod make;
 mod order;
 mod text;
 
-pub use compare::managed_tags;
+pub use compare::{check_owner, managed_tags};
 pub use json::{change_json, summary_json};
 pub use make::{Input, Strays, make};
 pub use text::{counts, render};

@@ -1,225 +1,22 @@
 //! The engine against a cloud in memory, under paused time: late lists, lost answers, and a crash after every write of
 //! the state and every call that writes.
 
+mod cloud;
+mod schedules;
+
 use super::{Halt, Pace, Run, Settings, World, observe};
 use crate::{
     model::{
-        Action, Address, Changes, Class, Departure, Entry, Fault, Graph, Identity, In, Intent, Kind, Node,
-        Outcome, Owner, Plan, Process, Ready, Record, Snapshot, Stage, tag,
+        Action, Address, Entry, Graph, In, Intent, Node, Outcome, Owner, Plan, Process, Record, Snapshot,
+        Stage,
     },
     plan::{Input, Strays, make},
-    resources::{Ask, Found},
-    store::{MemoryState, Register, StateStore, Stored},
+    store::{MemoryState, Register, StateStore},
 };
-use async_trait::async_trait;
+use cloud::{Cloud, Powered, Trouble};
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
-
-/// A thing in the cloud.
-#[derive(Clone)]
-struct Thing {
-    kind: String,
-    body: Value,
-    made: Instant,
-    token: String,
-}
-
-/// What the cloud does wrong, and when the power goes.
-#[derive(Clone, Copy, Default)]
-struct Trouble {
-    /// How long lists lag behind creates.
-    lag: Duration,
-    /// Every n-th create works, and its answer is lost.
-    lose_every: usize,
-    /// After so many effects, nothing has an effect any more.
-    fuse: Option<usize>,
-}
-
-/// A cloud with two kinds: `plain`, which takes neither token nor name, and `tokened`.
-#[derive(Clone)]
-struct Cloud {
-    things: Arc<Mutex<Vec<Thing>>>,
-    trouble: Arc<Mutex<Trouble>>,
-    creates: Arc<Mutex<usize>>,
-    /// Creates of the kind `single` that are under way, and the most there were at once.
-    busy: Arc<Mutex<(usize, usize)>>,
-}
-
-fn dead() -> Fault {
-    Fault::new(Class::Interrupted, "the power is gone")
-}
-
-impl Cloud {
-    fn new(trouble: Trouble) -> Self {
-        Cloud {
-            things: Arc::default(),
-            trouble: Arc::new(Mutex::new(trouble)),
-            creates: Arc::default(),
-            busy: Arc::default(),
-        }
-    }
-
-    /// One effect; the power may go before it.
-    fn spend(&self) -> Result<(), Fault> {
-        match &mut self.trouble.lock().unwrap().fuse {
-            None => Ok(()),
-            Some(0) => Err(dead()),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.things.lock().unwrap().len()
-    }
-}
-
-fn changes(want: &Value, live: &Value) -> Result<Changes, Fault> {
-    Ok(Changes::default()
-        .fixed("parent", &want["parent"], &live["parent"])
-        .mutable("size", &want["size"], &live["size"])
-        .mutable("tags", &want["tags"], &live["tags"]))
-}
-
-fn kind_of(name: &'static str, identity: Identity) -> Kind {
-    Kind {
-        name,
-        identity,
-        tagged: true,
-        departure: Departure::Deleted,
-        iam: &[],
-        one_at_a_time: name == "single",
-        moves: &[],
-        within: None,
-        diff: changes,
-        ready: |live| {
-            Ok(match live["trouble"].as_str() {
-                Some(trouble) => Ready::Troubled(trouble.to_owned()),
-                None => Ready::Yes,
-            })
-        },
-        refuse: |_, _| Ok(None),
-        farewell: |_| Ok(None),
-    }
-}
-
-#[async_trait]
-impl World for Cloud {
-    fn kind(&self, name: &str) -> Option<Kind> {
-        match name {
-            "plain" => Some(kind_of("plain", Identity::OwnerTag)),
-            "tokened" => Some(kind_of("tokened", Identity::Token)),
-            "single" => Some(kind_of("single", Identity::Token)),
-            _ => None,
-        }
-    }
-
-    fn kinds(&self) -> Vec<&'static str> {
-        vec!["plain", "tokened", "single"]
-    }
-
-    async fn find(&self, kind: &str, _: &[Ask]) -> Result<Vec<Found<Value>>, Fault> {
-        let lag = self.trouble.lock().unwrap().lag;
-        let things = self.things.lock().unwrap();
-        let seen = things.iter().filter(|thing| thing.kind == kind && thing.made.elapsed() >= lag);
-        Ok(seen
-            .map(|thing| Found {
-                address: Address::from(thing.body["tags"][tag::RESOURCE].as_str().unwrap()),
-                live: thing.body.clone(),
-            })
-            .collect())
-    }
-
-    async fn create(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), Fault> {
-        self.spend()?;
-        if kind == "single" {
-            let busy = |more: bool| {
-                let mut busy = self.busy.lock().unwrap();
-                busy.0 = if more { busy.0 + 1 } else { busy.0 - 1 };
-                busy.1 = busy.1.max(busy.0);
-            };
-            busy(true);
-            tokio::time::sleep(Duration::from_secs(30)).await;
-            busy(false);
-        }
-        let mut creates = self.creates.lock().unwrap();
-        *creates += 1;
-        let mut things = self.things.lock().unwrap();
-        let again = kind != "plain" && things.iter().any(|thing| thing.token == intent.token);
-        if !again {
-            let mut body = want.clone();
-            body["id"] = json!(format!("{kind}-{creates}"));
-            body["tags"][tag::INTENT] = json!(intent.nonce);
-            things.push(Thing {
-                kind: kind.to_owned(),
-                body,
-                made: Instant::now(),
-                token: intent.token.clone(),
-            });
-        }
-        let lose_every = self.trouble.lock().unwrap().lose_every;
-        if lose_every > 0 && creates.is_multiple_of(lose_every) {
-            return Err(Fault::new(Class::Ambiguous, "no answer"));
-        }
-        Ok(())
-    }
-
-    async fn sync(&self, _: &str, want: &Value, live: &Value) -> Result<(), Fault> {
-        self.spend()?;
-        let mut things = self.things.lock().unwrap();
-        if let Some(thing) = things.iter_mut().find(|thing| thing.body["id"] == live["id"]) {
-            thing.body["size"] = want["size"].clone();
-        }
-        Ok(())
-    }
-
-    async fn delete(&self, _: &str, live: &Value) -> Result<(), Fault> {
-        self.spend()?;
-        let mut things = self.things.lock().unwrap();
-        if things.iter().any(|thing| thing.body["parent"] == live["id"]) {
-            return Err(Fault::new(Class::Conflict, "something stands on it"));
-        }
-        things.retain(|thing| thing.body["id"] != live["id"]);
-        Ok(())
-    }
-
-    async fn blockers(&self, _: &str, _: &Value) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn fresh(&self) -> Box<dyn World> {
-        Box::new(self.clone())
-    }
-}
-
-/// A state whose writes end with the power.
-struct Powered {
-    state: Arc<MemoryState>,
-    cloud: Cloud,
-}
-
-#[async_trait]
-impl StateStore for Powered {
-    async fn read(&self) -> Result<Option<Stored>, Fault> {
-        self.state.read().await
-    }
-
-    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, Fault> {
-        self.cloud.spend()?;
-        self.state.write(bytes, expected).await
-    }
-
-    fn place(&self) -> String {
-        "memory".to_owned()
-    }
-}
 
 fn owner() -> Owner {
     Owner { stack: "s".into(), lineage: "l".into() }
@@ -251,18 +48,29 @@ fn decide(cloud: &Cloud, graph: &Graph, snapshot: &Snapshot, observed: &crate::m
 
 /// One process: reads the state, plans, and runs until the end or until the power goes.
 async fn process(cloud: &Cloud, state: &Arc<MemoryState>, graph: &Graph, run: &str) -> (Plan, Outcome) {
+    under(cloud, state, graph, run, (1, true)).await
+}
+
+/// The same under a fence, and told whether other processes are dead.
+async fn under(
+    cloud: &Cloud,
+    state: &Arc<MemoryState>,
+    graph: &Graph,
+    run: &str,
+    (fence, dead): (u64, bool),
+) -> (Plan, Outcome) {
     let store = Arc::new(Powered { state: Arc::clone(state), cloud: cloud.clone() });
-    let mut register = Register::new(store, run, 1);
+    let mut register = Register::new(store, run, fence);
     let snapshot = register.read().await.unwrap().unwrap_or_else(|| Snapshot::new(&owner(), "1", "r"));
     let observed = observe(cloud, graph, &snapshot, false).await.unwrap();
     let plan = decide(cloud, graph, &snapshot, &observed);
-    let start = Instant::now();
+    let start = cloud.born;
     let settings = Settings {
         parallelism: 4,
         pace: Pace::default(),
         run: run.to_owned(),
         process: Process::default(),
-        is_dead: Arc::new(|_| true),
+        is_dead: Arc::new(move |_| dead),
         now: Arc::new(move || i64::try_from(start.elapsed().as_secs()).unwrap()),
     };
     let (events, _kept) = unbounded_channel();
