@@ -61,15 +61,15 @@ impl Task<'_> {
     /// The same call again, to the letter: AWS hands back what the first one made, or makes it now. None: it is refused.
     async fn repeat(&mut self, intent: &Intent) -> Result<Option<Value>, Fault> {
         let mut intent = intent.clone();
-        if intent.owner != self.shared.run {
-            // The run that began it may only be paused, and would give it up. Once this is written, it writes no more.
-            intent.owner.clone_from(&self.shared.run);
-            intent.process = self.shared.process.clone();
-            let claim = Record::Begin(self.address().clone(), Box::new(intent.clone()));
-            self.shared.journal.commit(claim).await?;
-        }
+        // The run that began it may only be paused, and would give it up. Once this is written, it writes no more.
+        intent.owner.clone_from(&self.shared.run);
+        intent.process = self.shared.process.clone();
         let mut retry = Retry::default();
         loop {
+            // Written before each sending: a run that was overtaken learns it here. Whoever took over may have removed
+            // what the token made, and the same call would make it once more.
+            let claim = Record::Begin(self.address().clone(), Box::new(intent.clone()));
+            self.shared.journal.commit(claim).await?;
             self.writing();
             match self.shared.world.create(&self.step.kind, &intent.request, &intent).await {
                 Ok(()) => {
