@@ -294,7 +294,8 @@ mod tests {
 
     async fn take(table: &Arc<Table>, halt: &Halt) -> Held {
         let me = HeldBy { owner: "run".into(), ..HeldBy::default() };
-        let (store, clock) = (Arc::clone(table) as Arc<dyn LeaseStore>, Clock(Instant::now()));
+        let store: Arc<dyn LeaseStore> = Arc::<Table>::clone(table);
+        let clock = Clock(Instant::now());
         let (events, _kept) = unbounded_channel();
         acquire(store, me, 0, Duration::ZERO, &clock, halt, &events).await.unwrap()
     }

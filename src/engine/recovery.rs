@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 impl Task<'_> {
-    /// Looks for what `intent` made, as long as it may still come. With `repeat`, a call that took a token is sent again
-    /// under it. None: nothing came of it, and the intent is closed.
+    /// Looks for what `intent` made, as long as it may still come. With `repeat`, a call that took a token is
+    /// sent again under it. None: nothing came of it, and the intent is closed.
     pub(super) async fn recover(&mut self, intent: &Intent, repeat: bool) -> Result<Option<Value>, Fault> {
         let kind = self.kind()?;
         let age =
@@ -51,19 +51,31 @@ impl Task<'_> {
             // Its name or its token keeps a twin from being made, so a short look is enough.
             return pace.of(Duration::from_secs(15)).saturating_sub(age);
         }
-        // Nobody can send the call once its signature has expired. Where whoever could is this run, or dead, nobody will
-        // from now on; but it may have gone out only just, so the intent's age tells nothing.
+        // Nobody can send the call once its signature has expired. Where whoever could is this run, or dead,
+        // nobody will from now on; but it may have gone out only just, so the intent's age tells nothing.
         let alive = pace.of(budget::SETTLE_ALIVE).saturating_sub(age);
         let ours = intent.owner == self.shared.run || (self.shared.is_dead)(&intent.process);
         if ours { alive.min(pace.of(budget::SETTLE)) } else { alive }
     }
 
-    /// The same call again, to the letter: AWS hands back what the first one made, or makes it now. None: it is refused.
+    /// The same call again, to the letter: AWS hands back what the first one made, or makes it now. None: it
+    /// is refused.
     async fn repeat(&mut self, intent: &Intent) -> Result<Option<Value>, Fault> {
         let mut intent = intent.clone();
+<<<<<<< HEAD
         // The run that began it may only be paused, and would give it up. Once this is written, it writes no more.
         intent.owner.clone_from(&self.shared.run);
         intent.process = self.shared.process.clone();
+=======
+        if intent.owner != self.shared.run {
+            // The run that began it may only be paused, and would give it up. Once this is written, it writes
+            // no more.
+            intent.owner.clone_from(&self.shared.run);
+            intent.process = self.shared.process.clone();
+            let claim = Record::Begin(self.address().clone(), Box::new(intent.clone()));
+            self.shared.journal.commit(claim).await?;
+        }
+>>>>>>> model
         let mut retry = Retry::default();
         loop {
             // Written before each sending: a run that was overtaken learns it here. Whoever took over may have removed

@@ -145,7 +145,8 @@ async fn begun(state: &Arc<MemoryState>, graph: &Graph, address: &str, entry: Op
     let mut snapshot = Snapshot::new(&owner(), "1", "r");
     snapshot.resources.extend(entry.map(|entry| (address.into(), entry)));
     snapshot.apply(Record::Begin(address.into(), Box::new(intent.clone())));
-    Register::new(Arc::clone(state) as Arc<dyn StateStore>, "one", 1).write(&mut snapshot).await.unwrap();
+    let store: Arc<dyn StateStore> = Arc::<MemoryState>::clone(state);
+    Register::new(store, "one", 1).write(&mut snapshot).await.unwrap();
     intent
 }
 
