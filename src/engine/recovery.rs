@@ -62,20 +62,9 @@ impl Task<'_> {
     /// is refused.
     async fn repeat(&mut self, intent: &Intent) -> Result<Option<Value>, Fault> {
         let mut intent = intent.clone();
-<<<<<<< HEAD
         // The run that began it may only be paused, and would give it up. Once this is written, it writes no more.
         intent.owner.clone_from(&self.shared.run);
         intent.process = self.shared.process.clone();
-=======
-        if intent.owner != self.shared.run {
-            // The run that began it may only be paused, and would give it up. Once this is written, it writes
-            // no more.
-            intent.owner.clone_from(&self.shared.run);
-            intent.process = self.shared.process.clone();
-            let claim = Record::Begin(self.address().clone(), Box::new(intent.clone()));
-            self.shared.journal.commit(claim).await?;
-        }
->>>>>>> model
         let mut retry = Retry::default();
         loop {
             // Written before each sending: a run that was overtaken learns it here. Whoever took over may have removed
