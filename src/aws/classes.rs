@@ -81,6 +81,8 @@ pub fn specific(service: &str, operation: &str, code: &str, message: &str) -> Op
         }
         ("s3", _, "NoSuchBucket" | "NoSuchKey" | "NoSuchVersion") => Class::Gone,
         ("dynamodb", _, "ConditionalCheckFailedException") => Class::Lost,
+        // Backups are asked by another name of the same refusal.
+        ("dynamodb", _, "TableNotFoundException") => Class::Gone,
         ("dynamodb", "CreateTable", "ResourceInUseException") => Class::Exists,
         ("dynamodb", "DeleteTable", "ValidationException") if message.contains("DeletionProtection") => {
             Class::Refused

@@ -206,6 +206,7 @@ mod tests {
             ("s3", "PutObject", "PreconditionFailed", 412, "", Class::Lost),
             ("s3", "PutObject", "SlowDown", 503, "", Class::Throttled),
             ("s3", "HeadBucket", "NotFound", 404, "", Class::Gone),
+            ("dynamodb", "DescribeContinuousBackups", "TableNotFoundException", 400, "", Class::Gone),
             ("ec2", "CreateVpc", "RequestExpired", 400, "", Class::Credentials),
             ("eks", "CreateAddon", "NotImplementedByTarget", 501, "", Class::Unsupported),
         ];
