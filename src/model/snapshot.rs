@@ -14,7 +14,7 @@ pub const SCHEMA: u32 = 1;
 
 /// Who wrote a version of the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Writer {
     /// The process (a UUID of one run).
     pub owner: String,
@@ -86,6 +86,7 @@ pub enum Phase {
 
 /// One recorded resource, with all that its removal needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its kind's name.
     pub kind: String,
@@ -104,7 +105,7 @@ pub struct Entry {
 
 /// What is written ahead of a create call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Intent {
     /// The kind to be made.
     pub kind: String,
@@ -160,7 +161,7 @@ pub enum Record {
 
 /// The whole state of one stack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Snapshot {
     /// The form of this document.
     pub schema: u32,
@@ -289,15 +290,16 @@ impl Snapshot {
         struct Head {
             schema: u32,
             #[serde(default)]
-            writer: Writer,
+            writer: Value,
         }
-        let unreadable = |error: serde_json::Error| SnapshotError::Unreadable(error.to_string());
+        let unreadable = |error: serde_json::Error| SnapshotError::Unreadable(printable(&error.to_string()));
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(SnapshotError::Empty);
         }
         let head: Head = serde_json::from_slice(bytes).map_err(unreadable)?;
         if head.schema > SCHEMA {
-            return Err(SnapshotError::Newer(head.schema, head.writer.tool));
+            let tool = head.writer.get("tool").and_then(Value::as_str).unwrap_or_default();
+            return Err(SnapshotError::Newer(head.schema, printable(tool)));
         }
         let mut snapshot: Snapshot = serde_json::from_slice(bytes).map_err(unreadable)?;
         let digest = snapshot.digest.clone();
@@ -313,13 +315,19 @@ impl Snapshot {
         if self.stack == stack && self.account == account && self.region == region {
             return Ok(());
         }
-        Err(SnapshotError::Foreign(self.stack.clone(), self.account.clone(), self.region.clone()))
+        let [stack, account, region] = [&self.stack, &self.account, &self.region].map(|text| printable(text));
+        Err(SnapshotError::Foreign(stack, account, region))
     }
 
     /// SHA-256 of a document's bytes, as the next version names it.
     pub fn hash(bytes: &[u8]) -> String {
         hex(&Sha256::digest(bytes))
     }
+}
+
+/// Text from outside must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
