@@ -102,8 +102,7 @@ fn edited(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     text.replacen(from, to, 1).into_bytes()
 }
 
-const RESTORE: &str =
-    "nothing was changed; the bucket keeps older versions: `provisioner state history` shows them, `state rollback` takes one back";
+const RESTORE: &str = "nothing was changed; the bucket keeps older versions: `provisioner state history` shows them, `state rollback` takes one back";
 const CHECK: &str = "check the account, the region and the stack's name";
 
 /// Name, object, reason, and what to do.

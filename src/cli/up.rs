@@ -180,8 +180,9 @@ impl Session {
         });
         match written {
             Ok(()) => self.ui.warn(&format!(
-                "the state could not be written; a copy is in {}. Run the same command again when the bucket can be \
-                 reached: what its state lacks is found by tags",
+                "the state could not be written; a copy is in {}. When the bucket can be reached: `provisioner state push {}` \
+                 if nobody worked on the stack since, or the same command again, which finds what its state lacks by tags",
+                path.display(),
                 path.display()
             )),
             Err(error) => self.ui.warn(&format!("the state could be written neither to its bucket nor to a file: {error}")),
