@@ -131,6 +131,12 @@ pub async fn acquire(
             over = None;
             continue;
         };
+        if there.owner.is_empty() {
+            // No condition can name such a holder, so it could never be taken over from.
+            let text = "the lock table's item for this stack has an `owner` that is not a run's";
+            let hint = "remove that attribute from the item, when no run is under way";
+            return Err(Fault::new(Class::Refused, text).hint(hint));
+        }
         let now = patience.since_boot();
         if patience.is_dead(&there.process) {
             let _ =
@@ -294,7 +300,7 @@ mod tests {
 
     async fn take(table: &Arc<Table>, halt: &Halt) -> Held {
         let me = HeldBy { owner: "run".into(), ..HeldBy::default() };
-        let (store, clock) = (Arc::clone(table) as Arc<dyn LeaseStore>, Clock(Instant::now()));
+        let (store, clock) = (Arc::<Table>::clone(table), Clock(Instant::now()));
         let (events, _kept) = unbounded_channel();
         acquire(store, me, 0, Duration::ZERO, &clock, halt, &events).await.unwrap()
     }

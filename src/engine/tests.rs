@@ -313,7 +313,7 @@ async fn begun(state: &Arc<MemoryState>, graph: &Graph, address: &str, entry: Op
     let mut snapshot = Snapshot::new(&owner(), "1", "r");
     snapshot.resources.extend(entry.map(|entry| (address.into(), entry)));
     snapshot.apply(Record::Begin(address.into(), Box::new(intent.clone())));
-    Register::new(Arc::clone(state) as Arc<dyn StateStore>, "one", 1).write(&mut snapshot).await.unwrap();
+    Register::new(Arc::<MemoryState>::clone(state), "one", 1).write(&mut snapshot).await.unwrap();
     intent
 }
 
