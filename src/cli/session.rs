@@ -20,7 +20,7 @@ use crate::{
     ui::Ui,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 
 /// The state's name for the zones that were chosen once and stay: a zone that AWS adds must not move subnets.
 pub(super) const ZONES: &str = "zones";
@@ -51,7 +51,13 @@ pub struct Session {
 /// Reads and checks the file.
 pub fn read_stack(global: &Global) -> Result<Stack, Failure> {
     let path = &global.stack;
-    let bytes = std::fs::read(path).map_err(|error| {
+    let read = || {
+        let (mut bytes, most) = (Vec::new(), u64::try_from(stack::MAX_BYTES).unwrap_or(u64::MAX));
+        // One byte too many is enough to refuse it: the rest of what may be no stack file at all is not read.
+        std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes: Vec<u8> = read().map_err(|error: std::io::Error| {
         let hint = "name the file with --stack, or change to its folder";
         Failure::refused(format!("{}: {error}", path.display()), hint)
     })?;

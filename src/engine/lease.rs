@@ -131,6 +131,12 @@ pub async fn acquire(
             over = None;
             continue;
         };
+        if there.owner.is_empty() {
+            // No condition can name such a holder, so it could never be taken over from.
+            let text = "the lock table's item for this stack has an `owner` that is not a run's";
+            let hint = "remove that attribute from the item, when no run is under way";
+            return Err(Fault::new(Class::Refused, text).hint(hint));
+        }
         let now = patience.since_boot();
         if patience.is_dead(&there.process) {
             let _ =

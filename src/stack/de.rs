@@ -73,6 +73,10 @@ impl de::Error for Located {
 
 /// The nearest of `known`, if it is near.
 pub fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is as long, and the comparison takes time and room for both lengths.
+    if text.len() > 100 {
+        return None;
+    }
     let lower = text.to_ascii_lowercase();
     let scored = known.map(|known| (strsim::damerau_levenshtein(&lower, &known.to_ascii_lowercase()), known));
     let limit = text.chars().count().div_ceil(3).clamp(1, 4);

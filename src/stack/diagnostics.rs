@@ -13,22 +13,38 @@ pub struct Spot {
     pub length: usize,
 }
 
+/// A line that is cheap to point into: it may be as long as the file, and have thousands of places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    text: Arc<str>,
+    /// Where every [`STRIDE`]th character begins, in bytes.
+    marks: Vec<usize>,
+}
+
+const STRIDE: usize = 256;
+
 /// The file's name and lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     name: Arc<str>,
-    lines: Arc<[String]>,
+    lines: Arc<[Line]>,
 }
 
 impl Source {
     /// The file `name` with its text.
     pub fn new(name: &str, text: &str) -> Self {
-        Source { name: name.into(), lines: text.lines().map(str::to_owned).collect() }
+        let line = |text: &str| {
+            let marks = text.char_indices().step_by(STRIDE).map(|(at, _)| at).collect();
+            Line { text: text.into(), marks }
+        };
+        Source { name: name.into(), lines: text.lines().map(line).collect() }
     }
 
     /// The character at a place.
     pub fn char_at(&self, spot: Spot) -> Option<char> {
-        self.lines.get(spot.line.checked_sub(1)?)?.chars().nth(spot.column.checked_sub(1)?)
+        let (line, index) = (self.lines.get(spot.line.checked_sub(1)?)?, spot.column.checked_sub(1)?);
+        let near = line.marks.get(index.checked_div(STRIDE)?)?;
+        line.text.get(*near..)?.chars().nth(index.checked_rem(STRIDE)?)
     }
 
     /// An error at a place.
@@ -36,13 +52,13 @@ impl Source {
         let line = spot.line.checked_sub(1).and_then(|index| self.lines.get(index));
         Diagnostic {
             file: Arc::clone(&self.name),
-            message,
+            message: cut(message),
             path: path.to_owned(),
             line: spot.line,
             column: spot.column,
             length: spot.length,
-            source_line: line.cloned().unwrap_or_default(),
-            help,
+            source_line: line.map(|line| Arc::clone(&line.text)).unwrap_or_default(),
+            help: help.map(cut),
         }
     }
 }
@@ -61,7 +77,7 @@ pub struct Diagnostic {
     pub column: usize,
     length: usize,
     /// The line's text.
-    pub source_line: String,
+    pub source_line: Arc<str>,
     /// What to do.
     pub help: Option<String>,
 }
@@ -99,42 +115,63 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// How much of a message is kept: it may quote the file.
+const MESSAGE: usize = 600;
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(MESSAGE) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
 /// Text from the file must not steer the terminal.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// How many errors of a file are told at once.
+const MOST: usize = 100;
+
 /// One error or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostics(Vec<Diagnostic>);
+pub struct Diagnostics {
+    told: Vec<Diagnostic>,
+    more: usize,
+}
 
 impl Diagnostics {
     /// None where there are none.
-    pub fn new(list: Vec<Diagnostic>) -> Option<Self> {
-        (!list.is_empty()).then_some(Diagnostics(list))
+    pub fn new(mut list: Vec<Diagnostic>) -> Option<Self> {
+        let more = list.len().saturating_sub(MOST);
+        list.truncate(MOST);
+        (!list.is_empty()).then_some(Diagnostics { told: list, more })
     }
 
     /// The errors, in the file's order.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.0.iter()
+        self.told.iter()
     }
 }
 
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Self {
-        Diagnostics(vec![diagnostic])
+        Diagnostics { told: vec![diagnostic], more: 0 }
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, diagnostic) in self.0.iter().enumerate() {
+        for (index, diagnostic) in self.told.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
             diagnostic.fmt(f)?;
         }
-        Ok(())
+        match self.more {
+            0 => Ok(()),
+            more => writeln!(f, "\nand {more} errors more"),
+        }
     }
 }
 

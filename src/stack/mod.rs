@@ -17,6 +17,7 @@ mod values;
 
 pub use de::nearest;
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use tree::MAX_BYTES;
 pub use types::{Encryption, Existing, File, Nat, Network, StateSection};
 pub use values::{Cidr, Endpoints, FlowLogSettings, FlowLogs, Share, Zones};
 
@@ -98,7 +99,14 @@ impl Places {
     }
 }
 
+/// The longest path whose place is noted. Names may be as long as the file, and each path repeats those above it: what is
+/// longer counts as in the place of the field around it.
+const LONGEST: usize = 500;
+
 fn note(spots: &mut BTreeMap<String, (Spot, Spot)>, path: &str, node: &Node) {
+    if path.len() > LONGEST {
+        return;
+    }
     match &node.raw {
         Raw::Map(entries) => {
             for (key, node) in entries {

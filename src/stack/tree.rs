@@ -10,7 +10,7 @@ use serde_yaml::{Budget, DuplicateKeyPolicy, MergeKeyPolicy, Options, Spanned};
 use std::fmt;
 
 /// The largest file that is read, in bytes.
-const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +150,7 @@ fn options() -> Options {
 pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(Node, Source), Diagnostics> {
     if bytes.len() > MAX_BYTES {
         let source = Source::new(file_name, "");
-        let message = format!("the file has {} bytes; a stack file has at most {MAX_BYTES}", bytes.len());
+        let message = format!("the file has more than the {MAX_BYTES} bytes that a stack file may have");
         return Err(source
             .at(Spot::default(), "", message, Some("is this the right file?".to_owned()))
             .into());

@@ -43,7 +43,7 @@ impl LeaseStore for DynamoLease {
             .table_name(&self.table)
             .key(KEY, self.key())
             .consistent_read(true);
-        Ok(read(&call.send().await.call("dynamodb", "GetItem")?.item.unwrap_or_default()))
+        Ok(lease_item(&call.send().await.call("dynamodb", "GetItem")?.item.unwrap_or_default()))
     }
 
     async fn take(&self, holder: &HeldBy, over: Option<&HeldBy>, at_least: u64) -> Result<Taken, Fault> {
@@ -82,7 +82,7 @@ impl LeaseStore for DynamoLease {
         if let Err(error) = &result
             && let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
         {
-            let there = read(failed.item().unwrap_or(&Item::new()));
+            let there = lease_item(failed.item().unwrap_or(&Item::new()));
             // A call whose answer was lost is repeated, by the SDK or by us; then the condition fails on our own write.
             return Ok(match &there.holder {
                 Some(seen) if seen.owner == holder.owner => Taken::Already(there.fence),
@@ -90,7 +90,7 @@ impl LeaseStore for DynamoLease {
             });
         }
         let item = result.call("dynamodb", "UpdateItem")?.attributes.unwrap_or_default();
-        Ok(Taken::Yes(read(&item).fence))
+        Ok(Taken::Yes(lease_item(&item).fence))
     }
 
     async fn beat(&self, holder: &HeldBy, record: &str) -> Result<(), Fault> {
@@ -136,14 +136,15 @@ fn text(holder: &HeldBy) -> Result<String, Fault> {
 }
 
 /// Reads an item. A holder that cannot be read is still a holder: somebody else's program may have written it.
-fn read(item: &Item) -> LeaseItem {
+pub fn lease_item(item: &HashMap<String, AttributeValue>) -> LeaseItem {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
     let fence = item
         .get("fence")
         .and_then(|value| value.as_n().ok())
         .and_then(|n| n.parse().ok())
         .unwrap_or_default();
-    let holder = text("owner").map(|owner| {
+    let holder = item.get("owner").map(|owner| {
+        let owner = owner.as_s().cloned().unwrap_or_default();
         let known: HeldBy =
             text("holder").and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
         HeldBy { owner, record: text("record").unwrap_or_default(), fence, ..known }

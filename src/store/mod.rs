@@ -7,7 +7,7 @@ pub(crate) mod memory;
 mod register;
 mod s3;
 
-pub use dynamodb::DynamoLease;
+pub use dynamodb::{DynamoLease, lease_item};
 pub use local::LocalState;
 pub use memory::{MemoryLease, MemoryState};
 pub use register::Register;
