@@ -1,7 +1,7 @@
 //! The patient form of the last question: what still carries the stack's tags?
 
 use super::{
-    budget::Pace,
+    budget::{self, Backoff, Pace},
     halt::{Halt, Halting},
 };
 use crate::{
@@ -21,9 +21,20 @@ pub async fn nothing_left(
     pace: Pace,
     halt: &Halt,
 ) -> Result<Vec<Left>, Fault> {
-    let deadline = Instant::now() + pace.of(LAG);
+    let started = Instant::now();
+    let deadline = started + pace.of(LAG);
+    let mut backoff = Backoff::default();
     loop {
-        let left = left_behind(clients, stack).await?;
+        let left = match left_behind(clients, stack).await {
+            // The last question is worth as much patience as the steps before it.
+            Err(fault) if budget::patience(fault.class).is_some_and(|time| started.elapsed() < time) => {
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.next().unwrap_or_default()) => continue,
+                    () = halt.reached(Halting::Drain) => return Err(fault),
+                }
+            }
+            left => left?,
+        };
         if !left.iter().any(|left| matches!(left, Left::There(_))) || Instant::now() >= deadline {
             return Ok(left);
         }
