@@ -275,9 +275,14 @@ impl Snapshot {
 
     /// The document's bytes, sealed with its digest.
     pub fn encode(&mut self) -> Result<Vec<u8>, SnapshotError> {
+        self.seal()?;
+        self.bytes()
+    }
+
+    fn seal(&mut self) -> Result<(), SnapshotError> {
         self.digest = String::new();
         self.digest = hex(&Sha256::digest(self.bytes()?));
-        self.bytes()
+        Ok(())
     }
 
     fn bytes(&self) -> Result<Vec<u8>, SnapshotError> {
@@ -303,7 +308,7 @@ impl Snapshot {
         }
         let mut snapshot: Snapshot = serde_json::from_slice(bytes).map_err(unreadable)?;
         let digest = snapshot.digest.clone();
-        snapshot.encode()?;
+        snapshot.seal()?;
         if snapshot.digest != digest {
             return Err(SnapshotError::Altered);
         }
