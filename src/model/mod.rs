@@ -4,6 +4,7 @@ mod address;
 mod change;
 mod error;
 mod event;
+mod forgotten;
 mod graph;
 mod input;
 mod plan;
