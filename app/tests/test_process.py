@@ -202,13 +202,13 @@ def test_lines_are_one_json_object_each_whatever_is_asked(start: Start) -> None:
 def test_it_writes_no_file(start: Start, irsa: FakeAws, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    before = snapshot(ROOT)
+    before = snapshot(ROOT / "demo")
     service = start(HOME=str(home), TMPDIR=str(home), DEMO_SHUTDOWN_DELAY="0").started()
     for path in ("/", "/config", "/metrics"):
         assert service.get(path)[0] == 200
     service.stop()
     assert service.ended() == 0
-    assert snapshot(ROOT) == before
+    assert snapshot(ROOT / "demo") == before
     assert list(home.iterdir()) == []
 
 
