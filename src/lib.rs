@@ -11,8 +11,9 @@
 //! | [`stack`] | pure: `stack.yaml` to `Stack` | model |
 //! | [`graph`] | pure: which resources exist | model, stack, the resources' `Spec` types |
 //! | [`plan`] | pure: what is to be done | model |
-//! | [`resources`] | one file a kind | model, aws |
+//! | [`resources`] | one file a kind | model, aws, kube |
 //! | [`aws`] | clients, error classes, tags | model |
+//! | [`kube`] | the cluster's own API | model, aws |
 //! | [`store`] | state and lease | model, aws |
 //! | [`engine`] | observes, runs, journals, waits | model, plan, resources, aws, store |
 //! | [`sandbox`] | the AWS on loopback | model |
@@ -23,6 +24,7 @@ pub mod aws;
 pub mod cli;
 pub mod engine;
 pub mod graph;
+pub mod kube;
 pub mod model;
 pub mod plan;
 pub mod resources;
