@@ -6,7 +6,10 @@ use crate::{
     model::{Fault, Owner},
 };
 use aws_sdk_ec2::types::{RouteTable, SecurityGroup, SecurityGroupRule};
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::OnceCell;
 
 /// The clients, and on whose behalf they are used.
@@ -21,6 +24,7 @@ pub struct Cx {
     pub account: String,
     /// The region.
     pub region: String,
+    kept: Arc<Mutex<http::Extensions>>,
     route_tables: Arc<OnceCell<Vec<RouteTable>>>,
     groups: Arc<OnceCell<Vec<SecurityGroup>>>,
     rules: Arc<OnceCell<Vec<SecurityGroupRule>>>,
@@ -42,6 +46,7 @@ impl Cx {
             owner,
             account: account.to_owned(),
             region: region.to_owned(),
+            kept: Arc::default(),
             route_tables: Arc::default(),
             groups: Arc::default(),
             rules: Arc::default(),
@@ -52,6 +57,16 @@ impl Cx {
     #[must_use]
     pub fn fresh(&self) -> Self {
         Cx { route_tables: Arc::default(), groups: Arc::default(), rules: Arc::default(), ..self.clone() }
+    }
+
+    /// What [`keep`](Self::keep) was given last: connections outlive a round of looking.
+    pub fn kept<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get::<T>().cloned()
+    }
+
+    /// Keeps one thing of a type for all rounds.
+    pub fn keep<T: Clone + Send + Sync + 'static>(&self, thing: T) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(thing);
     }
 
     /// The ARN partition that the region is in.
