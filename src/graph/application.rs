@@ -1,0 +1,239 @@
+//! What runs on the cluster: the objects of the manifests, in the order in which they must stand.
+
+use super::{
+    Context,
+    build::{Build, arn},
+    cluster::{cluster_name, eks, fargate_profiles},
+    delivery::load_balancer_controller,
+    network, nodes,
+};
+use crate::{
+    model::{Address, Fault, In, partition},
+    resources::manifest,
+    stack::{
+        Nat, Stack,
+        cluster::Arch,
+        delivery::{Ingress, Platform},
+        manifest::Variables,
+    },
+};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The controllers' images, each of a release that the manifests beside this program were written for.
+/// Sources: <https://github.com/kubernetes/autoscaler/releases>,
+/// <https://github.com/kubernetes-sigs/aws-load-balancer-controller/releases>
+const AUTOSCALER: &str = "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.2";
+const LOAD_BALANCER_CONTROLLER: &str = "public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0";
+
+/// At most so many times the wanted pods run when there is much to do.
+const MOST: u32 = 3;
+
+/// The application's image.
+pub(super) fn image() -> Address {
+    Address::from("application/image")
+}
+
+/// The webhooks' certificate of the load balancer controller.
+pub(super) fn certificate() -> Address {
+    Address::from("application/load-balancer-certificate")
+}
+
+/// Whether anything is deployed to the cluster.
+pub fn deploys(stack: &Stack) -> bool {
+    stack.cluster.is_some()
+        && (stack.app.is_some() || stack.controllers.cluster_autoscaler || load_balancer_controller(stack))
+}
+
+/// Whether the files of a folder of the manifests are rendered.
+pub fn renders(stack: &Stack, folder: &str) -> bool {
+    match folder {
+        "app" => stack.app.is_some(),
+        "cluster-autoscaler" => stack.controllers.cluster_autoscaler,
+        "load-balancer-controller" => load_balancer_controller(stack),
+        _ => true,
+    }
+}
+
+/// What the manifests' variables stand for.
+pub fn variables(stack: &Stack, context: &Context) -> Variables {
+    let public = has_public_subnets(stack);
+    let mut all = BTreeMap::from([
+        ("stack.name", json!(stack.name)),
+        ("stack.region", json!(stack.region)),
+        ("stack.account", json!(context.account)),
+        ("stack.partition", json!(partition(&stack.region))),
+        ("cluster.name", json!(cluster_name(stack))),
+        ("cluster.version", json!(context.version)),
+        ("cluster.fargateOnly", json!(stack.fargate_only)),
+        ("network.vpcId", json!(network::vpc(stack))),
+        ("network.public", json!(public)),
+        ("network.scheme", json!(if public { "internet-facing" } else { "internal" })),
+        ("images.clusterAutoscaler", json!(AUTOSCALER)),
+        ("images.loadBalancerController", json!(LOAD_BALANCER_CONTROLLER)),
+        ("clusterAutoscaler.roleArn", role(stack, "kube-system", "cluster-autoscaler", stack.controllers.cluster_autoscaler)),
+        (
+            "loadBalancerController.roleArn",
+            role(stack, "kube-system", "aws-load-balancer-controller", load_balancer_controller(stack)),
+        ),
+        ("loadBalancerController.caBundle", json!(In::<String>::of(&certificate(), "ca"))),
+    ]);
+    if let Some(app) = &stack.app {
+        let platforms = platforms(stack);
+        let archs: Vec<&str> = platforms.iter().filter_map(|it| it.split_once('/').map(|(_, arch)| arch)).collect();
+        let parameter = app.parameter.clone().unwrap_or_default();
+        let by_pod_identity = account(stack, &app.namespace, &app.release).is_some_and(|it| it);
+        all.extend([
+            ("image", json!(In::<String>::of(&image(), "uri"))),
+            ("app.release", json!(app.release)),
+            ("app.namespace", json!(app.namespace)),
+            ("app.replicas", json!(app.replicas)),
+            ("app.maxReplicas", json!(u32::from(app.replicas).saturating_mul(MOST).max(1))),
+            ("app.port", json!(app.port)),
+            ("app.portText", json!(app.port.to_string())),
+            ("app.env", json!(app.env)),
+            ("app.configHash", json!(config_hash(&app.env, &parameter))),
+            ("app.parameter", json!(parameter)),
+            ("app.ingress", json!(app.ingress)),
+            ("app.archs", json!(archs)),
+            ("app.platforms", json!(platforms)),
+            ("app.roleArn", role(stack, &app.namespace, &app.release, app.parameter.is_some())),
+            ("app.podIdentity", json!(by_pod_identity)),
+        ]);
+    }
+    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Whether the file gives the service account a role; whether by Pod Identity.
+fn account(stack: &Stack, namespace: &str, name: &str) -> Option<bool> {
+    let mine = stack.service_accounts.iter().find(|it| it.namespace == namespace && it.name == name);
+    mine.map(|account| account.pod_identity)
+}
+
+/// The role of a service account for its annotation: empty where it has none, or has it by Pod Identity.
+fn role(stack: &Stack, namespace: &str, name: &str, granted: bool) -> Value {
+    match account(stack, namespace, name) {
+        Some(true) => json!(""),
+        None if !granted => json!(""),
+        _ => json!(arn(&Address::new(format!("cluster/service-account/{namespace}/{name}")))),
+    }
+}
+
+/// Whether load balancers can face the internet.
+fn has_public_subnets(stack: &Stack) -> bool {
+    stack.network.as_ref().is_some_and(|network| match &network.existing {
+        Some(existing) => !existing.public_subnet_ids.is_empty(),
+        None => network.nat != Nat::None,
+    })
+}
+
+/// The platforms of the application's image: the file's, else those of its nodes.
+pub fn platforms(stack: &Stack) -> Vec<String> {
+    let named = |platform: &Platform| match platform {
+        Platform::Amd64 => "linux/amd64".to_owned(),
+        Platform::Arm64 => "linux/arm64".to_owned(),
+    };
+    if let Some(platforms) = stack.app.as_ref().and_then(|app| app.platforms.as_ref()) {
+        return platforms.iter().map(named).collect::<BTreeSet<_>>().into_iter().collect();
+    }
+    let mut all: BTreeSet<String> = stack
+        .node_groups
+        .iter()
+        .map(|group| match group.arch {
+            Arch::X86_64 => named(&Platform::Amd64),
+            Arch::Arm64 => named(&Platform::Arm64),
+        })
+        .collect();
+    // Fargate has Intel and AMD alone.
+    if all.is_empty() || !fargate_profiles(stack).is_empty() {
+        all.insert(named(&Platform::Amd64));
+    }
+    all.into_iter().collect()
+}
+
+fn config_hash(env: &BTreeMap<String, String>, parameter: &str) -> String {
+    let text = json!([env, parameter]).to_string();
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The objects, each after those that it stands on.
+pub(super) fn application(build: &mut Build<'_>, stack: &Stack, context: &Context) -> Result<(), Fault> {
+    if !deploys(stack) {
+        return Ok(());
+    }
+    let objects: Vec<&Value> = context.objects.iter().map(|object| &object.value).collect();
+    let base = base(build, stack);
+    let grows = stack.controllers.cluster_autoscaler || stack.fargate_only;
+    let mut waves: BTreeMap<u8, Vec<(Address, &Value)>> = BTreeMap::new();
+    for object in &objects {
+        let at = manifest::address(object).ok_or_else(|| Fault::bug("an object without a name"))?;
+        waves.entry(wave(object)).or_default().push((at, object));
+    }
+    let mut before: Vec<Address> = base;
+    for objects in waves.into_values() {
+        for (address, object) in &objects {
+            let spec = manifest::Spec {
+                cluster: cluster_name(stack),
+                object: manifest::owned((*object).clone(), &build.tags(address)),
+                scaled: is_scaled(object, context),
+                grows,
+            };
+            build.add_after(address, &spec, &before.iter().collect::<Vec<_>>());
+        }
+        before.extend(objects.into_iter().map(|(address, _)| address));
+    }
+    Ok(())
+}
+
+/// What must stand before anything is applied: the cluster, who may apply, and where pods run.
+fn base(build: &Build<'_>, stack: &Stack) -> Vec<Address> {
+    let groups = stack.node_groups.iter().map(|group| nodes::group_address(&group.name));
+    let profiles = fargate_profiles(stack).into_iter().map(|(name, _)| nodes::profile_address(&name));
+    let of = |start: &'static str| {
+        build.graph.nodes.keys().filter(move |address| address.as_str().starts_with(start)).cloned()
+    };
+    let rest = of("cluster/access/").chain(of("cluster/addon/")).chain(of("cluster/pod-identity/"));
+    [eks()].into_iter().chain(groups).chain(profiles).chain(rest).collect()
+}
+
+/// When an object is applied: the smaller number first. Removal goes the other way.
+fn wave(object: &Value) -> u8 {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    match text("/kind") {
+        "CustomResourceDefinition" => 0,
+        "Namespace" => 1,
+        "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Pod" | "Job" | "CronJob" => 4,
+        // Their load balancers are the controller's to make and to remove: it must be there before and after them.
+        "Ingress" | "HorizontalPodAutoscaler" => 5,
+        "Service" if text("/spec/type") == "LoadBalancer" => 5,
+        // The API server asks a webhook as soon as it knows of it.
+        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => 6,
+        _ => 3,
+    }
+}
+
+/// Whether one of the manifests' autoscalers sets the object's replicas.
+fn is_scaled(object: &Value, context: &Context) -> bool {
+    let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let mine = |path: &str| text(object, path);
+    context.objects.iter().map(|object| &object.value).any(|other| {
+        text(other, "/kind").as_deref() == Some("HorizontalPodAutoscaler")
+            && text(other, "/metadata/namespace") == mine("/metadata/namespace")
+            && text(other, "/spec/scaleTargetRef/kind") == mine("/kind")
+            && text(other, "/spec/scaleTargetRef/name") == mine("/metadata/name")
+    })
+}
+
+/// How the application is reached: the object whose load balancer leads to it.
+pub fn entrance(stack: &Stack) -> Option<Address> {
+    let app = stack.app.as_ref()?;
+    let kind = match app.ingress {
+        Ingress::Alb => "ingress",
+        Ingress::Nlb => "service",
+        Ingress::None => return None,
+    };
+    Some(Address::new(format!("application/{kind}/{}/{}", app.namespace, app.release)))
+}
