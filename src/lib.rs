@@ -11,7 +11,8 @@
 //! | [`stack`] | pure: `stack.yaml` to `Stack` | model |
 //! | [`graph`] | pure: which resources exist | model, stack, the resources' `Spec` types |
 //! | [`plan`] | pure: what is to be done | model |
-//! | [`resources`] | one file a kind | model, aws |
+//! | [`resources`] | one file a kind | model, aws, image |
+//! | [`image`] | container images: content digest, layers, push | model, aws |
 //! | [`aws`] | clients, error classes, tags | model |
 //! | [`store`] | state and lease | model, aws |
 //! | [`engine`] | observes, runs, journals, waits | model, plan, resources, aws, store |
@@ -23,6 +24,7 @@ pub mod aws;
 pub mod cli;
 pub mod engine;
 pub mod graph;
+pub mod image;
 pub mod model;
 pub mod plan;
 pub mod resources;

@@ -15,6 +15,7 @@ mod private_key;
 mod proof;
 mod secret;
 mod tags;
+mod telling;
 mod zones;
 
 pub use blockers::blockers;
@@ -36,6 +37,7 @@ pub use secret::read_secret;
 pub use tags::{
     Tags, by_owner, ec2_tags, filter, from_ec2, resource_of, retag_ec2, tag_map, tagged, tags_by_arn,
 };
+pub use telling::{Listener, Said, heard, notice, tell};
 pub use zones::{Zone, zones};
 
 pub(crate) use context::once;
