@@ -92,3 +92,93 @@ fn without_a_lock_table_that_answers_nothing_begins() {
     );
     assert_eq!(gateways, json!(["available"]));
 }
+
+/// A run that is at work while its lock table does not answer, or is gone: it hears nothing of its lease, and stops
+/// before somebody else may take it.
+fn loses_sight_of_its_lease(fault: &Value) {
+    let world = world(&json!([]));
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.stack(&STACK.replace("nat: single", "nat: per-zone"));
+    // The second gateway takes longer than a lease, and every beat after the taking is lost.
+    world.configure(&json!({"timeScale": 1, "faults": [fault]}));
+    let ended = world.run(&["up", "--sandbox", "--yes"]).with(6);
+    assert!(ended.err.contains("lease"), "{}", ended.err);
+    assert!(ended.err.contains("the state is saved: run again to go on"), "{}", ended.err);
+    calm(&world);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    let gateways = "print(json.dumps(len([n for n in client('ec2').describe_nat_gateways()['NatGateways'] \
+        if n['State'] == 'available'])))";
+    assert_eq!(world.boto3(gateways), 2);
+}
+
+#[test]
+fn a_lock_table_that_falls_silent_stops_the_run_before_the_lease_is_over() {
+    loses_sight_of_its_lease(&json!({"on": "dynamodb:UpdateItem", "kind": "lost_request", "skip": 1}));
+}
+
+#[test]
+fn a_lock_table_that_is_gone_stops_the_run() {
+    loses_sight_of_its_lease(&json!({"on": "dynamodb:UpdateItem", "kind": "error", "skip": 1, "status": 400,
+        "code": "ResourceNotFoundException", "message": "Requested resource not found"}));
+}
+
+#[test]
+fn a_closed_stdout_is_nobody_to_tell_and_no_reason_to_stop() {
+    let world = world(&json!([]));
+    let mut run = world.start(&["up", "--sandbox", "--yes", "--json"]);
+    drop(run.stdout.take());
+    let ended = common::Ended::of(&run.wait_with_output().unwrap()).with(0);
+    assert!(!ended.err.contains("panicked"), "{}", ended.err);
+    settled(&world);
+}
+
+#[test]
+fn a_terminal_that_is_gone_is_a_signal_and_the_next_run_goes_on() {
+    let world = world(&json!([]));
+    // A terminal of its own, which is closed as soon as the run is at work.
+    let program = "import os, pty, sys, time\n\
+        pid, fd = pty.fork()\n\
+        if pid == 0:\n    os.execv(sys.argv[1], sys.argv[1:])\n\
+        seen = b''\n\
+        while b'pending' not in seen:\n    seen += os.read(fd, 65536)\n\
+        os.close(fd)\n\
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n";
+    world.configure(&json!({"timeScale": 1}));
+    let mut command = std::process::Command::new(common::python());
+    command.args(["-c", program, env!("CARGO_BIN_EXE_provisioner"), "up", "--sandbox", "--yes"]);
+    let output = command.current_dir(world.path()).env("TERM", "xterm").output().unwrap();
+    let code = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert_eq!(code, "5", "{}", String::from_utf8_lossy(&output.stderr));
+    calm(&world);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    settled(&world);
+}
+
+/// The program under a shell that lets it write no byte into any file, as on a full disk.
+fn on_a_full_disk(world: &World, args: &[&str]) -> common::Ended {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_provisioner")]);
+    common::Ended::of(&command.args(args).current_dir(world.path()).output().unwrap())
+}
+
+#[test]
+fn a_full_disk_is_said_and_what_was_made_is_found_again() {
+    let world = world(&json!([]));
+    let first = on_a_full_disk(&world, &["up", "--sandbox", "--yes"]);
+    assert_ne!(first.code, Some(0), "{}", first.err);
+    assert!(first.err.contains("state") && !first.err.contains("panicked"), "{}", first.err);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    settled(&world);
+    // The bucket goes away, too: neither it nor the folder takes the state.
+    world.stack(&STACK.replace("zones: 2, nat: single", "zones: 2, nat: per-zone"));
+    world.configure(
+        &json!({"timeScale": 600, "faults": [{"on": "s3:PutObject", "kind": "lost_request", "skip": 3}]}),
+    );
+    let second = on_a_full_disk(&world, &["up", "--sandbox", "--yes"]).with(6);
+    assert!(second.err.contains("neither to its bucket nor to a file"), "{}", second.err);
+    calm(&world);
+    world.stack(STACK);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    settled(&world);
+}

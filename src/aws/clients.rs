@@ -5,7 +5,11 @@ use crate::{
     model::{Class, Fault},
 };
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials as _, SharedCredentialsProvider},
+};
+use aws_smithy_types::error::display::DisplayErrorContext;
 use std::time::Duration;
 
 /// Where AWS is.
@@ -48,6 +52,7 @@ pub struct Clients {
     pub tagging: aws_sdk_resourcegroupstagging::Client,
     /// The endpoint that overrides AWS's own, where one does.
     pub endpoint: Option<String>,
+    credentials: Option<SharedCredentialsProvider>,
 }
 
 /// Who the credentials belong to.
@@ -116,10 +121,21 @@ pub async fn connect(endpoint: &Endpoint, region: &str) -> Clients {
         sts: aws_sdk_sts::Client::new(&config),
         tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
         endpoint: url,
+        credentials: config.credentials_provider(),
     }
 }
 
 impl Clients {
+    /// The credentials, for what is signed without a call.
+    pub async fn credentials(&self) -> Result<Credentials, Fault> {
+        let none = |why: String| {
+            Fault::new(Class::Credentials, format!("no usable credentials: {why}"))
+                .hint("log in (`aws sso login`, or keys in the environment), then run again")
+        };
+        let provider = self.credentials.as_ref().ok_or_else(|| none("nothing provides any".to_owned()))?;
+        provider.provide_credentials().await.map_err(|error| none(DisplayErrorContext(error).to_string()))
+    }
+
     /// Asks who the credentials belong to: the first call of every command.
     pub async fn identity(&self) -> Result<Identity, Fault> {
         let answer = self.sts.get_caller_identity().send().await.call("sts", "GetCallerIdentity").map_err(|fault| {

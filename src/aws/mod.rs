@@ -13,6 +13,7 @@ mod policy;
 mod preflight;
 mod private_key;
 mod proof;
+mod reach;
 mod secret;
 mod tags;
 mod telling;
@@ -32,7 +33,8 @@ pub use permissions::{CHECKED_BESIDE, CLUSTER, DOCTOR, EVERY_RUN, NETWORK, STATE
 pub use policy::{normal, parse};
 pub use preflight::{InUse, Machine, in_use, machines, quota, refused};
 pub use private_key::private_key;
-pub use proof::{Left, left_behind, lineages};
+pub use proof::{Left, left_behind, lineages, unknown};
+pub use reach::{Reach, reach};
 pub use secret::read_secret;
 pub use tags::{
     Tags, by_owner, ec2_tags, filter, from_ec2, resource_of, retag_ec2, tag_map, tagged, tags_by_arn,

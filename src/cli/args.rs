@@ -58,6 +58,10 @@ pub enum Command {
     Status(Status),
     /// Remove the stack, and prove by a tag query that nothing is left
     Down(Down),
+    /// Write the cluster into a kubeconfig file, for kubectl and others
+    Kubeconfig(Kubeconfig),
+    /// Print a token for the cluster, as kubectl asks for it
+    Token(Token),
     /// Look at the state, and unlock it
     #[command(subcommand)]
     State(State),
@@ -100,6 +104,29 @@ pub struct Up {
     /// Take the newest Bottlerocket release for all node groups
     #[arg(long)]
     pub upgrade_nodes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Kubeconfig {
+    /// The file; the first of `KUBECONFIG`, or ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The context's name; the stack's
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Leave the current context as it is
+    #[arg(long)]
+    pub keep_current: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Token {
+    /// The cluster's name, with --region; else the stack file says both
+    #[arg(long, value_name = "NAME", requires = "region")]
+    pub cluster: Option<String>,
+    /// The cluster's region
+    #[arg(long, value_name = "REGION", requires = "cluster")]
+    pub region: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use super::{
     up::report,
 };
 use crate::{
-    engine::{Closed, Held, Journal, Run, observe},
+    engine::{Closed, Held, Journal, Run, sweep},
     model::{Class, Graph, Outcome, Phase, Plan, Record, Snapshot, Stage},
     plan::{Strays, counts, render},
     store::Register,
@@ -133,8 +133,9 @@ async fn stack(
 async fn plan(session: &Session, snapshot: &Snapshot) -> Result<Plan, Failure> {
     let world = session.world(&snapshot.owner());
     let nothing = Graph::default();
-    let observed = observe(&world, &nothing, snapshot, true).await?;
-    Ok(session.decide(&nothing, snapshot, &observed, Strays::Remove)?)
+    let unknown = session.unknown(&nothing, snapshot).await?;
+    let observed = sweep(&world, &nothing, snapshot, &unknown).await?;
+    Ok(session.decide(&nothing, snapshot, &observed, Strays::RemoveAll)?)
 }
 
 async fn mark(snapshot: Snapshot, register: Register, phase: Phase) -> Result<(Snapshot, Register), Failure> {

@@ -6,6 +6,7 @@ mod doctor;
 mod down;
 mod exit;
 mod facts;
+mod kubeconfig;
 mod lock;
 mod machine;
 mod plan;
@@ -18,6 +19,7 @@ mod session;
 mod state;
 mod status;
 mod target;
+mod token;
 mod up;
 
 pub use exit::Exit;
@@ -61,6 +63,8 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit, Failure> {
         Command::Up(args) => up::run(&global, &args, ui).await,
         Command::Status(args) => status::run(&global, &args, ui).await,
         Command::Down(args) => down::run(&global, &args, ui).await,
+        Command::Kubeconfig(args) => kubeconfig::run(&global, &args, ui).await,
+        Command::Token(args) => token::run(&global, &args, ui).await,
         Command::State(command) => state::run(&global, &command, ui).await,
         Command::Sandbox(command) => sandbox::run(&global, &command, ui),
         Command::Doctor => doctor::run(&global, ui).await,

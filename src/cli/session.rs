@@ -7,11 +7,12 @@ use super::{
     target::{Target, target},
 };
 use crate::{
-    aws::{Cx, Identity, read_secret, zones},
-    engine::{AwsWorld, Settings, observe},
+    aws::{Cx, Identity, read_secret, unknown, zones},
+    engine::{AwsWorld, Settings, observe, sweep},
     graph::{Backend, graph},
     model::{
-        Action, Class, Fault, Graph, Kind, Observed, Owner, Phase, Plan, PlannedChange, Secret, Snapshot,
+        Action, Address, Class, Fault, Graph, Kind, Observed, Owner, Phase, Plan, PlannedChange, Secret,
+        Snapshot,
     },
     plan::{Input, Strays, make},
     resources::handler,
@@ -160,7 +161,7 @@ impl Session {
         }
         let graph = graph(&self.stack, &context)?;
         for selector in &self.global.target {
-            let known = |address: &crate::model::Address| address.is_within(selector);
+            let known = |address: &Address| address.is_within(selector);
             let stage = crate::model::Stage::ALL.iter().any(|stage| stage.name() == selector);
             if !stage && !graph.nodes.keys().any(known) && !snapshot.resources.keys().any(known) {
                 let message = format!("--target {selector}: the stack has nothing there");
@@ -233,15 +234,40 @@ impl Session {
         Ok((plan, observed))
     }
 
-    /// What is there of the targets.
+    /// What is there of the targets, and what else carries the stack's tags.
     pub async fn observed(&self, graph: &Graph, snapshot: &Snapshot) -> Result<Observed, Failure> {
-        let world = self.world(&snapshot.owner());
-        Ok(observe(&world, &graph.targeted(&self.global.target), snapshot, false).await?)
+        let (world, targeted) = (self.world(&snapshot.owner()), graph.targeted(&self.global.target));
+        let (observed, unknown) =
+            tokio::join!(observe(&world, &targeted, snapshot, false), self.unknown(graph, snapshot));
+        let unknown = unknown?;
+        if unknown.is_empty() {
+            return Ok(observed?);
+        }
+        // Of a kind, perhaps, that neither file nor state has: all kinds are asked.
+        Ok(sweep(&world, &targeted, snapshot, &unknown).await?)
+    }
+
+    /// What carries the stack's tags at an address that neither file nor state knows, with its ARN.
+    pub async fn unknown(
+        &self,
+        graph: &Graph,
+        snapshot: &Snapshot,
+    ) -> Result<Vec<(Address, String)>, Failure> {
+        let known = |address: &Address| {
+            graph.nodes.contains_key(address)
+                || snapshot.resources.contains_key(address)
+                || snapshot.intents.contains_key(address)
+        };
+        match unknown(&self.target.clients, &snapshot.owner(), known).await {
+            // A target that is not AWS may not know the call.
+            Err(fault) if fault.class == Class::Unsupported => Ok(Vec::new()),
+            found => Ok(found?),
+        }
     }
 
     /// What `up` would do about it.
     pub fn decided(&self, graph: &Graph, snapshot: &Snapshot, observed: &Observed) -> Result<Plan, Failure> {
-        let plan = self.decide(&graph.targeted(&self.global.target), snapshot, observed, Strays::Keep)?;
+        let plan = self.decide(&graph.targeted(&self.global.target), snapshot, observed, Strays::Remove)?;
         self.check_protection(&plan)?;
         Ok(plan)
     }

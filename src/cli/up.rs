@@ -148,7 +148,32 @@ async fn stages(
             break;
         }
     }
+    let made = outcomes.iter().any(|outcome| outcome.report().changed);
+    if made && outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done(_))) {
+        outcomes.extend(remove_late(session, scene, work).await);
+    }
     Ok(report(session, scene, &outcomes))
+}
+
+/// Looks once more for what carries the stack's tags and is in no record, such as a create that came after it was given
+/// up, and removes it.
+async fn remove_late(session: &Session, scene: &Scene, work: &mut Work) -> Option<Outcome> {
+    let mut snapshot = work.snapshot.clone();
+    let plan = scene.reading(decide(session, &mut snapshot, None)).await.map(|plan| plan.strays(&snapshot));
+    match plan {
+        Ok(plan) if plan.is_empty() => None,
+        Ok(plan) => {
+            show(session, &Plan::default(), &plan);
+            match agreed(session, scene, Stage::Network, &plan).await {
+                true => Some(execute(session, scene, work, &plan).await),
+                false => None,
+            }
+        }
+        Err(_) => {
+            session.ui.warn("the last look for what no record names failed; the next run takes it");
+            None
+        }
+    }
 }
 
 async fn execute(session: &Session, scene: &Scene, work: &mut Work, plan: &Plan) -> Outcome {

@@ -1,8 +1,14 @@
 //! Looks that many steps share: what is asked for within a moment goes out as one call for the kind, so that the number
 //! of calls grows with kinds and not with resources.
 
-use super::world::World;
-use crate::{model::Fault, resources::Ask};
+use super::{
+    rates::{Rates, Use},
+    world::World,
+};
+use crate::{
+    model::{Class, Fault, Kind},
+    resources::Ask,
+};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -21,13 +27,14 @@ type Waiting = Vec<(Ask, oneshot::Sender<Result<Finds, Fault>>)>;
 /// Gathers looks by kind.
 pub struct Looks {
     world: Arc<dyn World>,
+    rates: Arc<Rates>,
     waiting: Mutex<BTreeMap<String, Waiting>>,
 }
 
 impl Looks {
-    /// Looks into `world`.
-    pub fn new(world: Arc<dyn World>) -> Arc<Self> {
-        Arc::new(Looks { world, waiting: Mutex::default() })
+    /// Looks into `world`, as fast as `rates` allow.
+    pub fn new(world: Arc<dyn World>, rates: Arc<Rates>) -> Arc<Self> {
+        Arc::new(Looks { world, rates, waiting: Mutex::default() })
     }
 
     /// What is at the address that `ask` names.
@@ -50,10 +57,14 @@ impl Looks {
     }
 
     async fn send(&self, kind: &str) {
+        let service = self.world.kind(kind).as_ref().map_or("", Kind::service);
+        tokio::time::sleep(self.rates.take(service, Use::Read)).await;
         let gathered =
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(kind).unwrap_or_default();
         let (asks, senders): (Vec<Ask>, Vec<_>) = gathered.into_iter().unzip();
         let answer = self.world.fresh().find(kind, &asks).await;
+        let throttled = answer.as_ref().is_err_and(|fault| fault.class == Class::Throttled);
+        self.rates.heard(service, Use::Read, throttled);
         for (ask, sender) in asks.into_iter().zip(senders) {
             let mine = answer.clone().map(|found| {
                 found

@@ -17,10 +17,42 @@ pub async fn observe(
     snapshot: &Snapshot,
     sweep: bool,
 ) -> Result<Observed, Fault> {
-    let mut asks: BTreeMap<&str, Vec<Ask>> = BTreeMap::new();
-    if sweep {
-        asks.extend(world.kinds().into_iter().map(|kind| (kind, Vec::new())));
-    }
+    let kinds = if sweep { world.kinds() } else { Vec::new() };
+    let asks = kinds.into_iter().map(|kind| (kind, Vec::new())).collect();
+    look(world, graph, snapshot, asks).await
+}
+
+/// [`observe`] with a sweep, and with what the tagging API lists under the stack's tags: addresses and ARNs. What is
+/// found by its name alone is found so.
+pub async fn sweep(
+    world: &dyn World,
+    graph: &Graph,
+    snapshot: &Snapshot,
+    tagged: &[(Address, String)],
+) -> Result<Observed, Fault> {
+    let asks = world.kinds().into_iter().map(|name| {
+        let before = world.kind(name).and_then(|kind| kind.named);
+        let named = tagged.iter().filter_map(|(address, arn)| {
+            let known = snapshot.resources.contains_key(address) || snapshot.intents.contains_key(address);
+            let (_, name) = arn.split_once(before?).filter(|_| !known && graph.get(address).is_none())?;
+            Some(Ask {
+                address: address.clone(),
+                want: Value::Null,
+                last: Value::Null,
+                name: Some(name.to_owned()),
+            })
+        });
+        (name, named.collect())
+    });
+    look(world, graph, snapshot, asks.collect()).await
+}
+
+async fn look<'a>(
+    world: &'a dyn World,
+    graph: &'a Graph,
+    snapshot: &'a Snapshot,
+    mut asks: BTreeMap<&'a str, Vec<Ask>>,
+) -> Result<Observed, Fault> {
     for (address, entry) in &snapshot.resources {
         asks.entry(&entry.kind).or_default().push(Ask {
             address: address.clone(),
@@ -30,18 +62,19 @@ pub async fn observe(
                 .map_or(&entry.spec, |node| &node.spec)
                 .clone(),
             last: entry.live.clone(),
+            name: None,
         });
     }
     for (address, intent) in
         snapshot.intents.iter().filter(|(address, _)| !snapshot.resources.contains_key(*address))
     {
         let (address, want) = (address.clone(), intent.request.clone());
-        asks.entry(&intent.kind).or_default().push(Ask { address, want, last: Value::Null });
+        asks.entry(&intent.kind).or_default().push(Ask { address, want, last: Value::Null, name: None });
     }
     for (address, node) in &graph.nodes {
         if !snapshot.resources.contains_key(address) && !snapshot.intents.contains_key(address) {
             let (address, want) = (address.clone(), node.spec.clone());
-            asks.entry(&node.kind).or_default().push(Ask { address, want, last: Value::Null });
+            asks.entry(&node.kind).or_default().push(Ask { address, want, last: Value::Null, name: None });
         }
     }
     let world = world.fresh();

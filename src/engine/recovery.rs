@@ -69,10 +69,10 @@ impl Task<'_> {
         loop {
             // Written before each sending: a run that was overtaken learns it here. Whoever took over may have removed
             // what the token made, and the same call would make it once more.
+            self.turn().await?;
             let claim = Record::Begin(self.address().clone(), Box::new(intent.clone()));
             self.shared.journal.commit(claim).await?;
-            self.writing();
-            match self.shared.world.create(&self.step.kind, &intent.request, &intent).await {
+            match self.send(self.shared.world.create(&self.step.kind, &intent.request, &intent)).await {
                 Ok(()) => {
                     self.shared.journal.note(Record::Made(self.address().clone()));
                     return self.appear().await.map(Some);

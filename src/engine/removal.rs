@@ -43,8 +43,8 @@ impl Task<'_> {
         let mut refusals = 0_u32;
         while let Some(there) = live {
             if asked.is_none() {
-                self.writing();
-                match self.shared.world.delete(&self.step.kind, &there).await {
+                self.turn().await?;
+                match self.send(self.shared.world.delete(&self.step.kind, &there)).await {
                     Ok(()) if kind.departure == Departure::WithParent => return Ok(()),
                     Ok(()) => asked = Some(Instant::now()),
                     Err(mut fault) => {

@@ -5,6 +5,7 @@ use super::{
     halt::{Halt, Halting},
     journal::{Closed, Journal},
     looks::Looks,
+    rates::Rates,
     shared::Shared,
     step::{Failed, Task},
     world::World,
@@ -75,8 +76,10 @@ impl Run {
             };
             journal.note(Record::Done(refresh.address.clone(), Box::new(entry)));
         }
+        let rates = Arc::new(Rates::new(self.settings.pace));
         let shared = Arc::new(Shared {
-            looks: Looks::new(Arc::clone(&self.world)),
+            looks: Looks::new(Arc::clone(&self.world), Arc::clone(&rates)),
+            rates,
             world: Arc::clone(&self.world),
             journal: journal.clone(),
             events: self.events.clone(),

@@ -1,6 +1,6 @@
 //! What the steps of a run have in common.
 
-use super::{budget::Pace, halt::Halt, journal::Journal, looks::Looks, world::World};
+use super::{budget::Pace, halt::Halt, journal::Journal, looks::Looks, rates::Rates, world::World};
 use crate::model::{Event, Owner, Process};
 use std::sync::{Arc, atomic::AtomicBool};
 use tokio::sync::mpsc::UnboundedSender;
@@ -11,6 +11,8 @@ pub struct Shared {
     pub world: Arc<dyn World>,
     /// Shared looks into it.
     pub looks: Arc<Looks>,
+    /// How fast calls may go out.
+    pub rates: Arc<Rates>,
     /// Where records go.
     pub journal: Journal,
     /// Where events go.

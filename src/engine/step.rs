@@ -5,6 +5,7 @@ use super::{
     budget::{self, Backoff},
     halt::Halting,
     observe::choose,
+    rates::Use,
     shared::Shared,
 };
 use crate::{
@@ -71,8 +72,23 @@ impl Task<'_> {
         }
     }
 
-    pub(super) fn writing(&self) {
+    /// Waits until its service takes another call that writes.
+    pub(super) async fn turn(&self) -> Result<(), Fault> {
+        let service = self.kind()?.service();
+        let time = self.shared.rates.take(service, Use::Write);
+        if time.is_zero() {
+            return Ok(());
+        }
+        self.pause(time, &format!("its turn: {service} takes only so many calls a second")).await
+    }
+
+    /// Sends a call that writes, and lets the rates hear how it went.
+    pub(super) async fn send<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         self.shared.changed.store(true, Ordering::Relaxed);
+        let answer = call.await;
+        let throttled = answer.as_ref().is_err_and(|fault| fault.class == Class::Throttled);
+        self.shared.rates.heard(self.kind()?.service(), Use::Write, throttled);
+        answer
     }
 
     /// One look, repeated while AWS does not answer.
@@ -82,7 +98,7 @@ impl Task<'_> {
             (None, live) => live.clone(),
         };
         let recorded = last.get("id").cloned();
-        let ask = Ask { address: self.address().clone(), want: self.want.clone(), last };
+        let ask = Ask { address: self.address().clone(), want: self.want.clone(), last, name: None };
         let mut retry = Retry::default();
         loop {
             match self.shared.looks.look(&self.step.kind, ask.clone()).await {
@@ -146,6 +162,8 @@ impl Task<'_> {
                     LeftBehind::Nothing,
                 ));
             }
+            // Before the intent, whose time the call is signed with.
+            self.turn().await.map_err(|fault| (fault, LeftBehind::Nothing))?;
             let intent = self.begin();
             let record = Record::Begin(self.address().clone(), Box::new(intent.clone()));
             self.shared.journal.commit(record).await.map_err(|fault| (fault, LeftBehind::Nothing))?;
@@ -155,8 +173,8 @@ impl Task<'_> {
                 self.void();
                 continue;
             }
-            self.writing();
-            let fault = match self.shared.world.create(&self.step.kind, &self.want, &intent).await {
+            let create = self.shared.world.create(&self.step.kind, &self.want, &intent);
+            let fault = match self.send(create).await {
                 Ok(()) => {
                     self.shared.journal.note(Record::Made(self.address().clone()));
                     return Ok(None);
@@ -267,8 +285,8 @@ impl Task<'_> {
                     self.late(&format!("these fields do not take their wanted value: {}", paths.join(", ")))
                 );
             }
-            self.writing();
-            match self.shared.world.sync(&self.step.kind, &self.want, &managed).await {
+            self.turn().await?;
+            match self.send(self.shared.world.sync(&self.step.kind, &self.want, &managed)).await {
                 Ok(()) if rounds > 1 => {
                     // A read that lags shows the old value; another correction would only repeat the first.
                     self.pause(retry.backoff.next().unwrap_or_default(), "changed; does not show yet")

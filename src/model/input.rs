@@ -2,7 +2,7 @@
 
 use super::Address;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// An input that is known now, or is a field of another resource's live form.
@@ -44,9 +44,21 @@ fn parts(value: &Value) -> Option<(&str, &str)> {
     Some((map.get("ref")?.as_str()?, map.get("field")?.as_str()?))
 }
 
-/// Whether a serialised value is a reference that nothing has resolved yet.
+/// A text of which a part is another resource's to supply: `{"text": [part, ...]}`, each part a text or a reference.
+pub fn joined(parts: Vec<Value>) -> Value {
+    json!({ "text": parts })
+}
+
+/// The parts of a serialised text, if `value` is one with a reference in it.
+fn pieces(value: &Value) -> Option<&[Value]> {
+    let map = value.as_object().filter(|map| map.len() == 1)?;
+    let list = map.get("text")?.as_array()?;
+    list.iter().any(|part| parts(part).is_some()).then_some(list)
+}
+
+/// Whether a serialised value is a reference that nothing has resolved yet, or a text with one in it.
 pub fn is_reference(value: &Value) -> bool {
-    parts(value).is_some()
+    parts(value).is_some() || pieces(value).is_some()
 }
 
 /// Every resource that a serialised spec refers to.
@@ -73,6 +85,11 @@ pub fn resolve(value: &Value, lookup: &dyn Fn(&str, &str) -> Option<Value>) -> V
     if let Some((address, field)) = parts(value) {
         return lookup(address, field).unwrap_or_else(|| value.clone());
     }
+    if let Some(list) = pieces(value) {
+        let list: Vec<Value> = list.iter().map(|part| resolve(part, lookup)).collect();
+        let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+        return texts.map_or_else(|| joined(list.clone()), |texts| Value::String(texts.concat()));
+    }
     match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), resolve(value, lookup))).collect(),
         Value::Array(list) => list.iter().map(|value| resolve(value, lookup)).collect(),
@@ -83,7 +100,6 @@ pub fn resolve(value: &Value, lookup: &dyn Fn(&str, &str) -> Option<Value>) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn references_are_found_at_any_depth_and_resolved_where_known() {
@@ -99,5 +115,16 @@ mod tests {
         });
         assert_eq!(resolved.get("vpc"), Some(&json!("vpc-1")));
         assert_eq!(references(&resolved).len(), 1);
+    }
+
+    #[test]
+    fn a_text_with_a_reference_in_it_is_a_text_once_that_is_known() {
+        let vpc = json!(In::<String>::of(&"network/vpc".into(), "id"));
+        let spec = json!({"args": [joined(vec![json!("--vpc="), vpc])], "map": {"text": ["a"]}});
+        assert_eq!(references(&spec).len(), 1);
+        assert!(is_reference(&spec["args"][0]) && !is_reference(&spec["map"]));
+        assert_eq!(resolve(&spec, &|_, _| None), spec);
+        let resolved = resolve(&spec, &|_, _| Some(json!("vpc-1")));
+        assert_eq!(resolved, json!({"args": ["--vpc=vpc-1"], "map": {"text": ["a"]}}));
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod change;
 mod error;
 mod event;
+mod forgotten;
 mod graph;
 mod input;
 mod plan;
@@ -16,7 +17,7 @@ pub use change::{Change, Changes, same_set};
 pub use error::{Class, Fault, LeftBehind, Problem};
 pub use event::{Event, Outcome, Report, StepState};
 pub use graph::{Graph, Node};
-pub use input::{In, is_reference, references, resolve};
+pub use input::{In, is_reference, joined, references, resolve};
 pub use plan::{
     Action, Observation, Observed, Origin, Plan, PlannedChange, Refresh, Step, StepId, Totals, Verb,
 };

@@ -1,9 +1,12 @@
 //! What `up` and `down` are going to do: decided once, then only carried out.
 
-use super::{Address, Changes, Stage};
+use super::{Address, Changes, Snapshot, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// What is there of one resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,18 +239,31 @@ impl Plan {
     /// The part of the plan that belongs to one stage. Its steps no longer wait for steps of other stages, which
     /// have been run before.
     pub fn stage(&self, stage: Stage) -> Plan {
-        let steps: Vec<Step> = self.steps.iter().filter(|step| step.stage == stage).cloned().collect();
-        let names: std::collections::BTreeSet<StepId> = steps.iter().map(|step| step.id.clone()).collect();
+        self.part(|of, _| of == stage)
+    }
+
+    /// The removals of what `snapshot` knows nothing of.
+    pub fn strays(&self, snapshot: &Snapshot) -> Plan {
+        let stray = |address: &Address| {
+            !snapshot.resources.contains_key(address) && !snapshot.intents.contains_key(address)
+        };
+        let gone = self.changes.iter().filter(|change| change.action == Action::Delete);
+        let gone: BTreeSet<&Address> =
+            gone.map(|change| &change.address).filter(|address| stray(address)).collect();
+        self.part(|_, address| gone.contains(address))
+    }
+
+    fn part(&self, wanted: impl Fn(Stage, &Address) -> bool) -> Plan {
+        let of = |step: &&Step| wanted(step.stage, &step.id.address);
+        let mut steps: Vec<Step> = self.steps.iter().filter(of).cloned().collect();
+        let names: BTreeSet<StepId> = steps.iter().map(|step| step.id.clone()).collect();
+        steps.iter_mut().for_each(|step| step.after.retain(|id| names.contains(id)));
+        let changes = self.changes.iter().filter(|change| wanted(change.stage, &change.address));
+        let refresh = self.refresh.iter().filter(|refresh| wanted(refresh.stage, &refresh.address));
         Plan {
-            changes: self.changes.iter().filter(|change| change.stage == stage).cloned().collect(),
-            steps: steps
-                .into_iter()
-                .map(|mut step| {
-                    step.after.retain(|id| names.contains(id));
-                    step
-                })
-                .collect(),
-            refresh: self.refresh.iter().filter(|refresh| refresh.stage == stage).cloned().collect(),
+            changes: changes.cloned().collect(),
+            steps,
+            refresh: refresh.cloned().collect(),
             standing: self.standing.clone(),
         }
     }

@@ -63,6 +63,9 @@ pub trait Resource: Send + Sync + Sized + 'static {
     /// The kind that it lives in by a name alone, and the field with that name: when that one is made anew, so is this,
     /// though no field of it differs.
     const WITHIN: Option<(&'static str, &'static str)> = None;
+    /// What stands in its ARN before its name (`:log-group:`), where the tagging API lists the kind and its name alone
+    /// finds it.
+    const NAMED: Option<&'static str> = None;
     /// What is asked for. Fields fed by other resources are [`In`](super::In).
     type Spec: Serialize + DeserializeOwned + Send + Sync;
     /// What AWS reports, reduced to what the spec says, ids and status.
@@ -101,6 +104,8 @@ pub struct Kind {
     pub moves: &'static [&'static str],
     /// [`Resource::WITHIN`].
     pub within: Option<(&'static str, &'static str)>,
+    /// [`Resource::NAMED`].
+    pub named: Option<&'static str>,
     /// [`Resource::diff`], over serialised forms. Errors when a form is not of this kind.
     pub diff: fn(&Value, &Value) -> Result<Changes, Fault>,
     /// [`Resource::ready`], over a serialised live form.
@@ -112,6 +117,11 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// The service that it belongs to, as in IAM actions: that of the first action it declares.
+    pub fn service(&self) -> &'static str {
+        self.iam.first().and_then(|action| action.split(':').next()).unwrap_or_default()
+    }
+
     /// The erased form of `R`.
     pub const fn of<R: Resource>() -> Kind {
         Kind {
@@ -123,6 +133,7 @@ impl Kind {
             one_at_a_time: R::ONE_AT_A_TIME,
             moves: R::MOVES,
             within: R::WITHIN,
+            named: R::NAMED,
             diff: |want, live| Ok(R::diff(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?)),
             ready: |live| Ok(R::ready(&Fault::decode(R::KIND, live)?)),
             farewell: |live| Ok(R::farewell(&Fault::decode(R::KIND, live)?)),

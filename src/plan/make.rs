@@ -16,8 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Strays {
     /// Leave them; `status` shows them.
     Keep,
-    /// Remove them: `down` leaves nothing.
+    /// Remove those that nobody asked to leave with `state forget`.
     Remove,
+    /// Remove them all: `down` leaves nothing.
+    RemoveAll,
 }
 
 /// What a plan is made from.
@@ -230,13 +232,15 @@ fn removals(input: &Input<'_>, plan: &mut Plan) {
             gone(address, &intent.kind, intent.stage, Origin::File, Some("an earlier run began to make it"));
         }
     }
-    if input.strays == Strays::Remove {
+    if input.strays != Strays::Keep {
+        let forgotten = input.snapshot.forgotten();
         for (address, found) in &input.observed.found {
             let known = input.snapshot.resources.contains_key(address)
                 || input.snapshot.intents.contains_key(address);
             let lineage =
                 found.live.get("tags").and_then(|tags| tags.get(tag::LINEAGE)).and_then(Value::as_str);
-            if !known && lineage == Some(&input.snapshot.lineage) {
+            let left = input.strays == Strays::Remove && forgotten.contains(address);
+            if !known && !left && lineage == Some(&input.snapshot.lineage) {
                 gone(
                     address,
                     &found.kind,

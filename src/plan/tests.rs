@@ -33,6 +33,7 @@ fn kind(name: &str) -> Option<Kind> {
         one_at_a_time: false,
         moves: &["version"],
         within: (name == "tenant").then_some(("thing", "landlord")),
+        named: None,
         diff,
         ready,
         refuse,

@@ -77,6 +77,7 @@ impl Resource for EcrRepository {
         "tag:GetResources",
     ];
     const IDENTITY: Identity = Identity::Name;
+    const NAMED: Option<&'static str> = Some(":repository/");
     type Spec = Spec;
     type Live = Live;
 
@@ -105,7 +106,8 @@ impl Lifecycle for EcrRepository {
             .iter()
             .filter_map(|asked| {
                 let last = asked.last.as_ref().map(|last| &last.name);
-                Some((asked, last.or(asked.want.as_ref().map(|want| &want.name))?))
+                let wanted = asked.want.as_ref().map(|want| &want.name);
+                Some((asked, last.or(wanted).or(asked.name.as_ref())?))
             })
             .collect();
         let there =

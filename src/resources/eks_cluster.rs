@@ -131,6 +131,7 @@ impl Resource for EksCluster {
         "kms:CreateGrant",
     ];
     const IDENTITY: Identity = Identity::Name;
+    const NAMED: Option<&'static str> = Some(":cluster/");
     type Spec = Spec;
     type Live = Live;
 
@@ -209,7 +210,8 @@ impl Lifecycle for EksCluster {
         let mut found = Vec::new();
         for asked in asked {
             let name = asked.last.as_ref().map(|last| &last.name);
-            let Some(name) = name.or(asked.want.as_ref().map(|want| &want.name)) else { continue };
+            let name = name.or(asked.want.as_ref().map(|want| &want.name)).or(asked.name.as_ref());
+            let Some(name) = name else { continue };
             match cx.eks.describe_cluster().name(name).send().await.call("eks", "DescribeCluster") {
                 Err(fault) if fault.class == Class::Gone => {}
                 answer => {

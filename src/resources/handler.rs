@@ -15,6 +15,8 @@ pub struct Asked<R: Resource> {
     pub want: Option<R::Spec>,
     /// What was seen of it last.
     pub last: Option<R::Live>,
+    /// Its name, where only its tags brought it up.
+    pub name: Option<String>,
 }
 
 /// One resource that was found. Resources of the stack that nobody asked for are found, too, where one call lists
@@ -75,6 +77,8 @@ pub struct Ask {
     pub want: Value,
     /// What was seen of it last.
     pub last: Value,
+    /// See [`Asked::name`].
+    pub name: Option<String>,
 }
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
@@ -125,7 +129,7 @@ impl Handler {
 /// A recorded form that an older program wrote may miss a field; then the search goes by tags alone.
 fn typed<R: Resource>(ask: &Ask) -> Asked<R> {
     let (want, last) = (Fault::decode(R::KIND, &ask.want).ok(), Fault::decode(R::KIND, &ask.last).ok());
-    Asked { address: ask.address.clone(), want, last }
+    Asked { address: ask.address.clone(), want, last, name: ask.name.clone() }
 }
 
 /// The value of an input that the engine has resolved by now.

@@ -57,6 +57,7 @@ impl Resource for LogGroup {
         "logs:DeleteLogGroup",
     ];
     const IDENTITY: Identity = Identity::Name;
+    const NAMED: Option<&'static str> = Some(":log-group:");
     type Spec = Spec;
     type Live = Live;
 
@@ -77,7 +78,7 @@ impl Lifecycle for LogGroup {
     async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
         let looks = asked.iter().filter_map(|asked| {
             let recorded = asked.last.as_ref().map(|last| &last.name);
-            let name = recorded.or(asked.want.as_ref().map(|want| &want.name))?;
+            let name = recorded.or(asked.want.as_ref().map(|want| &want.name)).or(asked.name.as_ref())?;
             Some(async move {
                 Ok(look(cx, name).await?.map(|live| Found { address: asked.address.clone(), live }))
             })

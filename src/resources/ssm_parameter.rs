@@ -83,6 +83,7 @@ impl Resource for SsmParameter {
         "tag:GetResources",
     ];
     const IDENTITY: Identity = Identity::Name;
+    const NAMED: Option<&'static str> = Some(":parameter");
     type Spec = Spec;
     type Live = Live;
 
@@ -115,7 +116,8 @@ impl Lifecycle for SsmParameter {
             .iter()
             .filter_map(|asked| {
                 let last = asked.last.as_ref().map(|last| &last.name);
-                Some((last.or(asked.want.as_ref().map(|want| &want.name))?.clone(), asked))
+                let wanted = asked.want.as_ref().map(|want| &want.name);
+                Some((last.or(wanted).or(asked.name.as_ref())?.clone(), asked))
             })
             .collect();
         let mut sources: BTreeMap<&String, String> = BTreeMap::new();

@@ -5,6 +5,7 @@ mod de;
 pub mod delivery;
 mod diagnostics;
 pub mod layout;
+pub mod manifest;
 mod substitute;
 mod tree;
 mod types;

@@ -127,13 +127,19 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
-fn options() -> Options {
+/// How much of a file there may be.
+struct Most {
+    documents: usize,
+    depth: usize,
+}
+
+fn options(most: &Most) -> Options {
     let mut budget = Budget::default();
     budget.max_events = 60_000;
     budget.max_aliases = 0;
     budget.max_anchors = 0;
-    budget.max_depth = 32;
-    budget.max_documents = 1;
+    budget.max_depth = most.depth;
+    budget.max_documents = most.documents;
     budget.max_nodes = 20_000;
     budget.max_total_scalar_bytes = MAX_BYTES;
     budget.max_merge_keys = 0;
@@ -146,11 +152,35 @@ fn options() -> Options {
     options
 }
 
-/// Parses a file.
+/// Parses a stack file.
 pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(Node, Source), Diagnostics> {
+    let (text, source) = read(file_name, bytes)?;
+    let most = Most { documents: 1, depth: 32 };
+    let node = serde_yaml::from_str_with_options(text, options(&most));
+    Ok((node.map_err(|error| misread(&source, &error))?, source))
+}
+
+/// Parses a file of many documents; empty ones are left out.
+pub fn parse_all(file_name: &str, bytes: &[u8]) -> Result<(Vec<Node>, Source), Diagnostics> {
+    let (text, source) = read(file_name, bytes)?;
+    let most = Most { documents: 256, depth: 64 };
+    let nodes = serde_yaml::from_multiple_with_options::<Node>(text, options(&most));
+    let mut nodes = nodes.map_err(|error| misread(&source, &error))?;
+    nodes.retain(|node| node.raw != Raw::Null);
+    Ok((nodes, source))
+}
+
+fn misread(source: &Source, error: &serde_yaml::Error) -> Diagnostics {
+    let place = error.location().map(spot).unwrap_or_default();
+    let (message, help) = reworded(&error.to_string());
+    source.at(place, "", message, help).into()
+}
+
+/// The text of a file, where it is one that a person may have meant.
+fn read<'a>(file_name: &str, bytes: &'a [u8]) -> Result<(&'a str, Source), Diagnostics> {
     if bytes.len() > MAX_BYTES {
         let source = Source::new(file_name, "");
-        let message = format!("the file has more than the {MAX_BYTES} bytes that a stack file may have");
+        let message = format!("the file has more than the {MAX_BYTES} bytes that such a file may have");
         return Err(source
             .at(Spot::default(), "", message, Some("is this the right file?".to_owned()))
             .into());
@@ -180,12 +210,7 @@ pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(Node, Source), Diagnostic
         let help = Some("YAML is indented with spaces".to_owned());
         return Err(source.at(spot, "", "a tab in the indentation".to_owned(), help).into());
     }
-    let node: Node = serde_yaml::from_str_with_options(text, options()).map_err(|error| {
-        let place = error.location().map(spot).unwrap_or_default();
-        let (message, help) = reworded(&error.to_string());
-        source.at(place, "", message, help)
-    })?;
-    Ok((node, source))
+    Ok((text, source))
 }
 
 /// The parser's message without its place, which is shown beside the line, and with advice where there is some.

@@ -9,37 +9,39 @@ use std::{
     sync::OnceLock,
 };
 
-/// A virtual environment with moto, boto3, pytest and the aws CLI, made once a version of its lock file.
+/// A virtual environment with moto, boto3, pytest and the aws CLI.
 pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let lock = fs::read(root.join("sandbox/requirements-test.txt")).unwrap();
-        let hash = provisioner::model::Snapshot::hash(&lock);
-        let folder = cache().join("provisioner").join(format!("tests-{}", &hash[..16]));
-        let python = folder.join("bin/python");
-        let guard = fs::create_dir_all(folder.parent().unwrap())
-            .and_then(|()| fs::File::create(folder.with_extension("lock")));
-        let guard = guard.unwrap();
-        // Several test binaries run at once; one makes it.
-        rustix::fs::flock(&guard, rustix::fs::FlockOperation::LockExclusive).unwrap();
-        if !folder.join("complete").exists() {
-            run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-            let mut pip = Command::new(&python);
-            pip.args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--require-hashes",
-                "-r",
-            ]);
-            run(pip.arg(root.join("sandbox/requirements-test.txt")));
-            fs::write(folder.join("complete"), "").unwrap();
-        }
-        python
-    })
+    PYTHON.get_or_init(|| environment("tests", "sandbox/requirements-test.txt"))
+}
+
+/// The Python of a virtual environment with what a lock file names, made once for each version of it.
+pub fn environment(name: &str, lock: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let hash = provisioner::model::Snapshot::hash(&fs::read(root.join(lock)).unwrap());
+    let folder = cache().join("provisioner").join(format!("{name}-{}", &hash[..16]));
+    let python = folder.join("bin/python");
+    let guard = fs::create_dir_all(folder.parent().unwrap())
+        .and_then(|()| fs::File::create(folder.with_extension("lock")));
+    let guard = guard.unwrap();
+    // Several test binaries run at once; one makes it.
+    rustix::fs::flock(&guard, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    if !folder.join("complete").exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        let mut pip = Command::new(&python);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "-r",
+        ]);
+        run(pip.arg(root.join(lock)));
+        fs::write(folder.join("complete"), "").unwrap();
+    }
+    python
 }
 
 fn cache() -> PathBuf {

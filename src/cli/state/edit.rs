@@ -131,6 +131,7 @@ pub async fn forget(session: &Session, addresses: &[String]) -> Result<Exit, Fai
                 let hint = "`provisioner state list` shows the addresses";
                 return Err(Failure::refused(format!("nothing is recorded at {address}"), hint));
             }
+            snapshot.forget(address);
         }
         Ok(snapshot)
     })

@@ -123,7 +123,13 @@ async fn show(session: &Session) -> Result<(), Failure> {
     }
     let mut shown = text(session, &snapshot, &observed, &plan, &backed.plan, &details);
     for address in strays(&graph, &snapshot, &observed) {
-        shown.push_str(&format!("stray: {address} carries this stack's tags and is not in its state\n"));
+        let then = match snapshot.forgotten().contains(address) {
+            true => "it was forgotten by hand: `down` removes it, `up` does not",
+            false => "the next `up` removes it",
+        };
+        shown.push_str(&format!(
+            "stray: {address} carries this stack's tags and is not in its state; {then}\n"
+        ));
     }
     ui.data(&shown);
     match holder {

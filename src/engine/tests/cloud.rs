@@ -107,6 +107,7 @@ pub(super) fn kind_of(name: &'static str, identity: Identity) -> Kind {
         one_at_a_time: name == "single",
         moves: &[],
         within: None,
+        named: None,
         diff: changes,
         ready: |live| {
             Ok(match live["trouble"].as_str() {

@@ -3,6 +3,7 @@
 
 mod cloud;
 mod schedules;
+mod throttle;
 
 use super::{Halt, Pace, Run, Settings, World, observe};
 use crate::{

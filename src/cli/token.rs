@@ -1,0 +1,63 @@
+//! `token`: what kubectl's exec plugin asks for.
+
+use super::{
+    args::{Global, Token as Args},
+    exit::{Exit, Failure},
+    session::read_stack,
+    target::target,
+};
+use crate::{graph::cluster_name, kube, ui::Ui};
+use serde_json::{Value, json};
+use std::time::SystemTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Prints it.
+pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
+    let (cluster, region) = match (&args.cluster, &args.region) {
+        (Some(cluster), Some(region)) => (cluster.clone(), region.clone()),
+        _ => {
+            let stack = read_stack(global)?;
+            (cluster_name(&stack), stack.region)
+        }
+    };
+    let target = target(global, &region, ui).await?;
+    let credentials = target.clients.credentials().await?;
+    let token = kube::token(&credentials, &region, &cluster, SystemTime::now())?;
+    let until = OffsetDateTime::from(token.until);
+    let until = until.replace_nanosecond(0).unwrap_or(until).format(&Rfc3339).unwrap_or_default();
+    ui.data(
+        &json!({
+            "apiVersion": wanted(std::env::var("KUBERNETES_EXEC_INFO").ok().as_deref()),
+            "kind": "ExecCredential",
+            "spec": {},
+            "status": {"expirationTimestamp": until, "token": token.text},
+        })
+        .to_string(),
+    );
+    Ok(Exit::Done)
+}
+
+/// The version of the answer: the one that the caller names, else the stable one.
+/// Source: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#input-and-output-formats>
+fn wanted(info: Option<&str>) -> String {
+    let asked = info.and_then(|info| serde_json::from_str::<Value>(info).ok());
+    let version = asked.as_ref().and_then(|info| info.get("apiVersion")?.as_str());
+    version
+        .filter(|version| version.starts_with("client.authentication.k8s.io/v1"))
+        .unwrap_or("client.authentication.k8s.io/v1")
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+
+    #[test]
+    fn the_answer_has_the_version_that_was_asked_for() {
+        let beta = r#"{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential"}"#;
+        assert_eq!(wanted(Some(beta)), "client.authentication.k8s.io/v1beta1");
+        for other in [None, Some(""), Some("{}"), Some(r#"{"apiVersion":"v1"}"#)] {
+            assert_eq!(wanted(other), "client.authentication.k8s.io/v1");
+        }
+    }
+}
