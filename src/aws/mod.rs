@@ -21,7 +21,7 @@ mod zones;
 
 pub use blockers::blockers;
 pub use clients::{Clients, Endpoint, Identity, connect};
-pub use context::Cx;
+pub use context::{Cx, Local};
 pub use eks::{issues, launch_trouble, retag_eks};
 pub use error::{Call, classify, gone_is_done};
 pub use facts::{

@@ -66,6 +66,7 @@ pub fn expected(kind: &str) -> Duration {
         "nat_gateway" => 120,
         "fargate_profile" => 60,
         "addon" => 40,
+        "image" => 40,
         "vpc_endpoint" => 90,
         "lock_table" => 15,
         "elastic_ip" | "iam_role" | "kms_key" => 3,

@@ -26,7 +26,7 @@ pub use digest::{Survey, survey};
 pub use ignore::Ignore;
 pub use layout::write_layout;
 pub use manifest::Document;
-pub use push::{Remote, give_tags, push};
+pub use push::{ACCEPTED, Remote, give_tags, push};
 
 use crate::model::{Class, Fault};
 use blob::Temp;

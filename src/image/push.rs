@@ -71,7 +71,10 @@ pub async fn push(remote: Remote<'_>, built: &Built, tags: &[String]) -> Result<
     let missing: Vec<&Blob> = built.blobs.iter().filter(|blob| !there.contains(&blob.digest)).collect();
     let whole = missing.iter().map(|blob| blob.size).sum();
     let progress = Progress { sent: AtomicU64::new(0), whole };
-    let uploads = missing.into_iter().map(|blob| upload(remote, blob, &progress));
+    let mut uploads = Vec::new();
+    for blob in missing {
+        uploads.push(upload(remote, blob, &progress));
+    }
     stream::iter(uploads).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     let root = built.root()?;
     for document in built.documents.iter().filter(|document| document.digest != root.digest) {

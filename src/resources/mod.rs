@@ -12,6 +12,7 @@ pub mod elastic_ip;
 pub mod fargate_profile;
 pub mod flow_log;
 pub mod iam_role;
+pub mod image;
 pub mod internet_gateway;
 pub mod key_pair;
 pub mod kms_key;
@@ -47,6 +48,7 @@ pub const REGISTRY: &[Handler] = &[
     Handler::of::<fargate_profile::FargateProfile>(),
     Handler::of::<flow_log::FlowLog>(),
     Handler::of::<iam_role::IamRole>(),
+    Handler::of::<image::Image>(),
     Handler::of::<internet_gateway::InternetGateway>(),
     Handler::of::<key_pair::KeyPair>(),
     Handler::of::<kms_key::KmsKey>(),

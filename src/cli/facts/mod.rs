@@ -2,6 +2,7 @@
 //! file moved.
 
 mod addons;
+mod image;
 mod nodes;
 mod place;
 mod recall;
@@ -30,6 +31,7 @@ impl Session {
             shares: Session::shares(snapshot, &zones),
             zones,
             state_folder: self.target.state.display().to_string(),
+            image: self.image().await?,
             ..Context::default()
         };
         let Some(cluster) = &self.stack.cluster else { return Ok(context) };
@@ -106,7 +108,7 @@ pub fn not_deployed(stack: &Stack) -> Option<String> {
     let there: Vec<&str> = sections.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
     (!there.is_empty()).then(|| {
         format!(
-            "{}: this version makes what it needs in AWS (repository, roles), and does not build or deploy it yet",
+            "{}: this version makes what it needs in AWS (repository, image, roles), and does not deploy it to the cluster yet",
             there.join(", ")
         )
     })
