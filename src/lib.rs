@@ -11,9 +11,10 @@
 //! | [`stack`] | pure: `stack.yaml` to `Stack` | model |
 //! | [`graph`] | pure: which resources exist | model, stack, the resources' `Spec` types |
 //! | [`plan`] | pure: what is to be done | model |
-//! | [`resources`] | one file a kind | model, aws, kube |
+//! | [`resources`] | one file a kind | model, aws, kube, image |
 //! | [`aws`] | clients, error classes, tags | model |
 //! | [`kube`] | the cluster's own API | model, aws |
+//! | [`image`] | container images: what decides one, its layers, the way to ECR | model, aws |
 //! | [`store`] | state and lease | model, aws |
 //! | [`engine`] | observes, runs, journals, waits | model, plan, resources, aws, store |
 //! | [`sandbox`] | the AWS on loopback | model |
@@ -24,6 +25,7 @@ pub mod aws;
 pub mod cli;
 pub mod engine;
 pub mod graph;
+pub mod image;
 pub mod kube;
 pub mod model;
 pub mod plan;

@@ -43,6 +43,14 @@ pub fn specific(service: &str, operation: &str, code: &str, message: &str) -> Op
         ("ec2", _, "InvalidLaunchTemplateName.NotFoundException") => Class::Gone,
         ("ecr", _, "RepositoryNotFoundException" | "LifecyclePolicyNotFoundException") => Class::Gone,
         ("ecr", _, "RepositoryAlreadyExistsException") => Class::Exists,
+        ("ecr", _, "ImageAlreadyExistsException" | "LayerAlreadyExistsException") => Class::Exists,
+        ("ecr", _, "ImageTagAlreadyExistsException") => Class::Refused,
+        // What was uploaded a moment ago, or is gone since it was asked after: another try sends it again.
+        (
+            "ecr",
+            _,
+            "LayersNotFoundException" | "ReferencedImagesNotFoundException" | "UploadNotFoundException",
+        ) => Class::Eventual,
         // A key made a moment ago.
         ("ecr", "CreateRepository", "KmsException") | ("ssm", "PutParameter", "InvalidKeyId") => {
             Class::Eventual

@@ -8,9 +8,21 @@ use crate::{
 use aws_sdk_ec2::types::{RouteTable, SecurityGroup, SecurityGroupRule};
 use std::{
     ops::Deref,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::OnceCell;
+
+/// What a verb may use of this machine: an image is made from files.
+#[derive(Clone, Debug, Default)]
+pub struct Local {
+    /// The stack file's folder.
+    pub folder: PathBuf,
+    /// The user's cache folder.
+    pub cache: PathBuf,
+    /// Whether this is the sandbox, in which an image without its base will do.
+    pub sandbox: bool,
+}
 
 /// The clients, and on whose behalf they are used.
 ///
@@ -25,6 +37,8 @@ pub struct Cx {
     /// The region.
     pub region: String,
     kept: Arc<Mutex<http::Extensions>>,
+    /// This machine.
+    pub local: Arc<Local>,
     route_tables: Arc<OnceCell<Vec<RouteTable>>>,
     groups: Arc<OnceCell<Vec<SecurityGroup>>>,
     rules: Arc<OnceCell<Vec<SecurityGroupRule>>>,
@@ -47,10 +61,17 @@ impl Cx {
             account: account.to_owned(),
             region: region.to_owned(),
             kept: Arc::default(),
+            local: Arc::default(),
             route_tables: Arc::default(),
             groups: Arc::default(),
             rules: Arc::default(),
         }
+    }
+
+    /// The same on this machine.
+    #[must_use]
+    pub fn on(self, local: Local) -> Self {
+        Cx { local: Arc::new(local), ..self }
     }
 
     /// The same with nothing remembered.

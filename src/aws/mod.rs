@@ -16,11 +16,12 @@ mod proof;
 mod reach;
 mod secret;
 mod tags;
+mod telling;
 mod zones;
 
 pub use blockers::blockers;
 pub use clients::{Clients, Endpoint, Identity, connect};
-pub use context::Cx;
+pub use context::{Cx, Local};
 pub use eks::{issues, launch_trouble, retag_eks};
 pub use error::{Call, classify, gone_is_done};
 pub use facts::{
@@ -38,6 +39,7 @@ pub use secret::read_secret;
 pub use tags::{
     Tags, by_owner, ec2_tags, filter, from_ec2, resource_of, retag_ec2, tag_map, tagged, tags_by_arn,
 };
+pub use telling::{Listener, Said, heard, notice, tell};
 pub use zones::{Zone, zones};
 
 pub(crate) use context::once;

@@ -136,5 +136,7 @@ fn supposed(stack: &Stack, account: &str) -> Context {
         addons: crate::graph::addons(stack).into_keys().map(|name| (name, String::new())).collect(),
         releases: stack.node_groups.iter().map(group).collect(),
         state_folder: String::new(),
+        image: crate::graph::Image::default(),
+        objects: Vec::new(),
     }
 }

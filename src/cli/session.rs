@@ -4,10 +4,10 @@ use super::{
     args::Global,
     exit::Failure,
     facts, machine,
-    target::{Target, target},
+    target::{Target, cache_folder, target},
 };
 use crate::{
-    aws::{Cx, Identity, read_secret, unknown, zones},
+    aws::{Cx, Identity, Local, read_secret, unknown, zones},
     engine::{AwsWorld, Settings, observe, sweep},
     graph::{Backend, graph},
     model::{
@@ -110,7 +110,9 @@ impl Session {
     /// AWS, on behalf of `owner`.
     pub fn world(&self, owner: &Owner) -> AwsWorld {
         let clients = self.target.clients.clone();
-        AwsWorld::new(Cx::new(clients, owner.clone(), &self.identity.account, &self.stack.region))
+        let local =
+            Local { folder: self.folder(), cache: cache_folder(), sandbox: self.target.sandbox.is_some() };
+        AwsWorld::new(Cx::new(clients, owner.clone(), &self.identity.account, &self.stack.region).on(local))
     }
 
     /// What a run of the engine is told.
@@ -297,9 +299,6 @@ impl Session {
     /// What a command that plans looks at first.
     pub fn begin(&self) -> Result<(), Failure> {
         self.check_secrets()?;
-        if let Some(text) = facts::not_deployed(&self.stack) {
-            self.ui.warn(&text);
-        }
         Ok(())
     }
 

@@ -1,7 +1,18 @@
 //! What to do about what AWS says is wrong, by its codes.
 
-/// Codes of EKS's and Auto Scaling's troubles that no waiting mends.
+/// Codes of EKS's and Auto Scaling's troubles that no waiting mends, and those of Kubernetes.
 const HOPELESS: &[&str] = &[
+    "BackoffLimitExceeded",
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "FailedCreate",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ProgressDeadlineExceeded",
+    "RunContainerError",
+    "Unschedulable",
     "AccessDenied",
     "AdmissionRequestDenied",
     "AsgInstanceLaunchFailures",
@@ -25,6 +36,36 @@ const HOPELESS: &[&str] = &[
 /// What each code asks for. Source: the messages of
 /// <https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html> and the enums of the EKS API.
 const ADVICE: &[(&str, &str)] = &[
+    (
+        "CrashLoopBackOff",
+        "the container ends soon after its start: its last lines say why; mend the application or its settings, then run again",
+    ),
+    (
+        "CreateContainerConfigError",
+        "a ConfigMap, a Secret, or a key in it is missing: add it to the manifests, then run again",
+    ),
+    (
+        "ImagePullBackOff",
+        "the nodes cannot pull the image: check its name, and that they reach its registry (NAT or endpoints)",
+    ),
+    ("InvalidImageName", "mend the image's name in the manifest, then run again"),
+    ("exceeded quota", "the namespace's ResourceQuota is used up: raise it, or ask for less, then run again"),
+    (
+        "PodSecurity",
+        "the namespace takes restricted pods only: see the security contexts in manifests/app/deployment.yaml, then run again",
+    ),
+    (
+        "failed calling webhook",
+        "a webhook of the cluster does not answer: `kubectl get pods -A` shows its pods; mend or remove it, then run again",
+    ),
+    (
+        "Unschedulable",
+        "no node has room for the pods, or none fits their rules: more or larger nodes (`nodeGroups`), or fewer or smaller pods",
+    ),
+    (
+        "ProgressDeadlineExceeded",
+        "the new pods did not become available in time: their probes and events say why; mend it, then run again",
+    ),
     (
         "NodeCreationFailure",
         "the nodes did not join: check that the private subnets reach the API server, EC2, ECR and STS (NAT or endpoints; `provisioner doctor`), and that the node role's policies are attached; then run again",

@@ -38,7 +38,7 @@ pub fn patience(class: Class) -> Option<Duration> {
 pub fn to_ready(kind: &str) -> Duration {
     match kind {
         "eks_cluster" | "node_group" => minutes(60),
-        "addon" | "fargate_profile" => minutes(20),
+        "addon" | "fargate_profile" | "manifest" => minutes(20),
         "nat_gateway" | "vpc_endpoint" | "lock_table" => minutes(15),
         _ => minutes(5),
     }
@@ -66,6 +66,7 @@ pub fn expected(kind: &str) -> Duration {
         "nat_gateway" => 120,
         "fargate_profile" => 60,
         "addon" => 40,
+        "image" => 40,
         "vpc_endpoint" => 90,
         "lock_table" => 15,
         "elastic_ip" | "iam_role" | "kms_key" => 3,

@@ -9,12 +9,16 @@ use super::{
     shared::Shared,
 };
 use crate::{
+    aws::{Listener, Said, heard},
     model::{Address, Class, Entry, Event, Fault, Intent, Kind, LeftBehind, Ready, Record, Step, StepState},
     plan::{check_owner, managed_tags},
     resources::Ask,
 };
 use serde_json::Value;
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// How often a resource is corrected before the engine gives up on it.
@@ -58,6 +62,23 @@ impl Task<'_> {
         });
     }
 
+    /// What a long call says goes where the step's own events go.
+    fn listener(&self) -> Listener {
+        let events = self.shared.events.clone();
+        let (address, kind) = (self.address().clone(), self.step.kind.clone());
+        let (stage, action) = (self.step.stage, self.step.action);
+        Arc::new(move |said| {
+            let event = match said {
+                Said::Notice(text) => Event::Notice(format!("{address}: {text}")),
+                Said::Progress(text) => {
+                    let state = StepState::Waiting(text);
+                    Event::Step { address: address.clone(), kind: kind.clone(), stage, action, state }
+                }
+            };
+            let _ = events.send(event);
+        })
+    }
+
     /// Waits, and says for what.
     ///
     /// # Errors
@@ -85,7 +106,7 @@ impl Task<'_> {
     /// Sends a call that writes, and lets the rates hear how it went.
     pub(super) async fn send<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         self.shared.changed.store(true, Ordering::Relaxed);
-        let answer = call.await;
+        let answer = heard(self.listener(), call).await;
         let throttled = answer.as_ref().is_err_and(|fault| fault.class == Class::Throttled);
         self.shared.rates.heard(self.kind()?.service(), Use::Write, throttled);
         answer

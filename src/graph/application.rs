@@ -5,21 +5,17 @@ use super::{
     build::{Build, arn},
     cluster::{cluster_name, eks, fargate_profiles},
     delivery::load_balancer_controller,
+    image::{app_image, platforms},
     network, nodes,
 };
 use crate::{
     model::{Address, Fault, In, partition},
-    resources::manifest,
-    stack::{
-        Nat, Stack,
-        cluster::Arch,
-        delivery::{Ingress, Platform},
-        manifest::Variables,
-    },
+    resources::{manifest, webhook_certificate},
+    stack::{Nat, Stack, delivery::Ingress, manifest::Variables},
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The controllers' images, each of a release that the manifests beside this program were written for.
 /// Sources: <https://github.com/kubernetes/autoscaler/releases>,
@@ -29,11 +25,6 @@ const LOAD_BALANCER_CONTROLLER: &str = "public.ecr.aws/eks/aws-load-balancer-con
 
 /// At most so many times the wanted pods run when there is much to do.
 const MOST: u32 = 3;
-
-/// The application's image.
-pub(super) fn image() -> Address {
-    Address::from("application/image")
-}
 
 /// The webhooks' certificate of the load balancer controller.
 pub(super) fn certificate() -> Address {
@@ -72,7 +63,10 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
         ("network.scheme", json!(if public { "internet-facing" } else { "internal" })),
         ("images.clusterAutoscaler", json!(AUTOSCALER)),
         ("images.loadBalancerController", json!(LOAD_BALANCER_CONTROLLER)),
-        ("clusterAutoscaler.roleArn", role(stack, "kube-system", "cluster-autoscaler", stack.controllers.cluster_autoscaler)),
+        (
+            "clusterAutoscaler.roleArn",
+            role(stack, "kube-system", "cluster-autoscaler", stack.controllers.cluster_autoscaler),
+        ),
         (
             "loadBalancerController.roleArn",
             role(stack, "kube-system", "aws-load-balancer-controller", load_balancer_controller(stack)),
@@ -80,12 +74,13 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
         ("loadBalancerController.caBundle", json!(In::<String>::of(&certificate(), "ca"))),
     ]);
     if let Some(app) = &stack.app {
-        let platforms = platforms(stack);
-        let archs: Vec<&str> = platforms.iter().filter_map(|it| it.split_once('/').map(|(_, arch)| arch)).collect();
+        let platforms = platforms(stack, app);
+        let archs: Vec<&str> =
+            platforms.iter().filter_map(|it| it.split_once('/').map(|(_, arch)| arch)).collect();
         let parameter = app.parameter.clone().unwrap_or_default();
         let by_pod_identity = account(stack, &app.namespace, &app.release).is_some_and(|it| it);
         all.extend([
-            ("image", json!(In::<String>::of(&image(), "uri"))),
+            ("image", json!(In::<String>::of(&app_image(), "uri"))),
             ("app.release", json!(app.release)),
             ("app.namespace", json!(app.namespace)),
             ("app.replicas", json!(app.replicas)),
@@ -128,30 +123,6 @@ fn has_public_subnets(stack: &Stack) -> bool {
     })
 }
 
-/// The platforms of the application's image: the file's, else those of its nodes.
-pub fn platforms(stack: &Stack) -> Vec<String> {
-    let named = |platform: &Platform| match platform {
-        Platform::Amd64 => "linux/amd64".to_owned(),
-        Platform::Arm64 => "linux/arm64".to_owned(),
-    };
-    if let Some(platforms) = stack.app.as_ref().and_then(|app| app.platforms.as_ref()) {
-        return platforms.iter().map(named).collect::<BTreeSet<_>>().into_iter().collect();
-    }
-    let mut all: BTreeSet<String> = stack
-        .node_groups
-        .iter()
-        .map(|group| match group.arch {
-            Arch::X86_64 => named(&Platform::Amd64),
-            Arch::Arm64 => named(&Platform::Arm64),
-        })
-        .collect();
-    // Fargate has Intel and AMD alone.
-    if all.is_empty() || !fargate_profiles(stack).is_empty() {
-        all.insert(named(&Platform::Amd64));
-    }
-    all.into_iter().collect()
-}
-
 fn config_hash(env: &BTreeMap<String, String>, parameter: &str) -> String {
     let text = json!([env, parameter]).to_string();
     let digest = Sha256::digest(text.as_bytes());
@@ -171,7 +142,20 @@ pub(super) fn application(build: &mut Build<'_>, stack: &Stack, context: &Contex
         let at = manifest::address(object).ok_or_else(|| Fault::bug("an object without a name"))?;
         waves.entry(wave(object)).or_default().push((at, object));
     }
+    if load_balancer_controller(stack) {
+        let address = certificate();
+        let service = "aws-load-balancer-webhook-service.kube-system";
+        let spec = webhook_certificate::Spec {
+            cluster: cluster_name(stack),
+            namespace: "kube-system".to_owned(),
+            name: "aws-load-balancer-tls".to_owned(),
+            dns_names: vec![format!("{service}.svc"), format!("{service}.svc.cluster.local")],
+            tags: build.tags(&address),
+        };
+        build.add_after(&address, &spec, &base.iter().collect::<Vec<_>>());
+    }
     let mut before: Vec<Address> = base;
+    before.extend(load_balancer_controller(stack).then(certificate));
     for objects in waves.into_values() {
         for (address, object) in &objects {
             let spec = manifest::Spec {

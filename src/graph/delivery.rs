@@ -13,7 +13,7 @@ use crate::{
     resources::{ecr_repository, iam_role, pod_identity_association, ssm_parameter},
     stack::{
         Stack,
-        delivery::{Ingress, Parameter, Repository, ServiceAccount, Statement, StatementEffect},
+        delivery::{App, Ingress, Parameter, Repository, ServiceAccount, Statement, StatementEffect},
     },
 };
 use serde_json::{Value, json};
@@ -36,10 +36,10 @@ pub(super) fn delivery(build: &mut Build<'_>, stack: &Stack, context: &Context) 
 }
 
 /// The file's repositories, and the application's.
-fn repositories(stack: &Stack) -> Vec<Repository> {
+pub(super) fn repositories(stack: &Stack) -> Vec<Repository> {
     let mut all = stack.repositories.clone();
     if let Some(app) = &stack.app {
-        let name = app.repository.clone().unwrap_or_else(|| format!("{}/app", stack.name));
+        let name = application(stack, app);
         if !all.iter().any(|repository| repository.name == name) {
             all.push(Repository { name, immutable_tags: true, scan_on_push: true, keep_images: 30 });
         }
@@ -47,8 +47,18 @@ fn repositories(stack: &Stack) -> Vec<Repository> {
     all
 }
 
+/// The name of the application's repository.
+pub(super) fn application(stack: &Stack, app: &App) -> String {
+    app.repository.clone().unwrap_or_else(|| format!("{}/app", stack.name))
+}
+
+/// The address of the repository `name`.
+pub(super) fn address(name: &str) -> Address {
+    Address::new(format!("cluster/repository/{name}"))
+}
+
 fn repository(build: &mut Build<'_>, stack: &Stack, repository: &Repository) {
-    let address = Address::new(format!("cluster/repository/{}", repository.name));
+    let address = address(&repository.name);
     let lifecycle = json!({"rules": [
         {
             "rulePriority": 1,

@@ -2,11 +2,13 @@
 
 mod access;
 mod addons;
+mod application;
 mod backend;
 mod build;
 mod cluster;
 mod controllers;
 mod delivery;
+mod image;
 mod key;
 mod network;
 mod nodes;
@@ -15,14 +17,16 @@ mod policy;
 
 pub use access::{caller_has_entry, principal_slug};
 pub use addons::{Wanted, addons};
+pub use application::{deploys, entrance, renders, variables};
 pub use backend::{BACKEND, Backend, backend};
 pub use cluster::{cluster_name, fargate_profiles};
+pub use image::{app_image, builder, platforms};
 pub use network::missing_endpoints;
 pub use permissions::{Holder, LONGEST_POLICY, characters, documents};
 
 use crate::{
     model::{Fault, Graph, Owner, Stage},
-    stack::Stack,
+    stack::{Stack, manifest::Object},
 };
 use build::Build;
 use std::collections::BTreeMap;
@@ -50,6 +54,19 @@ pub struct Context {
     pub releases: BTreeMap<String, String>,
     /// The folder for what stays on this machine.
     pub state_folder: String,
+    /// The application's image.
+    pub image: Image,
+    /// The rendered manifests.
+    pub objects: Vec<Object>,
+}
+
+/// What is known of the application's image beside the file.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// The tag that the content of its folder gives it.
+    pub content: String,
+    /// Further tags.
+    pub tags: Vec<String>,
 }
 
 /// All resources of a stack but its backend.
@@ -66,5 +83,8 @@ pub fn graph(stack: &Stack, context: &Context) -> Result<Graph, Fault> {
     addons::add(&mut build, stack, context)?;
     access::access(&mut build, stack, context);
     delivery::delivery(&mut build, stack, context);
+    build.stage(Stage::Application);
+    image::image(&mut build, stack, context);
+    application::application(&mut build, stack, context)?;
     Ok(build.graph)
 }

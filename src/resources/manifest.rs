@@ -87,6 +87,7 @@ impl Resource for Manifest {
     const KIND: &'static str = "manifest";
     const IAM: &'static [&'static str] = &["eks:DescribeCluster"];
     const IDENTITY: Identity = Identity::Name;
+    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
     type Spec = Spec;
     type Live = Live;
 
@@ -226,7 +227,7 @@ async fn look(
 }
 
 /// The owner's tags that an object's annotations stand for.
-fn marks(object: &Value) -> Tags {
+pub fn marks(object: &Value) -> Tags {
     let annotations = object.pointer("/metadata/annotations");
     let mark = |name: &str| annotations.and_then(|it| it.get(name)?.as_str()).map(str::to_owned);
     OWNER.iter().filter_map(|(name, tag)| Some(((*tag).to_owned(), mark(name)?))).collect()

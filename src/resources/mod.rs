@@ -12,6 +12,7 @@ pub mod elastic_ip;
 pub mod fargate_profile;
 pub mod flow_log;
 pub mod iam_role;
+pub mod image;
 pub mod internet_gateway;
 pub mod key_pair;
 pub mod kms_key;
@@ -34,6 +35,7 @@ pub mod subnet;
 pub mod subnet_tags;
 pub mod vpc;
 pub mod vpc_endpoint;
+pub mod webhook_certificate;
 
 pub use handler::{Ask, Asked, Found, Handler, Lifecycle, Lost};
 
@@ -48,6 +50,7 @@ pub const REGISTRY: &[Handler] = &[
     Handler::of::<fargate_profile::FargateProfile>(),
     Handler::of::<flow_log::FlowLog>(),
     Handler::of::<iam_role::IamRole>(),
+    Handler::of::<image::Image>(),
     Handler::of::<internet_gateway::InternetGateway>(),
     Handler::of::<key_pair::KeyPair>(),
     Handler::of::<kms_key::KmsKey>(),
@@ -70,6 +73,7 @@ pub const REGISTRY: &[Handler] = &[
     Handler::of::<subnet_tags::SubnetTags>(),
     Handler::of::<vpc::Vpc>(),
     Handler::of::<vpc_endpoint::VpcEndpoint>(),
+    Handler::of::<webhook_certificate::WebhookCertificate>(),
 ];
 
 /// The kind of this name.

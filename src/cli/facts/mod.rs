@@ -2,6 +2,8 @@
 //! file moved.
 
 mod addons;
+mod image;
+mod manifests;
 mod nodes;
 mod place;
 mod recall;
@@ -30,6 +32,7 @@ impl Session {
             shares: Session::shares(snapshot, &zones),
             zones,
             state_folder: self.target.state.display().to_string(),
+            image: self.image().await?,
             ..Context::default()
         };
         let Some(cluster) = &self.stack.cluster else { return Ok(context) };
@@ -40,6 +43,7 @@ impl Session {
             context.caller = principal(&self.target.clients, &self.identity, &self.stack.region).await?;
         }
         context.my_ip = self.my_ip().await?;
+        context.objects = self.objects(&context)?;
         Ok(context)
     }
 
@@ -95,19 +99,4 @@ pub fn check(stack: &Stack) -> Result<(), Failure> {
         format!("with `nat: none` the stack's parts need more endpoints: {} missing", missing.join(", "));
     let help = Some("add them, or say `endpoints: auto`".to_owned());
     Err(stack.diagnostic("network.endpoints", message, help).into())
-}
-
-/// What this program does not do yet with what the file says.
-pub fn not_deployed(stack: &Stack) -> Option<String> {
-    let sections = [
-        ("app", stack.app.is_some()),
-        ("controllers", stack.controllers != crate::stack::delivery::Controllers::default()),
-    ];
-    let there: Vec<&str> = sections.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
-    (!there.is_empty()).then(|| {
-        format!(
-            "{}: this version makes what it needs in AWS (repository, roles), and does not build or deploy it yet",
-            there.join(", ")
-        )
-    })
 }

@@ -1,0 +1,227 @@
+//! Environment markers of requirements, for the platform that an image runs on. pip reads them for the machine that it
+//! runs on itself.
+//! Source: <https://packaging.python.org/en/latest/specifications/dependency-specifiers/>
+
+use super::Platform;
+use std::cmp::Ordering;
+
+/// Whether a marker holds for CPython `python` (`3.13`) on `platform`. None: it cannot be read.
+pub fn holds(marker: &str, python: &str, platform: Platform) -> Option<bool> {
+    let mut parser = Parser { tokens: tokens(marker)?, at: 0, python, platform };
+    let value = parser.either()?;
+    (parser.at == parser.tokens.len()).then_some(value)
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    Name(String),
+    Text(String),
+    Sign(String),
+}
+
+fn tokens(text: &str) -> Option<Vec<Token>> {
+    let (mut found, mut rest) = (Vec::new(), text.trim_start());
+    while let Some(first) = rest.chars().next() {
+        let end = match first {
+            '\'' | '"' => {
+                let inner = rest.get(1..)?;
+                let end = inner.find(first)?;
+                found.push(Token::Text(inner.get(..end)?.to_owned()));
+                end.checked_add(2)?
+            }
+            '(' | ')' => {
+                found.push(Token::Sign(first.to_string()));
+                1
+            }
+            '<' | '>' | '=' | '!' | '~' => {
+                let end = rest.find(|char| !"<>=!~".contains(char)).unwrap_or(rest.len());
+                found.push(Token::Sign(rest.get(..end)?.to_owned()));
+                end
+            }
+            _ => {
+                let end = rest.find(|char: char| !(char.is_ascii_alphanumeric() || "_.".contains(char)));
+                let end = end.unwrap_or(rest.len());
+                found.push(Token::Name(rest.get(..end).filter(|name| !name.is_empty())?.to_owned()));
+                end
+            }
+        };
+        rest = rest.get(end..)?.trim_start();
+    }
+    Some(found)
+}
+
+struct Parser<'a> {
+    tokens: Vec<Token>,
+    at: usize,
+    python: &'a str,
+    platform: Platform,
+}
+
+impl Parser<'_> {
+    fn next(&mut self) -> Option<Token> {
+        let token = self.tokens.get(self.at)?.clone();
+        self.at = self.at.checked_add(1)?;
+        Some(token)
+    }
+
+    fn take(&mut self, token: &Token) -> bool {
+        let there = self.tokens.get(self.at) == Some(token);
+        if there {
+            self.at = self.at.saturating_add(1);
+        }
+        there
+    }
+
+    fn either(&mut self) -> Option<bool> {
+        let mut value = self.both()?;
+        while self.take(&Token::Name("or".to_owned())) {
+            value |= self.both()?;
+        }
+        Some(value)
+    }
+
+    fn both(&mut self) -> Option<bool> {
+        let mut value = self.one()?;
+        while self.take(&Token::Name("and".to_owned())) {
+            value &= self.one()?;
+        }
+        Some(value)
+    }
+
+    fn one(&mut self) -> Option<bool> {
+        if self.take(&Token::Sign("(".to_owned())) {
+            let value = self.either()?;
+            return self.take(&Token::Sign(")".to_owned())).then_some(value);
+        }
+        let left = self.value()?;
+        let sign = match self.next()? {
+            Token::Sign(sign) => sign,
+            Token::Name(word) if word == "in" => word,
+            Token::Name(word) if word == "not" && self.take(&Token::Name("in".to_owned())) => {
+                "not in".to_owned()
+            }
+            _ => return None,
+        };
+        let right = self.value()?;
+        compare(&left, &sign, &right)
+    }
+
+    fn value(&mut self) -> Option<String> {
+        let name = match self.next()? {
+            Token::Text(text) => return Some(text),
+            Token::Name(name) => name,
+            Token::Sign(_) => return None,
+        };
+        // Which of its patch releases runs is not known; the first has all that the others have.
+        let full = || format!("{}.0", self.python);
+        Some(match name.as_str() {
+            "python_version" => self.python.to_owned(),
+            "python_full_version" | "implementation_version" => full(),
+            "os_name" => "posix".to_owned(),
+            "sys_platform" => "linux".to_owned(),
+            "platform_system" => "Linux".to_owned(),
+            "platform_machine" => self.platform.machine().to_owned(),
+            "platform_python_implementation" => "CPython".to_owned(),
+            "implementation_name" => "cpython".to_owned(),
+            "platform_release" | "platform_version" | "extra" => String::new(),
+            _ => return None,
+        })
+    }
+}
+
+fn compare(left: &str, sign: &str, right: &str) -> Option<bool> {
+    match sign {
+        "in" => return Some(right.contains(left)),
+        "not in" => return Some(!right.contains(left)),
+        "===" => return Some(left == right),
+        _ => {}
+    }
+    let order = match (version(left), right.strip_suffix(".*").or(Some(right)).and_then(version)) {
+        (Some(a), Some(b)) => {
+            let wide = right.ends_with(".*");
+            if sign == "~=" {
+                let (_, head) = b.split_last()?;
+                return Some(ordered(&a, &b) != Ordering::Less && starts(&a, head));
+            }
+            if wide {
+                return match sign {
+                    "==" => Some(starts(&a, &b)),
+                    "!=" => Some(!starts(&a, &b)),
+                    _ => None,
+                };
+            }
+            ordered(&a, &b)
+        }
+        _ if ["==", "!="].contains(&sign) => left.cmp(right),
+        _ => return None,
+    };
+    Some(match sign {
+        "==" => order == Ordering::Equal,
+        "!=" => order != Ordering::Equal,
+        "<" => order == Ordering::Less,
+        "<=" => order != Ordering::Greater,
+        ">" => order == Ordering::Greater,
+        ">=" => order != Ordering::Less,
+        _ => return None,
+    })
+}
+
+fn version(text: &str) -> Option<Vec<u32>> {
+    text.split('.').map(|part| part.parse().ok()).collect()
+}
+
+fn starts(version: &[u32], head: &[u32]) -> bool {
+    let padded = version.iter().copied().chain(std::iter::repeat(0));
+    padded.take(head.len()).eq(head.iter().copied())
+}
+
+/// `3.13` and `3.13.0` are the same.
+fn ordered(a: &[u32], b: &[u32]) -> Ordering {
+    let long = a.len().max(b.len());
+    let padded =
+        |list: &[u32]| list.iter().copied().chain(std::iter::repeat(0)).take(long).collect::<Vec<_>>();
+    padded(a).cmp(&padded(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_are_those_of_the_target() {
+        let cases: &[(&str, Option<bool>)] = &[
+            ("python_full_version < '3.11'", Some(false)),
+            ("python_version >= \"3.9\"", Some(true)),
+            ("python_version<'3.13.0'", Some(false)),
+            ("python_full_version == '3.13.*'", Some(true)),
+            ("python_version != '3.1.*'", Some(true)),
+            ("python_version ~= '3.10'", Some(true)),
+            ("python_version ~= '2.7'", Some(false)),
+            ("sys_platform == 'win32'", Some(false)),
+            ("sys_platform != 'win32' and platform_machine == 'aarch64'", Some(true)),
+            (
+                "sys_platform == 'win32' or (os_name == 'posix' and implementation_name == 'cpython')",
+                Some(true),
+            ),
+            ("sys_platform == 'linux' or sys_platform == 'x' and os_name == 'nt'", Some(true)),
+            ("platform_python_implementation != 'PyPy'", Some(true)),
+            ("platform_machine in 'x86_64 aarch64'", Some(true)),
+            ("platform_machine not in 'x86_64'", Some(true)),
+            ("extra == 'dev'", Some(false)),
+            ("'linux' === sys_platform", Some(true)),
+            ("os_name", None),
+            ("os_name == ", None),
+            ("os_name == 'posix' and", None),
+            ("(os_name == 'posix'", None),
+            ("os_name < 'posix'", None),
+            ("weather == 'good'", None),
+            ("os_name == 'posix' os_name", None),
+            ("os_name == 'posix", None),
+            ("ä == 'x'", None),
+            ("", None),
+        ];
+        for (marker, wanted) in cases {
+            assert_eq!(holds(marker, "3.13", Platform::Arm64), *wanted, "{marker}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The application's container image: built from its folder when no image in the repository carries the tag that the
+//! folder's content gives it. A build may last minutes, in the create as in the update. Older images stay, for what still
+//! runs them, until the repository's lifecycle policy takes them.
+
+use super::{Asked, Found, Lifecycle};
+use crate::{
+    aws::{Call, Cx},
+    image::{self, Builder, Platform, Remote},
+    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
+};
+use aws_sdk_ecr::types::{ImageFailureCode, ImageIdentifier};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The kind.
+pub struct Image;
+
+/// What is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    /// The repository's name.
+    pub repository: String,
+    /// Where its images are pulled from, without a tag.
+    pub registry: In<String>,
+    /// The tag that the folder's content gives the image.
+    pub content: String,
+    /// Further tags.
+    pub tags: Vec<String>,
+    /// Whether a tag of the repository stays with its image.
+    pub immutable_tags: bool,
+    /// The application's folder, as seen from the stack file's.
+    pub path: String,
+    /// Who builds: `python` or `dockerfile`.
+    pub builder: String,
+    /// The platforms, as `linux/amd64`.
+    pub platforms: Vec<String>,
+}
+
+/// What is there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Live {
+    /// The repository's name.
+    pub repository: String,
+    /// See [`Spec::registry`].
+    pub registry: String,
+    /// The image's digest.
+    pub digest: String,
+    /// What pods name: registry and digest.
+    pub uri: String,
+    /// The tag of the content that it was built from.
+    pub content: String,
+    /// Those of the wanted tags that it has.
+    pub tags: Vec<String>,
+    /// Those of the wanted tags that other images have.
+    pub taken: Vec<String>,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = Image::KIND;
+}
+
+impl Resource for Image {
+    const KIND: &'static str = "image";
+    const IAM: &'static [&'static str] = &[
+        "ecr:BatchGetImage",
+        "ecr:DescribeRepositories",
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:InitiateLayerUpload",
+        "ecr:UploadLayerPart",
+        "ecr:CompleteLayerUpload",
+        "ecr:PutImage",
+        "ecr:BatchDeleteImage",
+    ];
+    const IDENTITY: Identity = Identity::Name;
+    const TAGGED: bool = false;
+    const MOVES: &'static [&'static str] = &["digest", "uri", "content"];
+    type Spec = Spec;
+    type Live = Live;
+
+    fn diff(want: &Spec, live: &Live) -> Changes {
+        Changes::default()
+            .fixed("repository", &want.repository, &live.repository)
+            .fixed("registry", &want.registry, &live.registry)
+            .mutable("content", &want.content, &live.content)
+            .mutable("tags", &same_set(&want.tags), &live.tags)
+    }
+
+    fn ready(_: &Live) -> Ready {
+        Ready::Yes
+    }
+
+    fn refuse(want: &Spec, live: &Live) -> Option<String> {
+        // An image of other content leaves its tags behind.
+        let old = live.tags.iter().filter(|_| want.content != live.content);
+        let held: Vec<&str> = live.taken.iter().chain(old).map(String::as_str).collect();
+        (want.immutable_tags && !held.is_empty()).then(|| {
+            format!(
+                "the tag {} is another image's, and a tag of the repository {} stays with its image; take another tag",
+                held.join(", "),
+                want.repository
+            )
+        })
+    }
+}
+
+impl Lifecycle for Image {
+    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
+        let looks = asked.iter().map(|asked| look(cx, asked));
+        let found = futures_util::future::try_join_all(looks).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn create(cx: &Cx, want: &Spec, _: &Intent) -> Result<(), Fault> {
+        make(cx, want).await
+    }
+
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+        if want.content != live.content {
+            return make(cx, want).await;
+        }
+        let more: Vec<String> = want.tags.iter().filter(|tag| !live.tags.contains(tag)).cloned().collect();
+        image::give_tags(remote(cx, &want.repository), &live.digest, &more).await
+    }
+
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+        // By its tags: an image that somebody else tagged stays for them.
+        let ids = std::iter::once(&live.content).chain(&live.tags).map(|tag| id(tag)).collect();
+        let call = cx.ecr.batch_delete_image().repository_name(&live.repository).set_image_ids(Some(ids));
+        let failures = match call.send().await.call("ecr", "BatchDeleteImage") {
+            Err(fault) if fault.class == Class::Gone => return Ok(()),
+            answer => answer?.failures.unwrap_or_default(),
+        };
+        let failure = failures.iter().find(|it| it.failure_code != Some(ImageFailureCode::ImageNotFound));
+        failure.map_or(Ok(()), |failure| {
+            let code = failure.failure_code.as_ref().map_or("", ImageFailureCode::as_str).to_owned();
+            let reason = failure.failure_reason.clone().unwrap_or_default();
+            Err(Fault { code, ..Fault::new(Class::Conflict, reason) })
+        })
+    }
+}
+
+/// Builds and pushes. The same content ends under the same tag, so that it may be repeated.
+async fn make(cx: &Cx, want: &Spec) -> Result<(), Fault> {
+    let ask = image::Ask {
+        folder: cx.local.folder.join(&want.path),
+        builder: Fault::decode::<Builder>(Image::KIND, &want.builder.clone().into())?,
+        platforms: Fault::decode::<Vec<Platform>>(Image::KIND, &want.platforms.clone().into())?,
+        tag: want.content.clone(),
+        cache: cx.local.cache.clone(),
+        without_base: cx.local.sandbox,
+    };
+    let built = image::build(&ask).await?;
+    let tags: Vec<String> = std::iter::once(&want.content).chain(&want.tags).cloned().collect();
+    image::push(remote(cx, &want.repository), &built, &tags).await
+}
+
+fn remote<'a>(cx: &'a Cx, repository: &'a str) -> Remote<'a> {
+    Remote { ecr: &cx.ecr, repository }
+}
+
+fn id(tag: &str) -> ImageIdentifier {
+    ImageIdentifier::builder().image_tag(tag).build()
+}
+
+/// The image of the wanted content, else that of the recorded one.
+async fn look(cx: &Cx, asked: &Asked<Image>) -> Result<Option<Found<Live>>, Fault> {
+    let (want, last) = (asked.want.as_ref(), asked.last.as_ref());
+    let name = want.map(|want| &want.repository).or(last.map(|last| &last.repository));
+    let Some(repository) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+    let last = last.filter(|last| last.repository == *repository);
+    let extra = want.map(|want| same_set(&want.tags)).or(last.map(|last| last.tags.clone()));
+    let extra = extra.unwrap_or_default();
+    let contents: Vec<&String> =
+        want.map(|want| &want.content).into_iter().chain(last.map(|last| &last.content)).collect();
+    let ids = contents.iter().copied().chain(&extra).map(|tag| id(tag)).collect();
+    let call = cx.ecr.batch_get_image().repository_name(repository).set_image_ids(Some(ids));
+    let call = call.set_accepted_media_types(Some(image::ACCEPTED.map(str::to_owned).into()));
+    let images = match call.send().await.call("ecr", "BatchGetImage") {
+        Err(fault) if fault.class == Class::Gone => return Ok(None),
+        answer => answer?.images.unwrap_or_default(),
+    };
+    let ids = images.into_iter().filter_map(|image| image.image_id);
+    let by_tag: BTreeMap<String, String> = ids.filter_map(|id| id.image_tag.zip(id.image_digest)).collect();
+    let found = contents.into_iter().find_map(|tag| Some((tag.clone(), by_tag.get(tag)?.clone())));
+    let Some((content, digest)) = found else { return Ok(None) };
+    let known = want.and_then(|want| want.registry.known()).or(last.map(|last| &last.registry));
+    let registry = match known {
+        Some(registry) => registry.clone(),
+        None => registry(cx, repository).await?,
+    };
+    let held = |mine: bool| {
+        let held = extra.iter().filter(|tag| by_tag.get(*tag).is_some_and(|it| (*it == digest) == mine));
+        held.cloned().collect()
+    };
+    let live = Live {
+        repository: repository.clone(),
+        uri: format!("{registry}@{digest}"),
+        registry,
+        tags: held(true),
+        taken: held(false),
+        digest,
+        content,
+    };
+    Ok(Some(Found { address: asked.address.clone(), live }))
+}
+
+async fn registry(cx: &Cx, repository: &str) -> Result<String, Fault> {
+    let answer = cx.ecr.describe_repositories().repository_names(repository).send().await;
+    let found = answer.call("ecr", "DescribeRepositories")?.repositories.unwrap_or_default();
+    Ok(found.into_iter().next().and_then(|it| it.repository_uri).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn want(content: &str, tags: &[&str]) -> Spec {
+        Spec {
+            repository: "shop/app".to_owned(),
+            registry: In::Known("r/shop/app".to_owned()),
+            content: content.to_owned(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            immutable_tags: true,
+            path: "app".to_owned(),
+            builder: "python".to_owned(),
+            platforms: vec!["linux/amd64".to_owned()],
+        }
+    }
+
+    fn live(content: &str, tags: &[&str], taken: &[&str]) -> Live {
+        let list = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
+        Live {
+            repository: "shop/app".to_owned(),
+            registry: "r/shop/app".to_owned(),
+            digest: "sha256:a".to_owned(),
+            uri: "r/shop/app@sha256:a".to_owned(),
+            content: content.to_owned(),
+            tags: list(tags),
+            taken: list(taken),
+        }
+    }
+
+    #[test]
+    fn content_and_tags_change_in_place_and_another_repository_is_another_image() {
+        let paths = |want: &Spec, live: &Live| -> Vec<(String, bool)> {
+            let changes = Image::diff(want, live);
+            changes.0.into_iter().map(|change| (change.path, change.forces_replace)).collect()
+        };
+        assert!(paths(&want("a", &["2", "1"]), &live("a", &["1", "2"], &[])).is_empty());
+        assert_eq!(paths(&want("b", &[]), &live("a", &[], &[])), [("content".to_owned(), false)]);
+        assert_eq!(paths(&want("a", &["1"]), &live("a", &[], &[])), [("tags".to_owned(), false)]);
+        let moved = Spec { registry: In::of(&"cluster/repository/x".into(), "uri"), ..want("a", &[]) };
+        assert_eq!(paths(&moved, &live("a", &[], &[])), [("registry".to_owned(), true)]);
+    }
+
+    #[test]
+    fn a_tag_that_stays_with_its_image_is_refused_before_anything_is_built() {
+        let refused = |want: &Spec, live: &Live| Image::refuse(want, live).is_some();
+        assert!(!refused(&want("a", &["1"]), &live("a", &["1"], &[])));
+        assert!(refused(&want("a", &["1"]), &live("a", &[], &["1"])));
+        assert!(refused(&want("b", &["1"]), &live("a", &["1"], &[])));
+        let movable = |content| Spec { immutable_tags: false, ..want(content, &["1"]) };
+        assert!(!refused(&movable("b"), &live("a", &["1"], &[])));
+        assert!(!refused(&movable("a"), &live("a", &[], &["1"])));
+    }
+}
