@@ -31,7 +31,8 @@ const STACK: &str = "name: shop\nregion: eu-central-1\nnetwork: {zones: 2, nat: 
     fargateProfiles: [{name: jobs, selectors: [{namespace: jobs}]}]\n\
     repositories: [{name: shop/web}]\n\
     serviceAccounts: [{name: worker, namespace: jobs, podIdentity: true}]\n\
-    parameters: [{name: /shop/motd, value: hello}]\n";
+    parameters: [{name: /shop/motd, value: hello}]\n\
+    app: {repository: shop/web, ingress: none, platforms: [linux/amd64]}\n";
 
 /// What is updated, replaced and removed in the second phase.
 const CHANGES: &[(&str, &str)] = &[
@@ -42,6 +43,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("[{name: shop/web}]", "[{name: shop/web, keepImages: 5}]"),
     (", podIdentity: true", ""),
     ("value: hello", "value: goodbye"),
+    ("platforms: [linux/amd64]", "platforms: [linux/amd64, linux/arm64]"),
 ];
 
 fn changed() -> String {

@@ -58,6 +58,16 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A folder of `tests/fixtures`: a small application, and the OCI layout with the base image that it stands on.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// Copies a folder, links as links.
+pub fn copy(from: &Path, to: &Path) {
+    run(Command::new("cp").arg("-R").arg("-P").arg(from).arg(to));
+}
+
 /// The text of an example stack.
 pub fn example(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples").join(file)).unwrap()
@@ -106,6 +116,10 @@ impl World {
     /// Another stack file.
     pub fn stack(&self, text: &str) {
         fs::write(self.path().join("stack.yaml"), text).unwrap();
+        let app = self.path().join("app");
+        if text.lines().any(|line| line.starts_with("app:")) && !app.exists() {
+            copy(&fixture("app"), &app);
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -116,6 +130,7 @@ impl World {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_provisioner"));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        command.env("PROVISIONER_BASE_LAYOUT", fixture("base"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
             command.env_remove(name);
         }
