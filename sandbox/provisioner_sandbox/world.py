@@ -11,6 +11,7 @@ from provisioner_sandbox.clock import CLOCK, DEFAULT_SCALE
 from provisioner_sandbox.config import Config, read_config
 from provisioner_sandbox.faults import LONGEST_HOLD, Faults
 from provisioner_sandbox.history import History
+from provisioner_sandbox.kube import planes
 from provisioner_sandbox.tokens import Tokens
 
 
@@ -18,6 +19,7 @@ class World:
     def __init__(self, time_scale: float = DEFAULT_SCALE):
         # moto checks, then acts, without locks of its own: two winners of one If-Match were seen.
         self.lock = threading.RLock()
+        planes.SETTINGS.guard = self.lock
         self.default_scale = time_scale
         self.log: list[dict[str, Any]] = []
         self.calls = 0
@@ -43,6 +45,7 @@ class World:
 
     def reset(self) -> None:
         with self.lock:
+            planes.close_all()
             backend.reset()
             self.tokens = Tokens()
             self.log = []

@@ -119,7 +119,7 @@ class TestLife:
         assert (eks.cluster()["status"], eks.cluster()["certificateAuthority"]) == ("CREATING", {})
         there = eks.has("ACTIVE", eks.cluster)
         assert there["endpoint"].startswith("https://")
-        assert there["endpoint"].endswith(".gr7.eu-central-1.eks.amazonaws.com")
+        assert there["endpoint"].startswith("https://127.0.0.1:")
         assert eks.client.list_clusters()["clusters"] == ["demo"]
         assert eks.client.delete_cluster(name="demo")["cluster"]["status"] == "DELETING"
         assert eks.cluster()["status"] == "DELETING"
@@ -214,7 +214,6 @@ class TestIdentity:
             start, _, end = issuer.rpartition("/")
             assert start == "https://oidc.eks.eu-central-1.amazonaws.com/id"
             assert len(end) == 32
-            assert end in made["endpoint"]
             seen |= {issuer, made["endpoint"], certificate.serial_number}
         assert len(seen) == 6
 

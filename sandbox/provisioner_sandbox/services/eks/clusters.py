@@ -9,12 +9,12 @@ from typing import Any
 
 from provisioner_sandbox import quotas
 from provisioner_sandbox.backend import backend
+from provisioner_sandbox.kube import planes
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2 import groups
 from provisioner_sandbox.services.ec2.interfaces import create_managed
 from provisioner_sandbox.services.ec2.state import drop_interface
 from provisioner_sandbox.services.eks import access_entries, addons, health, versions
-from provisioner_sandbox.services.eks.certificate import authority
 from provisioner_sandbox.services.eks.state import (
     GONE,
     Cluster,
@@ -229,10 +229,12 @@ def furnish(region: str, cluster: Cluster) -> None:
     network["clusterSecurityGroupId"] = group.id
     place(region, cluster)
     identity = uuid.uuid4().hex.upper()
+    issuer = f"https://oidc.eks.{region}.amazonaws.com/id/{identity}"
+    plane = planes.make(region, name, cluster.doc["kubernetesNetworkConfig"]["serviceIpv4Cidr"], issuer)
     cluster.endpoint = {
-        "endpoint": f"https://{identity}.gr7.{region}.eks.amazonaws.com",
-        "identity": {"oidc": {"issuer": f"https://oidc.eks.{region}.amazonaws.com/id/{identity}"}},
-        "certificateAuthority": {"data": authority()},
+        "endpoint": plane.endpoint,
+        "identity": {"oidc": {"issuer": issuer}},
+        "certificateAuthority": {"data": plane.authority.data},
     }
 
 
@@ -266,6 +268,13 @@ def log(region: str, cluster: Cluster, _: Thing) -> None:
 def activate(region: str, cluster: Cluster, _: Thing) -> None:
     cluster.doc.update(cluster.endpoint)
     cluster.is_furnished = True
+
+
+@reaches("cluster", "ACTIVE", elsewhere=True)
+def serve(region: str, cluster: Cluster, _: Thing) -> None:
+    plane = planes.find(region, cluster.doc["name"])
+    if plane is not None:
+        plane.open()
 
 
 @handles("eks", "DescribeCluster")
@@ -304,6 +313,7 @@ def remove(region: str, cluster: Cluster, _: Thing) -> None:
     # Its last words make the log group again where somebody was too early to delete it.
     log(region, cluster, cluster)
     clear(region, cluster)
+    planes.close(region, cluster.doc["name"])
     ec2 = backend("ec2", region)
     group_id = cluster.doc["resourcesVpcConfig"]["clusterSecurityGroupId"]
     # A group that somebody still uses or names stays behind, as in AWS.

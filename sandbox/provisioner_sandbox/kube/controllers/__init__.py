@@ -1,0 +1,1 @@
+"""What makes of the objects that people write those that they mean."""

@@ -1,0 +1,92 @@
+"""One Kubernetes for each cluster of EKS: from the cluster's making to its end, or the sandbox's reset.
+
+Its port and authority are there from the start, so that EKS can tell them when the cluster is active. Everything else
+is made when somebody first asks.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from provisioner_sandbox.kube.certificates import Authority, Signer
+from provisioner_sandbox.kube.server import HOST, Server
+
+
+class Settings:
+    """Of the process: the lock over AWS's state, and where the sandbox answers."""
+
+    guard: AbstractContextManager[Any] = nullcontext()
+    endpoint = ""
+
+
+SETTINGS = Settings()
+PLANES: dict[tuple[str, str], Plane] = {}
+
+
+class Plane:
+    def __init__(self, region: str, cluster: str, services: str, issuer: str):
+        self.region = region
+        self.cluster = cluster
+        self.services = services
+        self.issuer = issuer
+        self.authority = Authority()
+        self.lock = threading.Lock()
+        self.world: Any = None
+        self.closed = False
+        self.made_signer: Signer | None = None
+        self.server = Server(self.authority, self.begin)
+        self.endpoint = f"https://{HOST}:{self.server.port}"
+
+    def signer(self) -> Signer:
+        with self.lock:
+            if self.made_signer is None:
+                self.made_signer = Signer(self.issuer)
+            return self.made_signer
+
+    def open(self) -> None:
+        if not self.server.opened:
+            self.server.open()
+
+    def begin(self) -> Any:
+        """The API, with all that lives behind it."""
+        with self.lock:
+            if self.world is None and not self.closed:
+                # What is behind it is much; clusters that nobody talks to do without.
+                from provisioner_sandbox.kube.cluster import Cluster
+
+                self.world = Cluster(self, SETTINGS.guard)
+        if self.world is None:
+            raise ConnectionError("the cluster is gone")
+        return self.world.api
+
+    def close(self) -> None:
+        """Waits for nothing: whoever deletes a cluster holds the lock that its threads may want."""
+        with self.lock:
+            self.closed = True
+            world, self.world = self.world, None
+        self.server.close()
+        if world is not None:
+            world.close()
+
+
+def make(region: str, cluster: str, services: str, issuer: str) -> Plane:
+    close(region, cluster)
+    PLANES[region, cluster] = Plane(region, cluster, services, issuer)
+    return PLANES[region, cluster]
+
+
+def find(region: str, cluster: str) -> Plane | None:
+    return PLANES.get((region, cluster))
+
+
+def close(region: str, cluster: str) -> None:
+    plane = PLANES.pop((region, cluster), None)
+    if plane is not None:
+        plane.close()
+
+
+def close_all() -> None:
+    for region, cluster in list(PLANES):
+        close(region, cluster)
