@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use super::exit::CODES;
+use crate::stack::overrides::{self, Override};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -46,6 +47,9 @@ pub struct Global {
     /// How long to wait for a holder of the lease that is alive
     #[arg(long, global = true, value_name = "DURATION", default_value = "0", value_parser = duration)]
     pub lock_timeout: Duration,
+    /// Values in the place of the file's.
+    #[arg(skip)]
+    pub overrides: Vec<Override>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,6 +62,10 @@ pub enum Command {
     Status(Status),
     /// Remove the stack, and prove by a tag query that nothing is left
     Down(Down),
+    /// Build, push and roll out the application alone
+    Deploy(Deploy),
+    /// Print the application's address, once it answers
+    Url,
     /// Write the cluster into a kubeconfig file, for kubectl and others
     Kubeconfig(Kubeconfig),
     /// Print a token for the cluster, as kubectl asks for it
@@ -107,6 +115,16 @@ pub struct Up {
 }
 
 #[derive(Debug, Args)]
+pub struct Deploy {
+    /// A field of the application for this time, such as app.env.GREETING=hello; the next `up` goes by the file again
+    #[arg(long, value_name = "PATH=VALUE", value_parser = overrides::parse)]
+    pub set: Vec<Override>,
+    /// A further tag for the image
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct Kubeconfig {
     /// The file; the first of `KUBECONFIG`, or ~/.kube/config
     #[arg(long, value_name = "FILE")]
@@ -146,8 +164,16 @@ pub struct Status {
     pub watch: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DownWhat {
+    /// Only the application's objects and image
+    App,
+}
+
 #[derive(Debug, Args)]
 pub struct Down {
+    /// What to remove; all of the stack where nothing is said
+    pub what: Option<DownWhat>,
     /// Remove the state bucket, the lock table and their key, too, when no other stack's state is in it
     #[arg(long)]
     pub backend: bool,

@@ -1,7 +1,7 @@
 //! `down`: removes the stack, and proves that nothing is left.
 
 use super::{
-    args::{Down as Args, Global},
+    args::{Down as Args, DownWhat, Global},
     exit::{Exit, Failure},
     lock::{Scene, give_back},
     proof,
@@ -31,7 +31,20 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
             "give one of them",
         ));
     }
-    let session = Session::open(global, ui).await?;
+    let mut session = Session::open(global, ui).await?;
+    if args.what == Some(DownWhat::App) {
+        if args.backend || !global.target.is_empty() {
+            return Err(Failure::refused(
+                "`down app` removes the application, and nothing else",
+                "leave --backend and --target out",
+            ));
+        }
+        let Some(targets) = application(&session).await? else {
+            ui.tell(&format!("{}: no application is deployed", session.place()));
+            return Ok(Exit::Done);
+        };
+        session.global.target = targets;
+    }
     if session.stack.protect {
         let help = Some("set `protect: false`, and run `down` again".to_owned());
         return Err(session.stack.diagnostic("protect", "the stack is protected".to_owned(), help).into());
@@ -40,6 +53,24 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     let result = go(&session, &scene, args).await;
     scene.close().await;
     result
+}
+
+/// The addresses of the application's objects and image. None where there are none.
+async fn application(session: &Session) -> Result<Option<Vec<String>>, Failure> {
+    if !session.backend_is_there().await? {
+        return Ok(None);
+    }
+    let snapshot = session.snapshot(&mut session.register(0)).await?;
+    let part = |spec: &serde_json::Value| spec.get("part").and_then(serde_json::Value::as_str) == Some("app");
+    let of = |kind: &str, spec: &serde_json::Value| match kind {
+        "image" => true,
+        "manifest" => part(spec),
+        _ => false,
+    };
+    let made = snapshot.resources.iter().filter(|(_, entry)| of(&entry.kind, &entry.spec)).map(|(at, _)| at);
+    let begun = snapshot.intents.iter().filter(|(_, it)| of(&it.kind, &it.request)).map(|(at, _)| at);
+    let all: Vec<String> = made.chain(begun).map(ToString::to_string).collect();
+    Ok((!all.is_empty()).then_some(all))
 }
 
 async fn go(session: &Session, scene: &Scene, args: &Args) -> Result<Exit, Failure> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod backend;
+mod deploy;
 mod doctor;
 mod down;
 mod exit;
@@ -21,6 +22,7 @@ mod status;
 mod target;
 mod token;
 mod up;
+mod url;
 
 pub use exit::Exit;
 
@@ -63,6 +65,8 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit, Failure> {
         Command::Up(args) => up::run(&global, &args, ui).await,
         Command::Status(args) => status::run(&global, &args, ui).await,
         Command::Down(args) => down::run(&global, &args, ui).await,
+        Command::Deploy(args) => deploy::run(&global, &args, ui).await,
+        Command::Url => url::run(&global, ui).await,
         Command::Kubeconfig(args) => kubeconfig::run(&global, &args, ui).await,
         Command::Token(args) => token::run(&global, &args, ui).await,
         Command::State(command) => state::run(&global, &command, ui).await,

@@ -12,7 +12,7 @@ use crate::{
     graph::{Backend, graph},
     model::{
         Action, Address, Class, Fault, Graph, Kind, Observed, Owner, Phase, Plan, PlannedChange, Secret,
-        Snapshot,
+        Snapshot, Stage,
     },
     plan::{Input, Strays, make},
     resources::handler,
@@ -47,6 +47,10 @@ pub struct Session {
     pub run: String,
     /// Whether node groups take the newest Bottlerocket release.
     pub upgrade_nodes: bool,
+    /// Further tags for the application's image.
+    pub image_tags: Vec<String>,
+    /// The only stage that is worked on, where it is one.
+    pub only: Option<Stage>,
 }
 
 /// Reads and checks the file.
@@ -62,7 +66,12 @@ pub fn read_stack(global: &Global) -> Result<Stack, Failure> {
         let hint = "name the file with --stack, or change to its folder";
         Failure::refused(format!("{}: {error}", path.display()), hint)
     })?;
-    let stack = stack::load(&path.display().to_string(), &bytes, &|name| std::env::var(name).ok())?;
+    let stack = stack::load_with(
+        &path.display().to_string(),
+        &bytes,
+        &|name| std::env::var(name).ok(),
+        &global.overrides,
+    )?;
     facts::check(&stack)?;
     Ok(stack)
 }
@@ -93,6 +102,8 @@ impl Session {
             backend,
             run,
             upgrade_nodes: false,
+            image_tags: Vec::new(),
+            only: None,
         })
     }
 

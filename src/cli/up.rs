@@ -7,10 +7,11 @@ use super::{
     plan::total,
     saved::Saved,
     session::Session,
+    url,
 };
 use crate::{
     engine::{Closed, Held, Run},
-    model::{Outcome, Plan, Report, Snapshot, Stage, Totals},
+    model::{Action, Outcome, Plan, PlannedChange, Report, Snapshot, Stage, Totals},
     plan::{change_json, counts, render, summary_json},
     store::Register,
     ui::{Ui, plan_in_colour},
@@ -29,9 +30,17 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     let mut session = Session::open(global, ui).await?;
     // A saved plan says for itself what it was made with.
     session.upgrade_nodes = saved.as_ref().map_or(args.upgrade_nodes, |saved| saved.upgrade_nodes);
+    whole(&session, saved.as_ref()).await
+}
+
+/// From the plan to the application's address.
+pub async fn whole(session: &Session, saved: Option<&Saved>) -> Result<Exit, Failure> {
     session.begin()?;
-    let scene = Scene::open(ui, global.timeout)?;
-    let result = go(&session, &scene, saved.as_ref()).await;
+    let scene = Scene::open(session.ui, session.global.timeout)?;
+    let result = match go(session, &scene, saved).await {
+        Ok(Exit::Done) if session.global.target.is_empty() => url::after(session, &scene).await,
+        result => result,
+    };
     scene.close().await;
     result
 }
@@ -46,6 +55,12 @@ struct Work {
 async fn go(session: &Session, scene: &Scene, saved: Option<&Saved>) -> Result<Exit, Failure> {
     let backed = scene.reading(session.backed()).await?;
     let (mut outcomes, backend_exists) = (Vec::new(), backed.exists);
+    if !backend_exists && session.only.is_some() {
+        return Err(Failure::refused(
+            format!("there is no stack yet: {}", session.place()),
+            "`provisioner up` makes it",
+        ));
+    }
     let mut work = match backend_exists {
         true => Some(hold(session, scene).await?),
         false => None,
@@ -118,7 +133,24 @@ async fn decide(session: &Session, snapshot: &mut Snapshot, saved: Option<&Saved
     if let Some(saved) = saved {
         saved.check(session, snapshot, &plan)?;
     }
-    Ok(plan)
+    match session.only {
+        Some(stage) => only(stage, &plan),
+        None => Ok(plan),
+    }
+}
+
+/// The part of the plan that is of one stage, where what it stands on is there.
+fn only(stage: Stage, plan: &Plan) -> Result<Plan, Failure> {
+    let new = |change: &&PlannedChange| {
+        change.stage < stage && matches!(change.action, Action::Create | Action::Replace)
+    };
+    match plan.changes.iter().find(new) {
+        Some(change) => Err(Failure::refused(
+            format!("the {stage} stands on what is not there yet, such as {}", change.address),
+            "`provisioner up` makes it",
+        )),
+        None => Ok(plan.stage(stage)),
+    }
 }
 
 /// Runs the plan: at once, or stage by stage where a person is asked before each.

@@ -14,6 +14,7 @@ mod removal;
 mod run;
 mod shared;
 mod step;
+mod until;
 mod world;
 
 pub use budget::Pace;
@@ -23,6 +24,7 @@ pub use lease::{Held, LEASE, Patience, acquire, release_for_good, who};
 pub use observe::{observe, sweep};
 pub use proof::nothing_left;
 pub use run::{Run, Settings};
+pub use until::{Awaited, until};
 pub use world::{AwsWorld, World};
 
 #[cfg(test)]

@@ -11,7 +11,11 @@ use super::{
 use crate::{
     model::{Address, Fault, In, partition},
     resources::{manifest, webhook_certificate},
-    stack::{Nat, Stack, delivery::Ingress, manifest::Variables},
+    stack::{
+        Nat, Stack,
+        delivery::Ingress,
+        manifest::{Object, Variables},
+    },
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -134,13 +138,12 @@ pub(super) fn application(build: &mut Build<'_>, stack: &Stack, context: &Contex
     if !deploys(stack) {
         return Ok(());
     }
-    let objects: Vec<&Value> = context.objects.iter().map(|object| &object.value).collect();
     let base = base(build, stack);
     let grows = stack.controllers.cluster_autoscaler || stack.fargate_only;
-    let mut waves: BTreeMap<u8, Vec<(Address, &Value)>> = BTreeMap::new();
-    for object in &objects {
-        let at = manifest::address(object).ok_or_else(|| Fault::bug("an object without a name"))?;
-        waves.entry(wave(object)).or_default().push((at, object));
+    let mut waves: BTreeMap<u8, Vec<(Address, &Object)>> = BTreeMap::new();
+    for object in &context.objects {
+        let at = manifest::address(&object.value).ok_or_else(|| Fault::bug("an object without a name"))?;
+        waves.entry(wave(&object.value)).or_default().push((at, object));
     }
     if load_balancer_controller(stack) {
         let address = certificate();
@@ -160,8 +163,9 @@ pub(super) fn application(build: &mut Build<'_>, stack: &Stack, context: &Contex
         for (address, object) in &objects {
             let spec = manifest::Spec {
                 cluster: cluster_name(stack),
-                object: manifest::owned((*object).clone(), &build.tags(address)),
-                scaled: is_scaled(object, context),
+                part: object.path.split_once('/').map_or("", |(folder, _)| folder).to_owned(),
+                object: manifest::owned(object.value.clone(), &build.tags(address)),
+                scaled: is_scaled(&object.value, context),
                 grows,
             };
             build.add_after(address, &spec, &before.iter().collect::<Vec<_>>());

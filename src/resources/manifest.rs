@@ -22,6 +22,8 @@ pub struct Spec {
     pub cluster: String,
     /// The object, with the owner's annotations.
     pub object: Value,
+    /// The folder that it comes from.
+    pub part: String,
     /// Whether the live number of replicas stands, since something in the cluster scales it.
     pub scaled: bool,
     /// Whether nodes come for pods that find no place.
@@ -312,6 +314,7 @@ mod tests {
     fn live_replicas_stand_where_something_scales() {
         let spec = |scaled| Spec {
             cluster: "c".to_owned(),
+            part: "app".to_owned(),
             object: json!({"spec": {"replicas": 3}}),
             scaled,
             grows: false,

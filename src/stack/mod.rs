@@ -6,6 +6,7 @@ pub mod delivery;
 mod diagnostics;
 pub mod layout;
 pub mod manifest;
+pub mod overrides;
 mod substitute;
 mod tree;
 mod types;
@@ -136,12 +137,25 @@ pub fn load(
     bytes: &[u8],
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Stack, Diagnostics> {
+    load_with(file_name, bytes, env, &[])
+}
+
+/// [`load`] with values in the place of the file's.
+pub fn load_with(
+    file_name: &str,
+    bytes: &[u8],
+    env: &dyn Fn(&str) -> Option<String>,
+    overrides: &[overrides::Override],
+) -> Result<Stack, Diagnostics> {
     let (mut root, source) = tree::parse(file_name, bytes)?;
     if root.raw == Raw::Null {
         let help = Some("a stack needs a `name` and a `region`".to_owned());
         return Err(source.at(Spot::default(), "", "the file is empty".to_owned(), help).into());
     }
     substitute::substitute(&mut root, &source, env)?;
+    for one in overrides {
+        overrides::set(&mut root, &source, one)?;
+    }
     let file = File::deserialize(NodeReader(&root)).map_err(|error| {
         let spot = error.spot.unwrap_or(Spot { line: 1, column: 1, length: 1 });
         source.at(spot, error.path.trim_end_matches('.'), error.message, error.help)

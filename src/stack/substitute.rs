@@ -27,7 +27,7 @@ pub fn substitute(
 }
 
 /// What a plain scalar of this text is in YAML's core schema.
-fn typed(text: String) -> Raw {
+pub fn typed(text: String) -> Raw {
     match text.as_str() {
         "true" => Raw::Bool(true),
         "false" => Raw::Bool(false),

@@ -29,6 +29,6 @@ impl Session {
         let platforms: Vec<Platform> = Fault::decode("image", &json!(platforms(&self.stack, app)))?;
         let read = tokio::task::spawn_blocking(move || survey(&folder, builder, &platforms));
         let found = read.await.unwrap_or_else(|error| Err(Fault::bug(error.to_string())))?;
-        Ok(Image { content: found.tag, tags: Vec::new() })
+        Ok(Image { content: found.tag, tags: self.image_tags.clone() })
     }
 }

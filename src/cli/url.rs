@@ -1,0 +1,116 @@
+//! `url`: where the application answers.
+
+use super::{
+    args::Global,
+    exit::{Exit, Failure},
+    lock::Scene,
+    session::Session,
+};
+use crate::{
+    aws::reach,
+    engine::{Awaited, until},
+    graph::{cluster_name, entrance},
+    kube::{Cluster, Place},
+    model::{Class, Event, Fault},
+    stack::delivery::Ingress,
+    ui::Ui,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long a load balancer takes, with its name in the DNS.
+const LONGEST: Duration = Duration::from_mins(15);
+
+/// Prints it once it answers.
+pub async fn run(global: &Global, ui: Ui) -> Result<Exit, Failure> {
+    let session = Session::open(global, ui).await?;
+    let Some(app) = &session.stack.app else {
+        return Err(Failure::refused("the file has no `app`, so there is no address", "add `app: {}`"));
+    };
+    if app.ingress == Ingress::None {
+        let message = format!(
+            "`app.ingress` is none: the application answers inside the cluster only, at http://{}.{}.svc",
+            app.release, app.namespace
+        );
+        return Err(Failure::refused(message, "`app.ingress: alb` or `nlb` gives it a load balancer"));
+    }
+    let scene = Scene::open(ui, global.timeout)?;
+    let result = after(&session, &scene).await;
+    scene.close().await;
+    result
+}
+
+/// Waits until the application answers, and prints its address. Nothing, where it has none.
+pub async fn after(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
+    let Some(place) = balanced(session) else { return Ok(Exit::Done) };
+    let name = cluster_name(&session.stack);
+    let Some(there) = reach(&session.target.clients, &name).await? else {
+        return Err(Failure::refused(
+            format!("there is no cluster `{name}` yet"),
+            "`provisioner up` makes it",
+        ));
+    };
+    let cluster = Cluster::new(&session.target.clients, &there, &name, &session.stack.region)?;
+    let told = std::cell::Cell::new("");
+    let look = async || {
+        let url = match address(&cluster, &place).await? {
+            None => Err("its load balancer has no name yet"),
+            Some(url) if answers(&url).await => Ok(url),
+            Some(_) => Err("its load balancer does not answer yet"),
+        };
+        if let Err(why) = url
+            && told.replace(why) != why
+        {
+            // Nobody may be listening.
+            let _ = scene.events.send(Event::Notice(format!("the application is rolled out; {why}")));
+        }
+        Ok(url.ok())
+    };
+    let awaited = Awaited { longest: session.target.pace.of(LONGEST), pace: session.target.pace };
+    let Some(url) = until(awaited, &scene.halt, look).await? else {
+        let fault = Fault::new(Class::Deadline, format!("the application is rolled out, but {}", told.get()));
+        let hint = "`provisioner url` goes on waiting; `kubectl describe` of its Ingress or Service says what holds the load balancer up";
+        session.ui.problem(&fault.hint(hint).into());
+        return Ok(Exit::Partial);
+    };
+    match session.ui.json {
+        true => session.ui.line(json!({"type": "url", "url": url})),
+        false => session.ui.data(&url),
+    }
+    Ok(Exit::Done)
+}
+
+/// The object whose load balancer leads to the application.
+fn balanced(session: &Session) -> Option<Place> {
+    let app = session.stack.app.as_ref()?;
+    entrance(&session.stack)?;
+    let (api_version, kind) = match app.ingress {
+        Ingress::Alb => ("networking.k8s.io/v1", "Ingress"),
+        Ingress::Nlb | Ingress::None => ("v1", "Service"),
+    };
+    Some(Place {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: Some(app.namespace.clone()),
+        name: app.release.clone(),
+    })
+}
+
+async fn address(cluster: &Cluster, place: &Place) -> Result<Option<String>, Fault> {
+    let Some(object) = cluster.get(place).await? else { return Ok(None) };
+    let text = |name: &str| {
+        let path = format!("/status/loadBalancer/ingress/0/{name}");
+        object.pointer(&path).and_then(Value::as_str).map(str::to_owned)
+    };
+    Ok(text("hostname").or(text("ip")).map(|host| format!("http://{host}")))
+}
+
+/// Whether anything but a load balancer without targets answers there.
+async fn answers(url: &str) -> bool {
+    let url = format!("{url}/");
+    let asked = tokio::task::spawn_blocking(move || {
+        let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build();
+        ureq::Agent::new_with_config(config).get(&url).call().is_ok()
+    });
+    asked.await.unwrap_or(false)
+}
