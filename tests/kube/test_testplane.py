@@ -288,8 +288,8 @@ class Failures(Cluster):
 
     def test_crash_that_passes(self) -> None:
         self.pod(behaviour={"exit": {"code": 1, "times": 2}})
-        until(self.is_ready)
-        self.assertEqual(self.container()["restartCount"], 2)
+        until(lambda: self.container().get("restartCount") == 2 and self.is_ready())
+        self.assertEqual(self.container()["lastState"]["terminated"]["exitCode"], 1)
 
     def test_out_of_memory(self) -> None:
         self.pod(image="testplane.test/oom")
@@ -498,6 +498,41 @@ class Logging(Cluster):
 
 
 class Applying(Cluster):
+    def test_webhook_that_is_down(self) -> None:
+        base = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+        service = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "guard"},
+            "spec": {"ports": [{"port": 443}]},
+        }
+        self.make(f"{CORE}/{self.namespace}/services", service)
+        hook = {
+            "name": "guard.testplane.test",
+            "clientConfig": {"service": {"name": "guard", "namespace": self.namespace}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}},
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        body = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "guard"},
+            "webhooks": [hook],
+        }
+        self.make(base, body)
+        self.addCleanup(self.api.call, "DELETE", f"{base}/guard")
+
+        def refused() -> str:
+            try:
+                self.pod(f"web-{time.monotonic_ns()}")
+            except ApiError as error:
+                return error.message
+            return ""
+
+        self.assertIn('no endpoints available for service "guard"', until(refused))
+
     def test_conflict_names_field_and_owner(self) -> None:
         path = f"{APPS}/{self.namespace}/deployments/web"
         self.api.call("PATCH", f"{path}?fieldManager=provisioner", self.deployment(1), APPLY)

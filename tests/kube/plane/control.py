@@ -153,6 +153,8 @@ class ControlPlane:
             "--kubelet-client-certificate=pki/apiserver-client.crt",
             "--kubelet-client-key=pki/apiserver-client.key",
             "--kubelet-preferred-address-types=InternalIP",
+            # Webhooks are called at the endpoints of their service, as on EKS, and not at its address, which is nowhere.
+            "--enable-aggregator-routing",
             "--profiling=false",
         ]
 

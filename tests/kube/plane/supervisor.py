@@ -22,6 +22,7 @@ from plane.api import ApiError
 from plane.control import Component, ControlPlane, StartFailed
 from plane.kubelet.kubelet import Kubelet
 from plane.kubelet.node import Size
+from plane.kubelet.runner import Runner
 from plane.kubelet.scripted import ScriptedRunner
 
 LOCK = "lock"
@@ -108,8 +109,9 @@ class Notes:
 class Plane:
     """Made, started once, stopped once."""
 
-    def __init__(self, options: Options, control_plane_binary: Path):
+    def __init__(self, options: Options, control_plane_binary: Path, runner: Runner):
         self.options = options
+        self.runner = runner
         self.news: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         folder = options.folder
         self.clean(KEPT)
@@ -142,7 +144,7 @@ class Plane:
         kubelet = Kubelet(
             self.api,
             self.control.pki,
-            ScriptedRunner(options.folder / BEHAVIOUR),
+            self.runner,
             region=options.region,
             count=options.nodes,
             size=options.size,
@@ -206,11 +208,11 @@ def announce(found: dict[str, Any]) -> None:
         os.write(sys.stdout.fileno(), f"{json.dumps(found)}\n".encode())
 
 
-def run(options: Options, control_plane_binary: Path, lifeline: int | None) -> int:
+def run(options: Options, control_plane_binary: Path, lifeline: int | None, runner: Runner | None = None) -> int:
     """Starts a cluster, prints what it is as one line of JSON, and stays until a signal comes, or the end of the
-    file with the number `lifeline`."""
+    file with the number `lifeline`. Without a runner, containers behave as they are told (`kubelet/behaviour.py`)."""
     held = lock(options.folder)
-    plane = Plane(options, control_plane_binary)
+    plane = Plane(options, control_plane_binary, runner or ScriptedRunner(options.folder / BEHAVIOUR))
 
     def told(kind: str) -> None:
         plane.news.put((kind, ""))

@@ -109,7 +109,8 @@ class Container:
             return min(self.due, self.then[0]) if self.then else self.due
         self.try_start(host)
         if self.process is not None:
-            return host.clock.now()
+            # One that has ended already is never seen to run.
+            return self.step(host)
         return min(self.due, self.then[0]) if self.then else self.due
 
     def try_start(self, host: Host) -> None:

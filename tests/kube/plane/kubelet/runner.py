@@ -50,7 +50,7 @@ class Process(Protocol):
 
 
 class Runner(Protocol):
-    """Called in a thread of the pod's own; only `pull` may take its time.
+    """Called in a thread of the pod's own; only `pull` and a process's `probe` may take their time.
 
     `prepare` and `release` are for what belongs to the pod as a whole: addresses, mounts, folders.
     """
