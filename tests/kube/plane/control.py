@@ -153,7 +153,7 @@ class ControlPlane:
             "--kubelet-client-certificate=pki/apiserver-client.crt",
             "--kubelet-client-key=pki/apiserver-client.key",
             "--kubelet-preferred-address-types=InternalIP",
-            # Webhooks are called at the endpoints of their service, as on EKS, and not at its address, which is nowhere.
+            # Webhooks are called at their service's endpoints, as on EKS, and not at its address, which is nowhere.
             "--enable-aggregator-routing",
             "--profiling=false",
         ]
