@@ -87,13 +87,10 @@ class Pod(threading.Thread):
             self.wake.clear()
             try:
                 due = self.step()
-            except ApiError as error:
-                if error.code in (404, 409):
-                    # Another pod has the name, or none.
+            except (ApiError, OSError) as error:
+                # Another pod has the name, or none: the watch says so, too, and here it is known sooner.
+                if isinstance(error, ApiError) and error.code in (404, 409) and self.replaced():
                     break
-                self.tools.tell(f"{self.name}: {error}")
-                due = self.tools.clock.now() + API_RETRY_SECONDS
-            except OSError as error:
                 self.tools.tell(f"{self.name}: {error}")
                 due = self.tools.clock.now() + API_RETRY_SECONDS
             if self.gone:
@@ -177,11 +174,20 @@ class Pod(threading.Thread):
         self.report()
         if any(container.process is not None for container in running):
             return min(due, default=None)
-        path = f"/api/v1/namespaces/{self.pod['metadata']['namespace']}/pods/{self.pod['metadata']['name']}"
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
-        self.tools.api.call("DELETE", path, {"apiVersion": "v1", "kind": "DeleteOptions", **options})
+        self.tools.api.call("DELETE", self.path(), {"apiVersion": "v1", "kind": "DeleteOptions", **options})
         self.gone = True
         return None
+
+    def path(self) -> str:
+        return f"/api/v1/namespaces/{self.pod['metadata']['namespace']}/pods/{self.pod['metadata']['name']}"
+
+    def replaced(self) -> bool:
+        try:
+            found = self.tools.api.get(self.path())
+        except (ApiError, OSError):
+            return False
+        return found is None or found["metadata"]["uid"] != self.uid
 
     def phase(self) -> str:
         return status.phase(self.init, self.main)
@@ -206,10 +212,10 @@ class Pod(threading.Thread):
         }
         if wanted == self.reported:
             return
-        metadata = self.pod["metadata"]
-        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
         # With the uid, a pod that has taken its place is not written to.
-        self.tools.api.call("PATCH", path, {"metadata": {"uid": self.uid}, "status": wanted}, STRATEGIC)
+        self.tools.api.call(
+            "PATCH", f"{self.path()}/status", {"metadata": {"uid": self.uid}, "status": wanted}, STRATEGIC
+        )
         self.reported = wanted
 
 
