@@ -416,6 +416,22 @@ class Building(unittest.TestCase):
             finally:
                 os.environ["PATH"] = path
 
+    def test_progress_and_failure_are_told(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            fake = Path(folder) / "go"
+            lines = ["go: downloading a v1", "one", "two", "# two", "two.go:1: does not compile"]
+            fake.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines) + '[ "$1" = list ]\n')
+            fake.chmod(0o755)
+            told: list[str] = []
+            every, binary.TELL_EVERY = binary.TELL_EVERY, -1.0
+            try:
+                with self.assertRaisesRegex(binary.BuildFailed, "does not compile"):
+                    binary.build(str(fake), Path(folder) / "testplane", told.append)
+            finally:
+                binary.TELL_EVERY = every
+            self.assertIn("2 modules downloaded, 2 of 2 packages compiled", told[-1])
+            self.assertEqual([path.name for path in Path(folder).iterdir()], ["go"])
+
     def test_one_cluster_a_folder(self) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

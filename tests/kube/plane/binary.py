@@ -125,44 +125,75 @@ def locked(path: Path, tell: Tell) -> Iterator[None]:
         yield
 
 
+class Builder:
+    """Runs Go, counts what it says, and tells how far it is."""
+
+    def __init__(self, go: str, tell: Tell):
+        self.go = go
+        self.tell = tell
+        self.began = self.told = time.monotonic()
+        self.downloaded = self.compiled = 0
+        self.packages = 0
+        self.said: list[str] = []
+
+    def run(self, *args: str) -> None:
+        """Raises `BuildFailed`."""
+        command = ["nice", "-n", "10", self.go, *args]
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=MODULE,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        except OSError as error:
+            raise BuildFailed(f"`nice {self.go}` cannot be started: {error}") from error
+        with process:
+            for line in process.stdout or ():
+                self.hear(line.rstrip(), args[0])
+        if process.returncode != 0:
+            cause = "\n".join(self.said[-20:]) or f"exit code {process.returncode}"
+            raise BuildFailed(
+                f"`go {args[0]}` failed in {MODULE} after {time.monotonic() - self.began:.0f} s:\n{cause}\n"
+                "What was compiled is in Go's build cache; the next build goes on from there. "
+                "Where modules could not be had, see GOPROXY (`go help goproxy`)."
+            )
+
+    def hear(self, line: str, command: str) -> None:
+        # `list` prints all packages, `build -v` each that it compiles; what else Go says has spaces in it.
+        if line.startswith("go: downloading "):
+            self.downloaded += 1
+        elif " " in line:
+            self.said.append(line)
+        elif command == "list":
+            self.packages += 1
+        else:
+            self.compiled += 1
+        now = time.monotonic()
+        if now - self.told > TELL_EVERY:
+            self.told = now
+            known = f" of {self.packages}" if command != "list" else ""
+            done = f"{self.downloaded} modules downloaded, {self.compiled}{known} packages compiled"
+            self.tell(f"  {now - self.began:.0f} s: {done}")
+
+
 def build(go: str, binary: Path, tell: Tell) -> None:
     for left in binary.parent.glob("*.partial"):
         left.unlink()
     partial = binary.parent / f"{os.getpid()}.partial"
     tell(f"building the Kubernetes {kubernetes()} control plane (once; about 4 minutes on 2 cores)")
-    began = time.monotonic()
-    command = ["nice", "-n", "10", go, "build", "-v", *TRIMMED, "-ldflags", linker_flags(), "-o", str(partial), "."]
-    said: list[str] = []
-    compiled = downloaded = 0
-    told = began
+    builder = Builder(go, tell)
+    builder.run("list", "-mod=readonly", "-deps", ".")
     try:
-        process = subprocess.Popen(
-            command, cwd=MODULE, env=environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-    except OSError as error:
-        raise BuildFailed(f"{' '.join(command[:4])} cannot be started: {error}") from error
-    with process:
-        for line in process.stderr or ():
-            # A package's path is one that compiles; everything else that Go says has a space in it.
-            if line.startswith("go: downloading "):
-                downloaded += 1
-            elif " " not in line.strip():
-                compiled += 1
-            else:
-                said.append(line.rstrip())
-            if time.monotonic() - told > TELL_EVERY:
-                told = time.monotonic()
-                tell(f"  {told - began:.0f} s: {downloaded} modules downloaded, {compiled} packages compiled")
-    if process.returncode != 0:
+        builder.run("build", "-v", *TRIMMED, "-ldflags", linker_flags(), "-o", str(partial), ".")
+    except BuildFailed:
         partial.unlink(missing_ok=True)
-        cause = "\n".join(said[-20:]) or f"exit code {process.returncode}"
-        raise BuildFailed(
-            f"`go build` failed in {MODULE} after {time.monotonic() - began:.0f} s:\n{cause}\n"
-            "What was compiled is in Go's build cache; the next build goes on from there. "
-            "Where modules could not be had, see GOPROXY (`go help goproxy`)."
-        )
+        raise
     kubectl = binary.with_name("kubectl")
     kubectl.unlink(missing_ok=True)
     kubectl.symlink_to(binary.name)
     partial.rename(binary)
-    tell(f"built in {time.monotonic() - began:.0f} s: {binary}")
+    tell(f"built in {time.monotonic() - builder.began:.0f} s: {binary}")
