@@ -184,7 +184,7 @@ def build(go: str, binary: Path, tell: Tell) -> None:
     for left in binary.parent.glob("*.partial"):
         left.unlink()
     partial = binary.parent / f"{os.getpid()}.partial"
-    tell(f"building the Kubernetes {kubernetes()} control plane (once; about 4 minutes on 2 cores)")
+    tell(f"building the Kubernetes {kubernetes()} control plane (once; about 5 minutes on 2 cores)")
     builder = Builder(go, tell)
     builder.run("list", "-mod=readonly", "-deps", ".")
     try:
