@@ -14,12 +14,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from plane import binary, supervisor, tokens, webhook
-from plane.kubelet import behaviour, spec, status
-from plane.kubelet.clock import Clock
-from plane.kubelet.container import Container
-from plane.kubelet.log import Log
-from plane.kubelet.probes import Probe
+from plane import binary, supervisor, webhook
+from plane.kubelet import behaviour
+from provisioner_sandbox.kube import tokens
+from provisioner_sandbox.kube.kubelet import spec, status
+from provisioner_sandbox.kube.clock import Clock
+from provisioner_sandbox.kube.kubelet.container import Container
+from provisioner_sandbox.kube.kubelet.log import Log
+from provisioner_sandbox.kube.kubelet.probes import Probe
 
 try:
     from botocore.credentials import Credentials

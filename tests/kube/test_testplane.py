@@ -19,8 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plane import binary, tokens
-from plane.api import Api, ApiError
+from plane import binary
+from provisioner_sandbox.kube import tokens
+from provisioner_sandbox.kube.kubelet.remote import Api, ApiError
 
 PROGRAM = Path(__file__).resolve().parent / "testplane.py"
 REGION = "eu-central-1"
@@ -574,7 +575,7 @@ class Tokens(unittest.TestCase):
 
     def test_kubectl_by_an_exec_plugin(self) -> None:
         maker = (
-            "import json, sys, time; sys.path.insert(0, sys.argv[1]); from plane import tokens\n"
+            "import json, sys, time; sys.path.insert(0, sys.argv[1]); import plane; from provisioner_sandbox.kube import tokens\n"
             f"keys = {{'region': '{REGION}', 'key': '{KEY}', 'secret': '{SECRET}'}}\n"
             "status = {'token': tokens.presign(cluster=sys.argv[2], now=time.time(), **keys)}\n"
             "kind = {'apiVersion': 'client.authentication.k8s.io/v1', 'kind': 'ExecCredential'}\n"

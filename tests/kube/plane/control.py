@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plane.api import Api, ApiError
+from provisioner_sandbox.kube.kubelet.remote import Api, ApiError
 
 SERVICE_RANGE = "172.20.0.0/16"
 SERVICE_ADDRESS = "172.20.0.1"

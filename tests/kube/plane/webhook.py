@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plane.serving import Handler, Server
-from plane.tokens import Refused, verify
+from provisioner_sandbox.kube.tokens import Refused, verify
 
 Tell = Callable[[str], None]
 

@@ -1,1 +1,1 @@
-"""Nodes without machines: what a kubelet says to the API server, over a runner that stands for the containers."""
+"""Nodes without machines: the sandbox's kubelet, over a runner that stands for the containers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from plane.kubelet.behaviour import Behaviour, Book, Invalid
-from plane.kubelet.log import Log
-from plane.kubelet.runner import Exit, Process, Refused, Runner
+from provisioner_sandbox.kube.kubelet.log import Log
+from provisioner_sandbox.kube.kubelet.runner import Exit, Process, Refused, Runner
 
 SIGTERM = Exit(143)
 SIGKILL = Exit(137)
@@ -86,11 +87,19 @@ def refusal(said: Any, reason: str) -> Refused:
 
 
 class ScriptedRunner(Runner):
+    runtime = "testplane"
+
     """`file` is where behaviours are told from outside."""
 
     def __init__(self, file: Path):
         self.book = Book(file)
         self.starts: dict[tuple[str, str], int] = {}
+        self.addresses = itertools.count()
+
+    def address(self, pod: dict[str, Any]) -> str:
+        """One that no other pod has had for long; none on loopback, which endpoints may not be."""
+        number = next(self.addresses) % (64 * 250)
+        return f"10.0.{128 + number // 250}.{number % 250 + 2}"
 
     def look(self, pod: dict[str, Any], container: dict[str, Any]) -> Behaviour:
         try:

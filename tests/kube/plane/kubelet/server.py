@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import time
 import urllib.parse
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from pathlib import Path
 
-from plane.kubelet.container import Container
-from plane.kubelet.log import Log
+from provisioner_sandbox.kube.kubelet.container import Container
+from provisioner_sandbox.kube.kubelet.logs import NoLog, lines, log_of
 from plane.serving import Handler, Server
 
-# `container "web" in pod "x" is waiting to start: ...`, as the kubelet words it.
-WAITING = {
-    "ErrImagePull": "trying and failing to pull image",
-    "ImagePullBackOff": "image can't be pulled",
-}
-
 Find = Callable[[str, str, str], Container | None]
-
-
-class NoLog(Exception):
-    """Why there is nothing to read."""
-
-
-def log_of(container: Container, pod: str, previous: bool) -> Log:
-    log = container.previous if previous or container.log is None else container.log
-    if log is not None:
-        return log
-    if previous:
-        raise NoLog(f'previous terminated container "{container.name}" in pod "{pod}" not found')
-    reason = container.state.get("waiting", {}).get("reason", "")
-    told = WAITING.get(reason, reason)
-    raise NoLog(f'container "{container.name}" in pod "{pod}" is waiting to start: {told}')
 
 
 def serve(pki: Path, find: Find) -> Server:
@@ -63,23 +40,19 @@ def serve(pki: Path, find: Find) -> Server:
             except NoLog as error:
                 self.answer(400, "text/plain", str(error).encode())
                 return
-            stamps = query.get("timestamps") == "true"
-            tail = int(query["tailLines"]) if "tailLines" in query else None
-            count, lines = log.read(tail, since(query), stamps)
+            found = lines(log, query)
             if query.get("follow") == "true":
-                self.stream(lines, log.follow(count, stamps))
+                self.stream(found)
                 return
-            body = "".join(f"{line}\n" for line in lines).encode()
+            body = "".join(f"{line}\n" for line in found).encode()
             self.answer(200, "text/plain", body[: int(query["limitBytes"])] if "limitBytes" in query else body)
 
-        def stream(self, lines: list[str], following: Iterable[str]) -> None:
+        def stream(self, found: Iterable[str]) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/plain")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            for line in lines:
-                self.chunk(f"{line}\n".encode())
-            for line in following:
+            for line in found:
                 self.chunk(f"{line}\n".encode())
             self.wfile.write(b"0\r\n\r\n")
 
@@ -90,11 +63,3 @@ def serve(pki: Path, find: Find) -> Server:
     server = Server(pki, Kubelet)
     server.start()
     return server
-
-
-def since(query: dict[str, str]) -> float:
-    if "sinceSeconds" in query:
-        return time.time() - float(query["sinceSeconds"])
-    if "sinceTime" in query:
-        return datetime.fromisoformat(query["sinceTime"].replace("Z", "+00:00")).timestamp()
-    return 0.0

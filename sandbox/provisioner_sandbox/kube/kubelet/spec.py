@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from plane.api import Api
+from provisioner_sandbox.kube.kubelet.client import Api
 
 REFERENCE = re.compile(r"\$(\$|\(([^()]*)\))")
 SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from plane.kubelet.clock import micro
+from provisioner_sandbox.kube.clock import micro
 
 MOST_LINES = 10_000
 

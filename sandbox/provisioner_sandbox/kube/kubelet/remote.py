@@ -14,30 +14,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-JSON = "application/json"
-MERGE = "application/merge-patch+json"
+from provisioner_sandbox.kube.kubelet.client import JSON, MERGE, ApiError
+
+__all__ = ["JSON", "MERGE", "Api", "ApiError", "Follower", "refusal"]
+
 # A watch ends by itself after this long, and is taken up again.
 WATCH_SECONDS = 300
 CALL_SECONDS = 10.0
 RETRY_SECONDS = 0.5
 
 
-class ApiError(Exception):
-    """The API server's refusal: `code` is HTTP's, `reason` Kubernetes' own."""
-
-    def __init__(self, code: int, reason: str, message: str):
-        super().__init__(f"{code} {reason}: {message}")
-        self.code = code
-        self.reason = reason
-        self.message = message
-
-    @classmethod
-    def of(cls, code: int, body: bytes) -> ApiError:
-        try:
-            status = json.loads(body)
-        except ValueError:
-            return cls(code, "", body.decode("utf-8", "replace")[:500])
-        return cls(code, status.get("reason", ""), status.get("message", ""))
+def refusal(code: int, body: bytes) -> ApiError:
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return ApiError(code, "", body.decode("utf-8", "replace")[:500])
+    return ApiError(code, said.get("reason", ""), said.get("message", ""), said.get("details"))
 
 
 class Api:
@@ -64,7 +56,7 @@ class Api:
         """The answer's document. Raises `ApiError`, and `OSError` where the server cannot be reached."""
         code, answer = self.raw(method, path, body, kind)
         if code >= 300:
-            raise ApiError.of(code, answer)
+            raise refusal(code, answer)
         return json.loads(answer)
 
     def raw(self, method: str, path: str, body: Any = None, kind: str = JSON) -> tuple[int, bytes]:
@@ -107,7 +99,7 @@ class Api:
             connection.request("GET", f"{path}?{urllib.parse.urlencode(query)}", headers=headers)
             response = connection.getresponse()
             if response.status != 200:
-                raise ApiError.of(response.status, response.read())
+                raise refusal(response.status, response.read())
             while line := response.readline():
                 event = json.loads(line)
                 if event["type"] == "ERROR":

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from plane.api import Api, ApiError
-from plane.kubelet import status
-from plane.kubelet.clock import Clock, stamp
-from plane.kubelet.container import Container, Host
-from plane.kubelet.events import Recorder
-from plane.kubelet.runner import Refused, Runner
-from plane.kubelet.spec import Missing, Spec
+from provisioner_sandbox.kube.kubelet.client import Api, ApiError
+from provisioner_sandbox.kube.kubelet import status
+from provisioner_sandbox.kube.clock import Clock, stamp
+from provisioner_sandbox.kube.kubelet.container import Container, Host
+from provisioner_sandbox.kube.kubelet.events import Recorder
+from provisioner_sandbox.kube.kubelet.runner import Refused, Runner
+from provisioner_sandbox.kube.kubelet.spec import Missing, Spec
 
 STRATEGIC = "application/strategic-merge-patch+json"
 # Between two looks at a config map that is not there, and after an answer of the server that was none.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from plane.kubelet.clock import stamp
-from plane.kubelet.container import Container
+from provisioner_sandbox.kube.clock import stamp
+from provisioner_sandbox.kube.kubelet.container import Container
 
 
 def phase(init: list[Container], main: list[Container]) -> str:
@@ -25,7 +25,7 @@ def container_status(container: Container, uid: str) -> dict[str, Any]:
         "name": container.name,
         "image": container.spec["image"],
         "imageID": container.image_id,
-        "containerID": f"testplane://{uid}/{container.name}/{container.restarts}" if known else "",
+        "containerID": f"{container.runtime}://{uid}/{container.name}/{container.restarts}" if known else "",
         "ready": completed(container) if container.runs_first else container.ready,
         "started": container.started,
         "restartCount": container.restarts,
