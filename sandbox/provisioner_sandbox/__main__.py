@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -53,9 +54,13 @@ def main() -> int:
     # The system's own action ends the process at once, whatever a thread is doing; there is no
     # state to save.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    from provisioner_sandbox.kube.planes import SETTINGS
     from provisioner_sandbox.server import Server
     from provisioner_sandbox.world import World
 
+    SETTINGS.folder = options.state_dir / "kubernetes"
+    # What ran for a sandbox before this one ended with it.
+    shutil.rmtree(SETTINGS.pods(), ignore_errors=True)
     world = World(options.time_scale)
     server = Server(options.port, world)
     serving = threading.Thread(target=server.serve_forever, name="serve")

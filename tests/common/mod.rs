@@ -1,6 +1,8 @@
 //! A folder with a sandbox of its own, the real binary, and boto3 and the aws CLI as witnesses.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub mod kube;
+
 use serde_json::Value;
 use std::{
     fs,

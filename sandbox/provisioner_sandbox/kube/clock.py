@@ -10,16 +10,26 @@ from provisioner_sandbox.clock import CLOCK
 
 
 class Clock:
+    """`scale` is how much faster everything is, for containers that only pretend; without it, the sandbox's counts."""
+
+    def __init__(self, scale: float | None = None):
+        self.given = scale
+
     @property
     def scale(self) -> float:
         """Never slower than in AWS, where tests let time nearly stand still."""
-        return max(CLOCK.scale, 1.0)
+        return max(CLOCK.scale, 1.0) if self.given is None else self.given
 
     def now(self) -> float:
         return time.time()
 
     def after(self, seconds: float) -> float:
+        """When a wait is over."""
         return self.now() + seconds / self.scale
+
+    def within(self, seconds: float) -> float:
+        """When the patience with something that runs is over."""
+        return self.now() + seconds / (self.given or 1.0)
 
 
 def stamp(seconds: float) -> str:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from provisioner_sandbox.kube import access, resources
+from provisioner_sandbox.kube import access, resources, status
 from provisioner_sandbox.kube.access import Gate
 from provisioner_sandbox.kube.admission import UNDEAD, Admission
 from provisioner_sandbox.kube.api import Api, Local
+from provisioner_sandbox.kube.clock import Clock
 from provisioner_sandbox.kube.controllers.manager import Manager
+from provisioner_sandbox.kube.kubelet.events import Recorder
+from provisioner_sandbox.kube.kubelet.keeper import Keeper
+from provisioner_sandbox.kube.kubelet.local import StoreFollower
+from provisioner_sandbox.kube.kubelet.logs import NoLog, lines, log_of
+from provisioner_sandbox.kube.kubelet.pod import Node, Tools
+from provisioner_sandbox.kube.kubelet.spec import Spec
+from provisioner_sandbox.kube.nodes import Nodes
+from provisioner_sandbox.kube.processes.addresses import ADDRESSES
+from provisioner_sandbox.kube.processes.images import Images
+from provisioner_sandbox.kube.processes.runner import ProcessRunner
 from provisioner_sandbox.kube.resources import Catalogue
-from provisioner_sandbox.kube.store import Store
+from provisioner_sandbox.kube.store import Object, Store
 from provisioner_sandbox.kube.writer import Options, Writer
 
 if TYPE_CHECKING:
@@ -31,11 +44,63 @@ class Cluster:
         gate = Gate(plane.region, plane.cluster, guard, self.store, plane.signer, lambda: SETTINGS.endpoint)
         self.api = Api(self.store, self.catalogue, self.writer, gate)
         self.seed()
+        self.nodes = Nodes(self)
         self.manager = Manager(self)
+        self.nodes.start()
         self.manager.start()
+        self.play_kubelet(SETTINGS)
 
     def local(self, agent: str) -> Local:
         return Local(self.api, agent, self.plane.server.port)
+
+    def play_kubelet(self, settings: Any) -> None:
+        api = self.local("kubelet/sandbox")
+        clock = Clock()
+        folder = settings.pods() / self.plane.name
+        spec = Spec(api, {"cpu": "2", "memory": "4Gi"})
+        images = Images(settings.images(), self.guard)
+        runner = ProcessRunner(
+            folder, images, ADDRESSES, api, spec, self.plane.region, lambda: settings.endpoint, self.token
+        )
+        tools = Tools(api, runner, clock, Recorder(api, "sandbox"), spec, tell=lambda text: print(text, file=sys.stderr))
+        self.keeper = Keeper(tools, self.node)
+        self.follower = StoreFollower(self.store, self.keeper.changed, self.keeper.gone)
+        self.follower.start()
+        self.api.logs = self.logs
+
+    def node(self, name: str) -> Node | None:
+        found = self.store.get(resources.NODES, "", name)
+        if found is None:
+            return None
+        addresses = found.get("status", {}).get("addresses") or [{"address": "127.0.0.1"}]
+        return Node(name, addresses[0]["address"])
+
+    def token(self, pod: Object, audience: str, seconds: int) -> str:
+        """One of the pod's service account."""
+        namespace, name = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
+        account = self.store.get(resources.SERVICE_ACCOUNTS, namespace, name)
+        uid = account["metadata"]["uid"] if account else ""
+        audiences = [audience or "https://kubernetes.default.svc"]
+        return self.plane.signer().account(namespace, name, uid, audiences, seconds)
+
+    def logs(self, namespace: str, name: str, query: dict[str, str]) -> Iterator[bytes]:
+        pod = self.store.get(resources.PODS, namespace, name)
+        names = [one["name"] for one in (pod or {}).get("spec", {}).get("containers", [])]
+        first = [one["name"] for one in (pod or {}).get("spec", {}).get("initContainers", [])]
+        wanted = query.get("container") or ""
+        if wanted and wanted not in names + first:
+            raise status.bad_request(f"container {wanted} is not valid for pod {name}")
+        if not wanted and len(names) > 1:
+            raise status.bad_request(f"a container name must be specified for pod {name}, choose one of: {names}".replace("'", "").replace(",", ""))
+        wanted = wanted or names[0]
+        container = self.keeper.find(namespace, name, wanted)
+        if container is None:
+            raise status.bad_request(f'container "{wanted}" in pod "{name}" is waiting to start: ContainerCreating')
+        try:
+            log = log_of(container, name, query.get("previous") == "true")
+        except NoLog as error:
+            raise status.bad_request(str(error)) from None
+        return (f"{line}\n".encode() for line in lines(log, query))
 
     def seed(self) -> None:
         """What every cluster begins with."""
@@ -55,5 +120,8 @@ class Cluster:
         self.writer.create(resources.SERVICES, "default", service, SERVER)
 
     def close(self) -> None:
-        self.store.close()
+        """Waits for nothing; what runs is killed."""
+        self.nodes.stop()
         self.manager.stop()
+        self.store.close()
+        self.keeper.stop()

@@ -6,8 +6,13 @@ is made when somebody first asks.
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 import threading
+import uuid
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from provisioner_sandbox.kube.certificates import Authority, Signer
@@ -19,6 +24,20 @@ class Settings:
 
     guard: AbstractContextManager[Any] = nullcontext()
     endpoint = ""
+    folder: Path | None = None
+
+    def place(self) -> Path:
+        """Where pods and images are put: in the sandbox's folder, if it has one."""
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="provisioner-sandbox-"))
+            atexit.register(shutil.rmtree, self.folder, True)
+        return self.folder
+
+    def images(self) -> Path:
+        return self.place() / "images"
+
+    def pods(self) -> Path:
+        return self.place() / "pods"
 
 
 SETTINGS = Settings()
@@ -31,6 +50,7 @@ class Plane:
         self.cluster = cluster
         self.services = services
         self.issuer = issuer
+        self.name = f"{region}-{cluster}-{uuid.uuid4().hex[:8]}"
         self.authority = Authority()
         self.lock = threading.Lock()
         self.world: Any = None

@@ -37,6 +37,7 @@ class Manager:
             garbage,
             namespaces,
             replicas,
+            scheduler,
         )
         from provisioner_sandbox.kube.controllers.base import Context
 
@@ -49,6 +50,7 @@ class Manager:
             garbage.Garbage(context).look,
             deployments.Deployments(context).look,
             replicas.ReplicaSets(context).look,
+            scheduler.Scheduler(context, cluster.nodes).look,
             endpoints.Endpoints(context).look,
             budgets.Budgets(context).look,
             budgets.Quotas(context).look,

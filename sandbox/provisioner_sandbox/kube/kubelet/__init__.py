@@ -1,1 +1,1 @@
-"""Nodes without machines: what a kubelet says to the API server, over a runner that stands for the containers."""
+"""What a kubelet says to an API server of pods, over a runner that stands for the containers."""

@@ -50,6 +50,8 @@ class Container:
         self.state: dict[str, Any] = {"waiting": {"reason": waits}}
         self.last: dict[str, Any] = {}
         self.starts = 0
+        # The name of the container runtime, known at the first start.
+        self.runtime = ""
         self.image_id = ""
         self.process: Process | None = None
         self.began = 0.0
@@ -141,6 +143,7 @@ class Container:
             return
         self.previous, self.log = self.log, log
         self.process = process
+        self.runtime = host.runner.runtime
         self.starts += 1
         self.began = host.clock.now()
         self.state = {"running": {"startedAt": stamp(self.began)}}
@@ -208,7 +211,7 @@ class Container:
     def ask(self, host: Host, kind: str, probe: Probe, process: Process) -> None:
         failure = process.probe(kind, probe.spec)
         tipped = probe.take(failure, host.clock)
-        if failure is not None:
+        if probe.counted:
             text = f"{kind.capitalize()} probe failed: {failure}"
             host.events.tell(host.pod, "Warning", "Unhealthy", text, self.path)
         if tipped and kind != "readiness":
@@ -221,7 +224,7 @@ class Container:
         """Asks it to end, once; whoever has asked before with more patience is overruled."""
         if self.process is None:
             return
-        kill_at = host.clock.after(grace)
+        kill_at = host.clock.within(grace)
         if self.kill_at is None:
             self.process.terminate()
         self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
@@ -268,7 +271,7 @@ class Container:
         self.due = host.clock.after(delay)
 
     def container_id(self, pod: dict[str, Any]) -> str:
-        return f"testplane://{pod['metadata']['uid']}/{self.name}/{self.restarts}"
+        return f"{self.runtime}://{pod['metadata']['uid']}/{self.name}/{self.restarts}"
 
 
 def grown(backoff: float) -> float:

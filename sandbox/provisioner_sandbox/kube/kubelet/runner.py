@@ -52,8 +52,14 @@ class Process(Protocol):
 class Runner(Protocol):
     """Called in a thread of the pod's own; only `pull` and a process's `probe` may take their time.
 
-    `prepare` and `release` are for what belongs to the pod as a whole: addresses, mounts, folders.
+    `prepare` and `release` are for what belongs to the pod as a whole: mounts, folders. `runtime` is the name in
+    container ids.
     """
+
+    runtime: str
+
+    def address(self, pod: dict[str, Any]) -> str:
+        """The pod's, which `release` lets go of."""
 
     def prepare(self, pod: dict[str, Any]) -> None:
         """Before the first container of a pod. Raises `Refused`."""

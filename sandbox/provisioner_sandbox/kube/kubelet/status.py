@@ -25,7 +25,7 @@ def container_status(container: Container, uid: str) -> dict[str, Any]:
         "name": container.name,
         "image": container.spec["image"],
         "imageID": container.image_id,
-        "containerID": f"testplane://{uid}/{container.name}/{container.restarts}" if known else "",
+        "containerID": f"{container.runtime}://{uid}/{container.name}/{container.restarts}" if known else "",
         "ready": completed(container) if container.runs_first else container.ready,
         "started": container.started,
         "restartCount": container.restarts,
