@@ -7,7 +7,7 @@ use super::{
     dockerfile::{HOME, Stage},
     external,
     layer::{Layer, Writer},
-    manifest, survey, wheels,
+    manifest, python, survey, wheels,
 };
 use crate::{
     aws::{notice, tell},
@@ -90,7 +90,7 @@ async fn daemonless(ask: &Ask, store: &Store, found: &Survey, stage: &Stage) -> 
     let mut images = Vec::new();
     let mut told = false;
     for platform in &found.platforms {
-        let base = match bases.base(&stage.base, *platform).await {
+        let (base, empty) = match bases.base(&stage.base, *platform).await {
             Err(Trouble::OutOfReach(fault)) if ask.without_base => {
                 if !told {
                     notice(&format!(
@@ -99,11 +99,13 @@ async fn daemonless(ask: &Ask, store: &Store, found: &Survey, stage: &Stage) -> 
                     ));
                 }
                 told = true;
-                Base::default()
+                (Base::default(), true)
             }
-            base => base.map_err(Trouble::fault)?,
+            base => (base.map_err(Trouble::fault)?, false),
         };
-        let fetched = match (&stage.python, &found.requirements) {
+        // Without the base's Python it is the sandbox's that loads them.
+        let python = if empty { python::version(&ask.cache).await } else { stage.python.clone() };
+        let fetched = match (&python, &found.requirements) {
             (Some(python), Some(text)) => wheels::layer(store, text, python, *platform).await?,
             _ => None,
         };

@@ -43,6 +43,15 @@ pub async fn with_pip(folder: &Path) -> Result<PathBuf, Fault> {
     ))
 }
 
+/// The minor version of this machine's Python, such as `3.12`; the one that [`with_pip`] finds.
+pub async fn version(cache: &Path) -> Option<String> {
+    let python = with_pip(&cache.join("image")).await.ok()?;
+    let asked = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"];
+    let output = Command::new(python).args(asked).stdin(Stdio::null()).output().await.ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().to_owned()).filter(|version| version.starts_with("3."))
+}
+
 /// Why a program did not do it.
 pub enum Said {
     /// It is not there.
