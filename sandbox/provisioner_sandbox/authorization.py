@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from provisioner_sandbox import iam_actions, iam_context, iam_resources
-from provisioner_sandbox.backend import ACCOUNT
+from provisioner_sandbox.backend import ACCOUNT, backend
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.identity import ADMINISTRATOR, ALLOWED, EXPLICIT_DENY, Policy, decide, read
 from provisioner_sandbox.policy import Question
-from provisioner_sandbox.services.sts import CALLER
+from provisioner_sandbox.services.sts import CALLER, session
 from provisioner_sandbox.subject import subject
 from provisioner_sandbox.wire.identify import UNSIGNED_ACTIONS, Target
 from provisioner_sandbox.wire.message import Request
@@ -40,12 +40,13 @@ def configure(documents: list[str] | None) -> None:
 
 def check(target: Target, params: dict[str, Any], request: Request) -> None:
     service, operation = target.service, target.operation.name
-    if POLICIES == [ADMINISTRATOR] or (service == "sts" and operation in ALWAYS):
+    caller, policies = who(request)
+    if policies == [ADMINISTRATOR] or (service == "sts" and operation in ALWAYS):
         return
     prefix, tagging = iam_actions.prefix(service), iam_actions.tagging(service, operation, params)
     found = iam_resources.resources(service, operation, params, target.region)
     common = {
-        **iam_context.circumstances(request, target.region, CALLER),
+        **iam_context.circumstances(request, target.region, caller),
         **iam_context.of_request_tags(params),
         **(iam_context.of_s3(request) if service == "s3" else {}),
         **(iam_context.of_iam(params) if service == "iam" else {}),
@@ -54,24 +55,37 @@ def check(target: Target, params: dict[str, Any], request: Request) -> None:
         tags = iam_resources.tags(service, resource, subject(target.operation, params), target.region)
         context = {**common, **iam_context.of_resource_tags(prefix, tags)}
         for name in iam_actions.own(service, operation, params):
-            ask(target, f"{prefix}:{name}", resource, context)
+            ask(target, caller, policies, f"{prefix}:{name}", resource, context)
         if tagging:
             made = resource if service in NAMED_BEFORE else None
-            ask(target, f"{prefix}:{tagging}", made, {**context, f"{prefix}:createaction": [operation]})
+            ask(target, caller, policies, f"{prefix}:{tagging}", made, {**context, f"{prefix}:createaction": [operation]})
 
 
-def ask(target: Target, action: str, resource: str | None, context: iam_context.Context) -> None:
-    verdict = decide(POLICIES, Question(ACCOUNT, CALLER, action, resource, context))
+def who(request: Request) -> tuple[str, list[Policy]]:
+    """The caller, and what he may do: a pod what its role may, everybody else what the configuration says."""
+    held = session(request)
+    if held is None:
+        return CALLER, POLICIES
+    from provisioner_sandbox.services.iam import policies_of
+
+    role = next((one for one in backend("iam", "us-east-1").roles.values() if one.arn == held.role_arn), None)
+    return held.arn, policies_of("role", role) if role else []
+
+
+def ask(
+    target: Target, caller: str, policies: list[Policy], action: str, resource: str | None, context: iam_context.Context
+) -> None:
+    verdict = decide(policies, Question(ACCOUNT, caller, action, resource, context))
     if verdict.decision != ALLOWED:
-        raise denied(target, action, resource, verdict.decision)
+        raise denied(target, caller, action, resource, verdict.decision)
 
 
-def denied(target: Target, action: str, resource: str | None, decision: str) -> AwsError:
+def denied(target: Target, caller: str, action: str, resource: str | None, decision: str) -> AwsError:
     if decision == EXPLICIT_DENY:
         why = "with an explicit deny in an identity-based policy"
     else:
         why = f"because no identity-based policy allows the {action} action"
-    start = f"User: {CALLER} is not authorized to perform: {action}"
+    start = f"User: {caller} is not authorized to perform: {action}"
     if target.protocol == "ec2":
         where = f" on resource: {resource}" if resource not in (None, "*") else ""
         message = f"You are not authorized to perform this operation. {start}{where} {why}"

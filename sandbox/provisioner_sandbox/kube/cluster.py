@@ -10,8 +10,11 @@ from provisioner_sandbox.kube import access, resources, status
 from provisioner_sandbox.kube.access import Gate
 from provisioner_sandbox.kube.admission import UNDEAD, Admission
 from provisioner_sandbox.kube.api import Api, Local
+from provisioner_sandbox.kube.balancer import Balancers, Source
 from provisioner_sandbox.kube.clock import Clock
+from provisioner_sandbox.kube.controllers.base import Context, set_condition
 from provisioner_sandbox.kube.controllers.manager import Manager
+from provisioner_sandbox.kube.kubelet.client import STRATEGIC
 from provisioner_sandbox.kube.kubelet.events import Recorder
 from provisioner_sandbox.kube.kubelet.keeper import Keeper
 from provisioner_sandbox.kube.kubelet.local import StoreFollower
@@ -29,6 +32,8 @@ from provisioner_sandbox.kube.writer import Options, Writer
 if TYPE_CHECKING:
     from provisioner_sandbox.kube.planes import Plane
 
+# Whose work the balancers do.
+CONTROLLER = "aws-load-balancer-controller"
 SERVER = Options(manager="kube-apiserver")
 
 
@@ -67,6 +72,31 @@ class Cluster:
         self.follower = StoreFollower(self.store, self.keeper.changed, self.keeper.gone)
         self.follower.start()
         self.api.logs = self.logs
+        self.balancers = Balancers(self.source(), ADDRESSES)
+        self.balancers.start()
+
+    def source(self) -> Source:
+        context = Context(self)
+
+        def publish(document: Object, addresses: list[Object]) -> None:
+            resource = resources.SERVICES if document["kind"] == "Service" else resources.INGRESSES
+            made = {**document.get("status", {}), "loadBalancer": {"ingress": addresses}}
+            context.status(resource, document, made)
+
+        def pass_gates(pod: Object, gates: list[str]) -> None:
+            conditions = pod.get("status", {}).get("conditions", [])
+            for gate in gates:
+                conditions = set_condition(conditions, gate, "True", "Healthy", "")
+            self.local(CONTROLLER).call(
+                "PATCH", f"{resources.PODS.path(pod['metadata']['namespace'], pod['metadata']['name'])}/status",
+                {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"conditions": conditions}}, STRATEGIC,
+            )  # fmt: skip
+
+        return Source(
+            lambda: self.store.list(resources.SERVICES), lambda: self.store.list(resources.INGRESSES),
+            lambda: self.store.list(resources.INGRESS_CLASSES), lambda: self.store.list(resources.PODS), publish,
+            lambda pod: pod["status"]["podIP"], lambda *told: context.events.tell(*told, CONTROLLER), pass_gates,
+        )  # fmt: skip
 
     def node(self, name: str) -> Node | None:
         found = self.store.get(resources.NODES, "", name)
@@ -125,3 +155,4 @@ class Cluster:
         self.manager.stop()
         self.store.close()
         self.keeper.stop()
+        self.balancers.stop()

@@ -101,6 +101,14 @@ def find(region: str, cluster: str) -> Plane | None:
     return PLANES.get((region, cluster))
 
 
+def claims(token: str) -> dict[str, Any] | None:
+    """What a service account's token says, of whichever cluster; `None` where no cluster made it."""
+    for plane in list(PLANES.values()):
+        if plane.made_signer is not None and (found := plane.made_signer.claims(token)) is not None:
+            return found
+    return None
+
+
 def close(region: str, cluster: str) -> None:
     plane = PLANES.pop((region, cluster), None)
     if plane is not None:

@@ -125,6 +125,8 @@ def by_schema(node: Node, value: Any, path: str) -> Causes:
             causes += by_schema(node["list"], item, f"{path}[{n}]")
         return causes
     for name in node.get("required", []):
+        if not path and name == "metadata":
+            continue
         # An empty list or text is what Go's types make of what is not there.
         if value.get(name) is None:
             causes.append(missing(f"{path}.{name}".lstrip(".")))

@@ -1,13 +1,85 @@
-"""STS: who calls is always one user, whose ARN is IAM's, as that of any user."""
+"""STS: who calls is one user, whose ARN is IAM's, as that of any user; or a pod with the role of its service account."""
 
 from __future__ import annotations
 
-from provisioner_sandbox.backend import ACCOUNT
+import json
+import re
+from typing import Any
+
+from provisioner_sandbox.backend import ACCOUNT, backend
+from provisioner_sandbox.errors import AwsError
+from provisioner_sandbox.policy_conditions import as_list, met
 from provisioner_sandbox.registry import Call, handles
+from provisioner_sandbox.wire.message import Request
 
 CALLER = f"arn:aws:iam::{ACCOUNT}:user/sandbox"
+KEY = re.compile(r"Credential=(?P<key>[^/,\s]+)/")
+
+
+def pods(sts: Any) -> set[str]:
+    """The access keys of pods, on moto's own backend, so that a reset takes them along."""
+    found: set[str] = sts.__dict__.setdefault("sandbox_pods", set())
+    return found
+
+
+def session(request: Request) -> Any:
+    """moto's session of a role, if the call is a pod's. Everybody else is the one user, whatever his keys."""
+    found = KEY.search(request.headers.get("Authorization", ""))
+    sts = backend("sts", "us-east-1")
+    if not found or found["key"] not in pods(sts):
+        return None
+    return next((one for one in sts.assumed_roles if one.access_key_id == found["key"]), None)
 
 
 @handles("sts", "GetCallerIdentity")
 def caller(call: Call) -> dict:
+    held = session(call.request)
+    if held is not None:
+        return {"UserId": held.user_id, "Account": ACCOUNT, "Arn": held.arn}
     return {"UserId": "AIDASANDBOXSANDBOXUSE", "Account": ACCOUNT, "Arn": CALLER}
+
+
+@handles("sts", "AssumeRoleWithWebIdentity")
+def with_web_identity(call: Call) -> dict:
+    """A token must be a cluster's, known to IAM by its issuer and audience, and trusted by the role."""
+    from provisioner_sandbox.kube import planes
+
+    claims = planes.claims(call.params["WebIdentityToken"])
+    if claims is None:
+        message = (
+            "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity "
+            "documentation for requirements"
+        )
+        raise AwsError("InvalidIdentityToken", message)
+    host = claims["iss"].removeprefix("https://")
+    iam = backend("iam", call.region)
+    provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{host}"
+    known = iam.open_id_providers.get(provider)
+    if known is None:
+        raise AwsError("InvalidIdentityToken", f"No OpenIDConnect provider found in your account for {claims['iss']}")
+    if not set(claims["aud"]) & set(known.client_id_list or []):
+        raise AwsError("InvalidIdentityToken", "Incorrect token audience")
+    role = next((one for one in iam.roles.values() if one.arn == call.params["RoleArn"]), None)
+    if role is None or not trusted(role, provider, host, claims):
+        raise AwsError("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", 403)
+    made = call.moto()
+    pods(call.backend).add(made["Credentials"]["AccessKeyId"])
+    return {**made, "SubjectFromWebIdentityToken": claims["sub"], "Provider": provider, "Audience": claims["aud"][0]}
+
+
+def trusted(role: Any, provider: str, host: str, claims: dict[str, Any]) -> bool:
+    document = role.assume_role_policy_document
+    policy = json.loads(document) if isinstance(document, str) else document
+    # Keys of conditions are compared whatever their case.
+    context = {f"{host}:sub".lower(): [claims["sub"]], f"{host}:aud".lower(): list(claims["aud"])}
+    for statement in as_list(policy.get("Statement")):
+        principal = statement.get("Principal")
+        federated = as_list(principal.get("Federated")) if isinstance(principal, dict) else []
+        actions = as_list(statement.get("Action"))
+        if statement.get("Effect") != "Allow" or provider not in federated:
+            continue
+        if not {"sts:AssumeRoleWithWebIdentity", "sts:*", "*"} & set(actions):
+            continue
+        if met(statement.get("Condition") or {}, context):
+            return True
+    return False

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner_sandbox.kube.kubelet.client import Api, ApiError
+from provisioner_sandbox.kube.kubelet.client import STRATEGIC, Api, ApiError
 from provisioner_sandbox.kube.kubelet import status
 from provisioner_sandbox.kube.clock import Clock, stamp
 from provisioner_sandbox.kube.kubelet.container import Container, Host
@@ -15,7 +15,7 @@ from provisioner_sandbox.kube.kubelet.events import Recorder
 from provisioner_sandbox.kube.kubelet.runner import Refused, Runner
 from provisioner_sandbox.kube.kubelet.spec import Missing, Spec
 
-STRATEGIC = "application/strategic-merge-patch+json"
+
 # Between two looks at a config map that is not there, and after an answer of the server that was none.
 MOUNT_RETRY = 5.0
 API_RETRY_SECONDS = 0.5

@@ -23,6 +23,7 @@ NEW_MOUNTS, NEW_PIDS = 0x00020000, 0x20000000
 READ_ONLY, NO_SUID, NO_DEV, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 NO_NEW_PRIVILEGES, PARENT_DEATH = 38, 1
 NOT_STARTED = 128
+POLL_SECONDS = 0.02
 
 
 def libc() -> ctypes.CDLL:
@@ -162,7 +163,7 @@ def main() -> None:
         run(plan)
     os.write(report, f"pid {child}\n".encode())
     os.close(report)
-    state = attend(child, woken)
+    state = attend(child, woken, plan["root"] is not None and not plan.get("join"))
     if plan["root"] is None:
         # What it has left behind is its own group's.
         end(child, signal.SIGKILL)
@@ -177,12 +178,27 @@ def end(child: int, number: int) -> None:
             continue
 
 
-def attend(child: int, woken: int) -> int:
-    """Until the child has ended; its wait status."""
+def listens(child: int) -> bool:
+    """Whether it takes SIGTERM: the first process of a container does not hear what it has no handler for, and one that
+    is still starting will have it in a moment."""
+    try:
+        with open(f"/proc/{child}/status") as file:
+            caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+    except (OSError, StopIteration, ValueError):
+        return True
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def attend(child: int, woken: int, sealed: bool) -> int:
+    """Until the child has ended; its wait status. `sealed`: it has process numbers of its own."""
     watched = [0, woken]
+    asked = False
     while True:
-        ready, _, _ = select.select(watched, [], [])
+        ready, _, _ = select.select(watched, [], [], POLL_SECONDS if asked else None)
         if woken in ready and signal.SIGTERM in os.read(woken, 256):
+            asked = True
+        if asked and (not sealed or listens(child)):
+            asked = False
             end(child, signal.SIGTERM)
         if 0 in ready and not os.read(0, 1024):
             watched = [woken]

@@ -1,0 +1,306 @@
+"""Load balancers: a loopback address for each Service of type LoadBalancer and each Ingress, spread over ready pods.
+
+What the AWS Load Balancer Controller does, which does not run here, for the classes that are its own:
+https://kubernetes-sigs.github.io/aws-load-balancer-controller/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioner_sandbox.kube.clock import Clock
+from provisioner_sandbox.kube.controllers.base import is_ready
+from provisioner_sandbox.kube.controllers.endpoints import behind, target_port
+from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
+
+Object = dict[str, Any]
+LOOK_SECONDS = 0.1
+# AWS seconds until one has its name and takes requests.
+PROVISIONING = {"Service": 120, "Ingress": 90}
+CLASS, CONTROLLER = "alb", "ingress.k8s.aws/alb"
+NLB = "service.k8s.aws/nlb"
+CONNECT_SECONDS = 2.0
+CHUNK = 1 << 16
+GATE = "target-health.elbv2.k8s.aws/"
+# Where binding a low port is not allowed.
+HIGH = 8000
+
+
+class Listener:
+    """One port of a balancer. `targets` are addresses and ports; connections stay with theirs to their end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, address: str, port: int):
+        self.loop = loop
+        self.address = address
+        self.port = port
+        self.targets: list[tuple[str, int]] = []
+        self.next = itertools.count(random.randrange(1000))
+        self.server: asyncio.AbstractServer | None = None
+        self.open: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Raises `OSError` where the port cannot be had."""
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind((self.address, self.port))
+        except OSError:
+            held.close()
+            raise
+        asyncio.run_coroutine_threadsafe(self.serve(held), self.loop).result(5)
+
+    async def serve(self, held: socket.socket) -> None:
+        self.server = await asyncio.start_server(self.accept, sock=held, backlog=256)
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self.open.add(task)
+            task.add_done_callback(self.open.discard)
+        try:
+            target = await self.connect()
+            if target is None:
+                # As an NLB without targets; an ALB would say 503 first.
+                writer.transport.abort()
+                return
+            there, onward = target
+            await asyncio.gather(self.pump(reader, onward), self.pump(there, writer))
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """To the next target; one that does not answer costs the caller nothing but a moment."""
+        targets = list(self.targets)
+        start = next(self.next)
+        for step in range(len(targets)):
+            host, port = targets[(start + step) % len(targets)]
+            try:
+                return await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_SECONDS)
+            except (OSError, asyncio.TimeoutError):
+                continue
+        return None
+
+    @staticmethod
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(CHUNK):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            # Half of it may end while the other goes on.
+            try:
+                if writer.can_write_eof():
+                    writer.write_eof()
+            except OSError:
+                pass
+
+    def stop(self) -> None:
+        async def end() -> None:
+            if self.server is not None:
+                self.server.close()
+            for task in self.open:
+                task.cancel()
+
+        asyncio.run_coroutine_threadsafe(end(), self.loop)
+
+
+@dataclass
+class Balancer:
+    """Of one object, by its uid."""
+
+    due: float
+    address: str = ""
+    listeners: dict[int, Listener] = field(default_factory=dict)
+    trouble: str = ""
+
+
+@dataclass
+class Source:
+    """What balancers are made for, and how they are told of: the stand-in's store, or a real API server."""
+
+    services: Callable[[], list[Object]]
+    ingresses: Callable[[], list[Object]]
+    classes: Callable[[], list[Object]]
+    pods: Callable[[], list[Object]]
+    publish: Callable[[Object, list[Object]], None]
+    # Where a pod really listens, where its address in the cluster is another.
+    real: Callable[[Object], str]
+    tell: Callable[[Object, str, str, str], None]
+    pass_gates: Callable[[Object, list[str]], None]
+
+
+class Balancers:
+    def __init__(self, source: Source, addresses: Addresses):
+        self.source = source
+        self.addresses = addresses
+        self.clock = Clock()
+        self.known: dict[str, Balancer] = {}
+        self.stopped = threading.Event()
+        self.loop = asyncio.new_event_loop()
+
+    def start(self) -> None:
+        threading.Thread(target=self.loop.run_forever, name="kube balancers", daemon=True).start()
+        threading.Thread(target=self.run, name="kube balancing", daemon=True).start()
+
+    def stop(self) -> None:
+        self.stopped.set()
+        for uid in list(self.known):
+            self.end(uid)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def run(self) -> None:
+        while not self.stopped.wait(LOOK_SECONDS):
+            try:
+                self.look()
+            except Exception:
+                if not self.stopped.is_set():
+                    traceback.print_exc(file=sys.stderr)
+
+    # --- what is wanted ---------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        pods = self.source.pods()
+        services = self.source.services()
+        wanted: dict[str, tuple[Object, dict[int, list[tuple[str, int]]]]] = {}
+        for service in services:
+            if service["spec"].get("type") == "LoadBalancer" and service["spec"].get("loadBalancerClass", NLB) == NLB:
+                wanted[service["metadata"]["uid"]] = (service, self.of_service(service, pods))
+        for ingress in self.source.ingresses():
+            if self.is_ours(ingress):
+                wanted[ingress["metadata"]["uid"]] = (ingress, self.of_ingress(ingress, services, pods))
+        for uid in set(self.known) - set(wanted):
+            self.end(uid)
+        for uid, (document, ports) in wanted.items():
+            if document["metadata"].get("deletionTimestamp"):
+                self.end(uid)
+                continue
+            self.sync(uid, document, ports)
+        self.gates(pods, services)
+
+    def is_ours(self, ingress: Object) -> bool:
+        name = ingress["spec"].get("ingressClassName") or ingress["metadata"].get("annotations", {}).get(
+            "kubernetes.io/ingress.class", ""
+        )
+        if name == CLASS:
+            return True
+        return any(one["metadata"]["name"] == name and one["spec"].get("controller") == CONTROLLER for one in self.source.classes())
+
+    def targets(self, service: Object, port: Object, pods: list[Object]) -> list[tuple[str, int]]:
+        found = []
+        for pod in behind(service, pods):
+            number = target_port(pod, port)
+            if number is not None and is_ready(pod) and not pod["metadata"].get("deletionTimestamp"):
+                found.append((self.source.real(pod), number))
+        return found
+
+    def of_service(self, service: Object, pods: list[Object]) -> dict[int, list[tuple[str, int]]]:
+        return {port["port"]: self.targets(service, port, pods) for port in service["spec"].get("ports", [])}
+
+    def of_ingress(self, ingress: Object, services: list[Object], pods: list[Object]) -> dict[int, list[tuple[str, int]]]:
+        """All paths lead to their services' pods alike: connections are spread, not requests."""
+        backends = [ingress["spec"]["defaultBackend"]] if ingress["spec"].get("defaultBackend") else []
+        for rule in ingress["spec"].get("rules", []):
+            backends += [path["backend"] for path in rule.get("http", {}).get("paths", [])]
+        found: list[tuple[str, int]] = []
+        for backend in backends:
+            wanted = backend.get("service") or {}
+            for service in services:
+                metadata = service["metadata"]
+                if (metadata["namespace"], metadata["name"]) != (ingress["metadata"]["namespace"], wanted.get("name")):
+                    continue
+                for port in service["spec"].get("ports", []):
+                    if wanted.get("port", {}) in ({"name": port.get("name")}, {"number": port["port"]}):
+                        found += [one for one in self.targets(service, port, pods) if one not in found]
+        return {80: found}
+
+    # --- what is done -----------------------------------------------------------------------------------------------
+
+    def sync(self, uid: str, document: Object, ports: dict[int, list[tuple[str, int]]]) -> None:
+        kind = "Ingress" if "rules" in document["spec"] or "defaultBackend" in document["spec"] else "Service"
+        balancer = self.known.get(uid)
+        if balancer is None:
+            balancer = self.known[uid] = Balancer(time.monotonic() + PROVISIONING[kind] / self.clock.scale)
+        if time.monotonic() < balancer.due:
+            return
+        if not balancer.address:
+            try:
+                balancer.address = self.addresses.take()
+            except NoAddress as error:
+                self.complain(document, balancer, str(error))
+                return
+        for port in set(balancer.listeners) - set(ports):
+            balancer.listeners.pop(port).stop()
+        for port, targets in ports.items():
+            if port not in balancer.listeners:
+                listener = self.listen(document, balancer, port)
+                if listener is None:
+                    continue
+                balancer.listeners[port] = listener
+            balancer.listeners[port].targets = targets
+        if balancer.listeners:
+            self.say(document, balancer)
+
+    def listen(self, document: Object, balancer: Balancer, port: int) -> Listener | None:
+        for number in (port, port + HIGH) if port < 1024 else (port,):
+            listener = Listener(self.loop, balancer.address, number)
+            try:
+                listener.start()
+            except PermissionError:
+                continue
+            except OSError as error:
+                self.complain(document, balancer, f"{balancer.address}:{number}: {error}")
+                return None
+            return listener
+        self.complain(document, balancer, f"{balancer.address}: no right to listen at port {port}")
+        return None
+
+    def say(self, document: Object, balancer: Balancer) -> None:
+        shown = [{"port": listener.port, "protocol": "TCP"} for _, listener in sorted(balancer.listeners.items())]
+        # AWS gives a name. One that every machine resolves is the address itself.
+        wanted: list[Object] = [{"hostname": balancer.address}]
+        if any(number != listener.port for number, listener in balancer.listeners.items()):
+            wanted[0]["ports"] = shown
+        if document.get("status", {}).get("loadBalancer", {}).get("ingress") != wanted:
+            self.source.publish(document, wanted)
+            text = "Successfully reconciled"
+            self.source.tell(document, "Normal", "SuccessfullyReconciled", text)
+
+    def complain(self, document: Object, balancer: Balancer, why: str) -> None:
+        if balancer.trouble != why:
+            balancer.trouble = why
+            self.source.tell(document, "Warning", "FailedDeployModel", f"Failed deploy model due to {why}")
+
+    def end(self, uid: str) -> None:
+        balancer = self.known.pop(uid, None)
+        if balancer is None:
+            return
+        for listener in balancer.listeners.values():
+            listener.stop()
+        if balancer.address:
+            self.addresses.give_back(balancer.address)
+
+    def gates(self, pods: list[Object], services: list[Object]) -> None:
+        """Readiness gates of the controller's: a pod is healthy for a balancer as soon as its containers are ready."""
+        for pod in pods:
+            wanted = [one["conditionType"] for one in pod["spec"].get("readinessGates", []) if one["conditionType"].startswith(GATE)]
+            if not wanted or pod["metadata"].get("deletionTimestamp"):
+                continue
+            found = {one["type"]: one["status"] for one in pod.get("status", {}).get("conditions", [])}
+            if found.get("ContainersReady") == "True":
+                missing = [one for one in wanted if found.get(one) != "True"]
+                if missing:
+                    self.source.pass_gates(pod, missing)
