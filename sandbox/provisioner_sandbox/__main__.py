@@ -58,7 +58,8 @@ def main() -> int:
     from provisioner_sandbox.server import Server
     from provisioner_sandbox.world import World
 
-    SETTINGS.folder = options.state_dir / "kubernetes"
+    # Pods have a working folder and a root of their own.
+    SETTINGS.folder = options.state_dir.resolve() / "kubernetes"
     # What ran for a sandbox before this one ended with it.
     shutil.rmtree(SETTINGS.pods(), ignore_errors=True)
     world = World(options.time_scale)

@@ -71,7 +71,8 @@ fn kept(path: &str, key: &str) -> bool {
     (path.is_empty() && key == "status") || (path == "metadata" && KEPT.contains(&key))
 }
 
-fn joined(path: &str, key: &str) -> String {
+/// A field below another, as people write it.
+pub fn joined(path: &str, key: &str) -> String {
     match (path.is_empty(), key.contains(['.', '/'])) {
         (true, _) => key.to_owned(),
         (false, true) => format!("{path}[{key}]"),

@@ -3,7 +3,7 @@
 use super::{Asked, Found, Lifecycle};
 use crate::{
     aws::{Cx, Tags},
-    kube::{self, Apply, Cluster, Place, State, Witnesses},
+    kube::{self, Apply, Cluster, Later, Place, State, Witnesses},
     model::{Address, Change, Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, tag},
 };
 use futures_util::future::try_join_all;
@@ -50,6 +50,8 @@ pub struct Live {
     pub tags: Tags,
     /// What an apply would change.
     pub pending: Changes,
+    /// What was compared before all of the manifest was known.
+    pub later: Vec<Later>,
     /// Fields that somebody else owns and this manifest sets otherwise.
     pub conflict: Option<String>,
     /// What it waits for.
@@ -93,8 +95,9 @@ impl Resource for Manifest {
     type Spec = Spec;
     type Live = Live;
 
-    fn diff(_: &Spec, live: &Live) -> Changes {
-        live.pending.clone()
+    fn diff(want: &Spec, live: &Live) -> Changes {
+        let later = live.later.iter().filter_map(|later| later.change(&want.object));
+        Changes(live.pending.0.iter().cloned().chain(later).collect())
     }
 
     fn ready(live: &Live) -> Ready {
@@ -203,6 +206,7 @@ async fn look(
         id: text("/metadata/uid").unwrap_or_default(),
         tags: marks(&object),
         pending: Changes::default(),
+        later: Vec::new(),
         conflict: None,
         waiting: None,
         trouble: None,
@@ -237,8 +241,8 @@ pub fn marks(object: &Value) -> Tags {
 
 /// Asks the server what an apply would change. What other resources supply only later is compared without it.
 async fn compare(cluster: &Cluster, want: &Spec, object: &Value, live: &mut Live) -> Result<(), Fault> {
-    let mut later = Vec::new();
-    let known = kube::filled("", &sent(want, Some(object)), object, &mut later);
+    let (known, later) = kube::filled(&sent(want, Some(object)), object);
+    live.later = later;
     match cluster.apply(&known, Apply::Dry).await {
         Ok(would) => live.pending = Changes(kube::changes(object, &would)),
         Err(fault) if fault.class == Class::Refused => {
@@ -256,7 +260,6 @@ async fn compare(cluster: &Cluster, want: &Spec, object: &Value, live: &mut Live
         }
         Err(fault) => return Err(fault),
     }
-    live.pending.0.extend(later);
     Ok(())
 }
 

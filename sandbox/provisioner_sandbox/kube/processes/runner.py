@@ -19,6 +19,7 @@ from provisioner_sandbox.kube.kubelet.client import Api
 from provisioner_sandbox.kube.kubelet.log import Log
 from provisioner_sandbox.kube.kubelet.runner import Exit, Process, Refused, Runner
 from provisioner_sandbox.kube.kubelet.spec import Missing, Spec, expand
+from provisioner_sandbox.kube.processes.absent import Nothing, absent
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
 from provisioner_sandbox.kube.processes.images import Image, Images
 from provisioner_sandbox.kube.processes.probing import LEAST_TIMEOUT, Probing
@@ -128,11 +129,15 @@ class ProcessRunner(Runner):
     # --- containers -------------------------------------------------------------------------------------------------
 
     def pull(self, pod: dict[str, Any], container: dict[str, Any]) -> str:
+        if absent(container["image"]):
+            return container["image"]
         return self.images.get(container["image"]).id
 
     def start(
         self, pod: dict[str, Any], container: dict[str, Any], environment: dict[str, str], log: Log, changed: Callable[[], None],
     ) -> Process:  # fmt: skip
+        if words := absent(container["image"]):
+            return Nothing(words, log, changed)
         image = self.images.get(container["image"])
         place = self.places[pod["metadata"]["uid"]]
         settings = image.config
