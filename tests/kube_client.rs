@@ -1,0 +1,289 @@
+//! This program's client against a real API server: apply, dry run, conflicts, rollouts, tokens, and our own manifests.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+mod common;
+
+use common::kube::Plane;
+use provisioner::{
+    aws::{Endpoint, Reach, connect},
+    kube::{Apply, Cluster, Place, State, Witnesses, changes, state},
+    model::Class,
+    stack::manifest::{ManifestFile, Variables, render},
+};
+use serde_json::{Value, json};
+use std::{fs, path::Path, time::Duration};
+
+const CALLER: &str = "arn:aws:iam::123456789012:role/caller";
+
+/// Lets the keys in that are used with the sandbox.
+fn admit(plane: &Plane) {
+    plane.identify(&json!({
+        "credentials": {"sandbox": {"secret": "sandbox", "arn": CALLER}},
+        "access": {CALLER: {"groups": ["system:masters"]}},
+    }));
+}
+
+/// A client of `plane` for the cluster of this name.
+async fn client(plane: &Plane, name: &str) -> Cluster {
+    let clients = connect(&Endpoint::Sandbox("http://127.0.0.1:9".to_owned()), "eu-central-1").await;
+    let reach = Reach { arn: CALLER.to_owned(), endpoint: plane.endpoint.clone(), ca: plane.ca.clone() };
+    Cluster::new(&clients, &reach, name, "eu-central-1").unwrap()
+}
+
+fn place(object: &Value) -> Place {
+    Place::of(object).unwrap()
+}
+
+fn deployment(image: &str, replicas: u32) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app", "image": image}]}},
+        },
+    })
+}
+
+#[tokio::test]
+async fn objects_are_applied_compared_and_removed() {
+    let Some(plane) = Plane::start("demo") else { return };
+    admit(&plane);
+    let cluster = client(&plane, "demo").await;
+
+    let other = client(&plane, "another").await.get(&place(&deployment("a:1", 1))).await;
+    assert_eq!(other.unwrap_err().class, Class::Eventual, "a token for another cluster lets nobody in");
+
+    let want = deployment("nginx:1", 2);
+    assert_eq!(cluster.get(&place(&want)).await, Ok(None));
+    cluster.apply(&want, Apply::Now).await.unwrap();
+    let live = wait(&cluster, &want).await;
+    let would = cluster.apply(&want, Apply::Dry).await.unwrap();
+    assert_eq!(changes(&live, &would), [], "what the server fills in is no change");
+
+    let next = deployment("nginx:2", 3);
+    let would = cluster.apply(&next, Apply::Dry).await.unwrap();
+    let paths: Vec<String> = changes(&live, &would).into_iter().map(|change| change.path).collect();
+    assert_eq!(paths, ["spec.replicas", "spec.template.spec.containers[app].image"]);
+    assert_eq!(
+        cluster.get(&place(&want)).await.unwrap().unwrap()["spec"]["replicas"],
+        2,
+        "a dry run changes nothing"
+    );
+
+    // A field that the manifest drops goes; one that somebody else owns stays theirs.
+    let mut extra = want.clone();
+    extra["metadata"]["labels"] = json!({"mine": "yes"});
+    cluster.apply(&extra, Apply::Now).await.unwrap();
+    plane.kubectl(&["label", "deployment", "web", "theirs=yes"]).with(0);
+    cluster.apply(&want, Apply::Now).await.unwrap();
+    let labels = cluster.get(&place(&want)).await.unwrap().unwrap()["metadata"]["labels"].clone();
+    assert_eq!(labels, json!({"theirs": "yes"}));
+    let theirs = "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"web\",\"namespace\":\"default\"},\"spec\":{\"replicas\":5}}";
+    let file = plane.admin_kubeconfig.with_file_name("theirs.json");
+    fs::write(&file, theirs).unwrap();
+    let forced = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=other",
+        "-f",
+        file.to_str().unwrap(),
+    ];
+    plane.kubectl(&forced).with(0);
+    let conflict = cluster.apply(&want, Apply::Now).await.unwrap_err();
+    assert_eq!(conflict.class, Class::Refused);
+    assert!(conflict.message.contains("spec.replicas") && conflict.message.contains("other"), "{conflict}");
+
+    let mut fixed = want.clone();
+    fixed["spec"]["selector"]["matchLabels"]["app"] = json!("else");
+    fixed["spec"]["template"]["metadata"]["labels"]["app"] = json!("else");
+    fixed["spec"].as_object_mut().unwrap().remove("replicas");
+    let immutable = cluster.apply(&fixed, Apply::Dry).await.unwrap_err();
+    assert!(immutable.class == Class::Invalid && immutable.message.contains("immutable"), "{immutable}");
+    let mut odd = deployment("nginx:1", 5);
+    odd["spec"]["replica"] = json!(1);
+    let unknown = cluster.apply(&odd, Apply::Dry).await.unwrap_err();
+    assert!(unknown.class == Class::Invalid && unknown.message.contains("replica"), "{unknown}");
+    let nowhere = json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "x"}});
+    assert_eq!(
+        cluster.apply(&nowhere, Apply::Now).await.unwrap_err().class,
+        Class::Eventual,
+        "its definition may come"
+    );
+
+    let id = live["metadata"]["uid"].as_str().unwrap();
+    assert_eq!(
+        cluster.delete(&place(&want), "00000000-0000-0000-0000-000000000000").await.unwrap_err().class,
+        Class::Conflict
+    );
+    cluster.delete(&place(&want), id).await.unwrap();
+    for _ in 0..100 {
+        if cluster.get(&place(&want)).await.unwrap().is_none() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it is still there");
+}
+
+/// Waits until a workload is rolled out.
+async fn wait(cluster: &Cluster, object: &Value) -> Value {
+    for _ in 0..200 {
+        let live = cluster.get(&place(object)).await.unwrap().unwrap();
+        if state(&live, &Witnesses::default()) == State::Ready {
+            return live;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it was not rolled out in time");
+}
+
+#[tokio::test]
+async fn a_broken_new_spec_is_no_finished_rollout() {
+    let Some(plane) = Plane::start("demo") else { return };
+    admit(&plane);
+    let cluster = client(&plane, "demo").await;
+    cluster.apply(&deployment("nginx:1", 1), Apply::Now).await.unwrap();
+    wait(&cluster, &deployment("nginx:1", 1)).await;
+    plane.behave(&json!([{"image": "broken:1", "behaviour": {"exit": {"code": 3}}}]));
+    let broken = deployment("broken:1", 1);
+    let applied = cluster.apply(&broken, Apply::Now).await.unwrap();
+    assert!(
+        matches!(state(&applied, &Witnesses::default()), State::Waiting(_)),
+        "the controller has not seen it"
+    );
+    let labels = [("app".to_owned(), "web".to_owned())].into();
+    for _ in 0..300 {
+        let live = cluster.get(&place(&broken)).await.unwrap().unwrap();
+        let pods = cluster.newest_pods("default", &labels, &live).await.unwrap();
+        let warnings = cluster.warnings("default").await.unwrap();
+        match state(&live, &Witnesses { pods, warnings }) {
+            State::Ready => panic!("it counts as rolled out"),
+            State::Troubled(why) => {
+                assert!(why.contains("CrashLoopBackOff") && why.contains("exit code 3"), "{why}");
+                return;
+            }
+            State::Waiting(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+    panic!("nobody saw what is wrong");
+}
+
+fn variables(ingress: &str) -> Variables {
+    let texts = [
+        ("stack.name", "shop"),
+        ("stack.region", "eu-central-1"),
+        ("stack.account", "123456789012"),
+        ("stack.partition", "aws"),
+        ("cluster.name", "shop"),
+        ("cluster.version", "1.35"),
+        ("network.vpcId", "vpc-1"),
+        ("network.scheme", "internet-facing"),
+        ("images.clusterAutoscaler", "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.2"),
+        ("images.loadBalancerController", "public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0"),
+        ("clusterAutoscaler.roleArn", "arn:aws:iam::123456789012:role/a"),
+        ("loadBalancerController.roleArn", "arn:aws:iam::123456789012:role/b"),
+        (
+            "image",
+            "123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop/app@sha256:0123456789012345678901234567890123456789012345678901234567890123",
+        ),
+        ("app.release", "demo-application"),
+        ("app.namespace", "demo-application"),
+        ("app.portText", "8000"),
+        ("app.configHash", "0123456789abcdef"),
+        ("app.parameter", "/shop/message"),
+        ("app.ingress", ingress),
+        ("app.roleArn", "arn:aws:iam::123456789012:role/c"),
+    ];
+    let mut all: Variables = texts.map(|(name, text)| (name.to_owned(), json!(text))).into();
+    let typed = [
+        ("cluster.fargateOnly", json!(false)),
+        ("network.public", json!(true)),
+        ("app.replicas", json!(3)),
+        ("app.maxReplicas", json!(9)),
+        ("app.port", json!(8000)),
+        ("app.env", json!({"DEMO_ROOT_RESPONSE": "hi"})),
+        ("app.archs", json!(["amd64"])),
+        ("app.platforms", json!(["linux/amd64"])),
+        ("app.podIdentity", json!(false)),
+        ("loadBalancerController.caBundle", json!("LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==")),
+    ];
+    all.extend(typed.map(|(name, value)| (name.to_owned(), value)));
+    all
+}
+
+/// The objects of our own manifests, in the order in which they can be applied.
+fn objects(ingress: &str) -> Vec<Value> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+    let mut all = Vec::new();
+    for folder in ["load-balancer-controller", "cluster-autoscaler", "app"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            let file = ManifestFile { path: name.clone(), name, bytes: fs::read(&path).unwrap() };
+            let rendered = render(&file, &variables(ingress)).unwrap_or_else(|error| panic!("{error}"));
+            all.extend(rendered.into_iter().map(|object| object.value));
+        }
+    }
+    let rank = |object: &Value| match object["kind"].as_str().unwrap() {
+        "CustomResourceDefinition" => 0,
+        "Namespace" => 1,
+        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => 3,
+        _ => 2,
+    };
+    all.sort_by_key(rank);
+    all
+}
+
+#[tokio::test]
+async fn our_own_manifests_are_accepted_and_their_pods_are_admitted_as_restricted() {
+    let Some(plane) = Plane::start("demo") else { return };
+    admit(&plane);
+    let cluster = client(&plane, "demo").await;
+    for ingress in ["nlb", "none", "alb"] {
+        for object in objects(ingress) {
+            // A new definition takes a moment until its kind is served.
+            let mut tries = 0;
+            while let Err(fault) = cluster.apply(&object, Apply::Now).await {
+                tries += 1;
+                // With its webhooks in place and no controller behind them, the last Ingress cannot come.
+                let stopped = fault.message.contains("webhook") && object["kind"] == "Ingress";
+                if stopped {
+                    break;
+                }
+                assert!(
+                    fault.class == Class::Eventual && tries < 100,
+                    "{ingress}: {}: {fault}",
+                    place(&object)
+                );
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        let deployments = objects(ingress).into_iter().filter(|object| object["kind"] == "Deployment");
+        for object in deployments {
+            wait(&cluster, &object).await;
+        }
+    }
+    let namespace = plane.get(&["namespace", "demo-application"]);
+    assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
+}
+
+#[test]
+fn our_own_manifests_pass_the_schemas_of_their_version() {
+    let python = common::environment("manifests", "tests/manifests/requirements.txt");
+    let folder = tempfile::tempdir().unwrap();
+    for ingress in ["alb", "nlb", "none"] {
+        let file = folder.path().join(format!("{ingress}.json"));
+        fs::write(&file, json!(objects(ingress)).to_string()).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests/validate.py");
+        let output = std::process::Command::new(&python)
+            .arg("-B")
+            .arg(script)
+            .arg("1.35")
+            .arg(&file)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{ingress}: {}", String::from_utf8_lossy(&said));
+    }
+}
