@@ -324,7 +324,7 @@ fn without_docker_podman_and_buildah_the_reason_is_said() {
     assert!(digests(command).ends_with("docker: Cannot connect to the daemon"));
 }
 
-const STACK: &str = "name: shop\nregion: eu-central-1\nnetwork: {zones: 2, nat: none, endpoints: [], flowLogs: false}\n\
+const STACK: &str = "name: shop\nregion: eu-central-1\nnetwork: {zones: 2, nat: none, flowLogs: false}\n\
     cluster: {addons: [{name: metrics-server, enabled: false}]}\nfargateOnly: true\n\
     app: {ingress: none, platforms: [linux/amd64]}\n";
 

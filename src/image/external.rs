@@ -250,7 +250,7 @@ mod tests {
         let mut tar = tar::Builder::new(fs::File::create(&path).unwrap());
         let mut put = |name: &str, bytes: &[u8]| {
             let mut header = tar::Header::new_ustar();
-            header.set_size(bytes.len() as u64);
+            header.set_size(u64::try_from(bytes.len()).unwrap());
             tar.append_data(&mut header, name, bytes).unwrap();
         };
         let mut gzipped = Vec::new();
