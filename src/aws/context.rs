@@ -6,7 +6,11 @@ use crate::{
     model::{Fault, Owner},
 };
 use aws_sdk_ec2::types::{RouteTable, SecurityGroup, SecurityGroupRule};
-use std::{ops::Deref, path::PathBuf, sync::Arc};
+use std::{
+    ops::Deref,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::OnceCell;
 
 /// What a verb may use of this machine: an image is made from files.
@@ -34,6 +38,7 @@ pub struct Cx {
     pub region: String,
     /// This machine.
     pub local: Arc<Local>,
+    kept: Arc<Mutex<http::Extensions>>,
     route_tables: Arc<OnceCell<Vec<RouteTable>>>,
     groups: Arc<OnceCell<Vec<SecurityGroup>>>,
     rules: Arc<OnceCell<Vec<SecurityGroupRule>>>,
@@ -56,6 +61,7 @@ impl Cx {
             account: account.to_owned(),
             region: region.to_owned(),
             local: Arc::default(),
+            kept: Arc::default(),
             route_tables: Arc::default(),
             groups: Arc::default(),
             rules: Arc::default(),
@@ -72,6 +78,16 @@ impl Cx {
     #[must_use]
     pub fn fresh(&self) -> Self {
         Cx { route_tables: Arc::default(), groups: Arc::default(), rules: Arc::default(), ..self.clone() }
+    }
+
+    /// What [`keep`](Self::keep) was given last: connections outlive a round of looking.
+    pub fn kept<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get::<T>().cloned()
+    }
+
+    /// Keeps one thing of a type for all rounds.
+    pub fn keep<T: Clone + Send + Sync + 'static>(&self, thing: T) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(thing);
     }
 
     /// The ARN partition that the region is in.

@@ -264,10 +264,30 @@ impl Cluster {
         namespace: &str,
         labels: &BTreeMap<String, String>,
     ) -> Result<Vec<Value>, Fault> {
-        let selector: Vec<String> =
-            labels.iter().map(|(key, value)| format!("{key}%3D{}", escaped(value))).collect();
-        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}", selector.join("%2C"));
+        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}", selector(labels));
         self.items("list pods", &path).await
+    }
+
+    /// The pods of a workload's newest revision; all of its pods where revisions are not told apart.
+    pub async fn newest_pods(
+        &self,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+        workload: &Value,
+    ) -> Result<Vec<Value>, Fault> {
+        const REVISION: &str = "/metadata/annotations/deployment.kubernetes.io~1revision";
+        let mut labels = labels.clone();
+        if let Some(revision) = workload.pointer(REVISION) {
+            let path = format!(
+                "/apis/apps/v1/namespaces/{namespace}/replicasets?labelSelector={}",
+                selector(&labels)
+            );
+            let sets = self.items("list replica sets", &path).await?;
+            let newest = sets.iter().find(|set| set.pointer(REVISION) == Some(revision));
+            let hash = newest.and_then(|set| set.pointer("/metadata/labels/pod-template-hash")?.as_str());
+            labels.extend(hash.map(|hash| ("pod-template-hash".to_owned(), hash.to_owned())));
+        }
+        self.pods(namespace, &labels).await
     }
 
     /// The warnings of a namespace.
@@ -301,7 +321,9 @@ impl Cluster {
 
 const NOTHING: (&str, Vec<u8>) = ("application/json", Vec::new());
 
-/// A label's value in a query: labels hold letters, digits, `-`, `_` and `.`, and keys a `/` beside them.
-fn escaped(text: &str) -> String {
-    text.replace('/', "%2F")
+/// Labels as a query asks for them: they hold letters, digits, `-`, `_` and `.`, and keys a `/` beside them.
+fn selector(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> =
+        labels.iter().map(|(key, value)| format!("{}%3D{value}", key.replace('/', "%2F"))).collect();
+    pairs.join("%2C")
 }

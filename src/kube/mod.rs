@@ -2,13 +2,17 @@
 
 mod client;
 mod compare;
+mod connection;
 mod errors;
+mod known;
 mod kubeconfig;
 mod rollout;
 mod token;
 
 pub use client::{Apply, Cluster, MANAGER, Place};
 pub use compare::changes;
+pub use connection::{cluster, forget_on_silence};
+pub use known::{filled, named};
 pub use kubeconfig::{Entry, Exec, merge, write};
 pub use rollout::{State, Witnesses, crashing, state, wants_witnesses};
 pub use token::{LIFE, Token, token};

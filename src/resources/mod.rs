@@ -19,6 +19,7 @@ pub mod kms_key;
 pub mod launch_template;
 pub mod lock_table;
 pub mod log_group;
+pub mod manifest;
 pub mod nat_gateway;
 pub mod node_group;
 pub mod oidc_provider;
@@ -55,6 +56,7 @@ pub const REGISTRY: &[Handler] = &[
     Handler::of::<launch_template::LaunchTemplate>(),
     Handler::of::<lock_table::LockTable>(),
     Handler::of::<log_group::LogGroup>(),
+    Handler::of::<manifest::Manifest>(),
     Handler::of::<nat_gateway::NatGateway>(),
     Handler::of::<node_group::NodeGroup>(),
     Handler::of::<oidc_provider::OidcProvider>(),

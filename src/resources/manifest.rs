@@ -1,0 +1,340 @@
+//! An object of the cluster that a manifest describes, applied server-side under this program's own name.
+
+use super::{Asked, Found, Lifecycle};
+use crate::{
+    aws::{Cx, Tags},
+    kube::{self, Apply, Cluster, Place, State, Witnesses},
+    model::{Address, Change, Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, tag},
+};
+use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The kind.
+pub struct Manifest;
+
+/// What is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The object, with the owner's annotations.
+    pub object: Value,
+    /// Whether the live number of replicas stands, since something in the cluster scales it.
+    pub scaled: bool,
+    /// Whether nodes come for pods that find no place.
+    pub grows: bool,
+}
+
+/// What is there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Live {
+    /// See [`Spec::cluster`].
+    pub cluster: String,
+    /// `apps/v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// What the cluster tells it by from another of the same name.
+    pub id: String,
+    /// Whose it is.
+    pub tags: Tags,
+    /// What an apply would change.
+    pub pending: Changes,
+    /// Fields that somebody else owns and this manifest sets otherwise.
+    pub conflict: Option<String>,
+    /// What it waits for.
+    pub waiting: Option<String>,
+    /// What is wrong with it.
+    pub trouble: Option<String>,
+    /// The name of its load balancer.
+    pub hostname: Option<String>,
+}
+
+impl Desired for Spec {
+    const KIND: &'static str = Manifest::KIND;
+}
+
+/// The annotations that say whose an object is, and the tags that they stand for.
+const OWNER: &[(&str, &str)] = &[
+    ("provisioner/stack", tag::STACK),
+    ("provisioner/lineage", tag::LINEAGE),
+    ("provisioner/resource", tag::RESOURCE),
+];
+
+/// Writes the owner's annotations into an object.
+pub fn owned(mut object: Value, tags: &Tags) -> Value {
+    let metadata = object.as_object_mut().map(|map| map.entry("metadata").or_insert_with(|| json!({})));
+    if let Some(Value::Object(metadata)) = metadata {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if let Some(map) = annotations.as_object_mut() {
+            let marks =
+                OWNER.iter().filter_map(|(name, tag)| Some(((*name).to_owned(), json!(tags.get(*tag)?))));
+            map.extend(marks);
+        }
+    }
+    object
+}
+
+impl Resource for Manifest {
+    const KIND: &'static str = "manifest";
+    const IAM: &'static [&'static str] = &["eks:DescribeCluster"];
+    const IDENTITY: Identity = Identity::Name;
+    type Spec = Spec;
+    type Live = Live;
+
+    fn diff(_: &Spec, live: &Live) -> Changes {
+        live.pending.clone()
+    }
+
+    fn ready(live: &Live) -> Ready {
+        match (&live.trouble, &live.waiting) {
+            (Some(trouble), _) => Ready::Troubled(trouble.clone()),
+            (None, Some(waiting)) => Ready::Wait(waiting.clone()),
+            (None, None) => Ready::Yes,
+        }
+    }
+
+    fn refuse(_: &Spec, live: &Live) -> Option<String> {
+        live.conflict.as_ref().map(|conflict| {
+            format!("{conflict}: take the field out of the manifest, or let its owner give it up")
+        })
+    }
+}
+
+impl Lifecycle for Manifest {
+    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
+        let looks = asked.iter().filter_map(|asked| {
+            let place = match (&asked.want, &asked.last) {
+                (Some(want), _) => Place::of(&want.object)?,
+                (None, last) => place(last.as_ref()?),
+            };
+            Some(async move {
+                let of = asked.want.as_ref().map(|want| &want.cluster);
+                let Some(name) = of.or(asked.last.as_ref().map(|last| &last.cluster)) else {
+                    return Ok(None);
+                };
+                let Some(cluster) = kube::cluster(cx, name).await? else { return Ok(None) };
+                let live = look(&cluster, name, &place, asked.want.as_ref()).await;
+                Ok::<_, Fault>(
+                    kube::forget_on_silence(cx, live)?
+                        .map(|live| Found { address: asked.address.clone(), live }),
+                )
+            })
+        });
+        Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+    }
+
+    async fn create(cx: &Cx, want: &Spec, _: &Intent) -> Result<(), Fault> {
+        apply(cx, want, None).await
+    }
+
+    async fn sync(cx: &Cx, want: &Spec, _: &Live) -> Result<(), Fault> {
+        let cluster = reached(cx, &want.cluster).await?;
+        let place = Place::of(&want.object).ok_or_else(|| Fault::bug("an object without a name"))?;
+        let live = cluster.get(&place).await?;
+        apply(cx, want, live.as_ref()).await
+    }
+
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+        match kube::cluster(cx, &live.cluster).await? {
+            Some(cluster) => cluster.delete(&place(live), &live.id).await,
+            // With the cluster went all that was in it.
+            None => Ok(()),
+        }
+    }
+}
+
+fn place(live: &Live) -> Place {
+    Place {
+        api_version: live.api_version.clone(),
+        kind: live.kind.clone(),
+        namespace: live.namespace.clone(),
+        name: live.name.clone(),
+    }
+}
+
+async fn reached(cx: &Cx, name: &str) -> Result<Cluster, Fault> {
+    let missing = || Fault::new(Class::Eventual, format!("cluster {name} has no API server yet"));
+    kube::cluster(cx, name).await?.ok_or_else(missing)
+}
+
+async fn apply(cx: &Cx, want: &Spec, live: Option<&Value>) -> Result<(), Fault> {
+    let cluster = reached(cx, &want.cluster).await?;
+    let object = sent(want, live);
+    kube::forget_on_silence(cx, cluster.apply(&object, Apply::Now).await).map(drop)
+}
+
+/// The object as it is sent: a number of replicas that something in the cluster sets goes back as it is there. Left out, the
+/// API server would set it to its default.
+fn sent(want: &Spec, live: Option<&Value>) -> Value {
+    let mut object = want.object.clone();
+    let there = live.filter(|_| want.scaled).and_then(|live| live.pointer("/spec/replicas"));
+    if let (Some(there), Some(replicas)) = (there, object.pointer_mut("/spec/replicas")) {
+        *replicas = there.clone();
+    }
+    object
+}
+
+async fn look(
+    cluster: &Cluster,
+    name: &str,
+    place: &Place,
+    want: Option<&Spec>,
+) -> Result<Option<Live>, Fault> {
+    let Some(object) = cluster.get(place).await? else { return Ok(None) };
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let mut live = Live {
+        cluster: name.to_owned(),
+        api_version: place.api_version.clone(),
+        kind: place.kind.clone(),
+        namespace: text("/metadata/namespace"),
+        name: place.name.clone(),
+        id: text("/metadata/uid").unwrap_or_default(),
+        tags: marks(&object),
+        pending: Changes::default(),
+        conflict: None,
+        waiting: None,
+        trouble: None,
+        hostname: text("/status/loadBalancer/ingress/0/hostname")
+            .or(text("/status/loadBalancer/ingress/0/ip")),
+    };
+    if object.pointer("/metadata/deletionTimestamp").is_some() {
+        live.waiting = Some("it is being removed".to_owned());
+        return Ok(Some(live));
+    }
+    if let Some(want) = want {
+        compare(cluster, want, &object, &mut live).await?;
+    }
+    match condition(cluster, &object).await? {
+        State::Ready => {}
+        State::Waiting(why) => live.waiting = Some(why),
+        // Nodes come for it.
+        State::Troubled(why) if why.starts_with("Unschedulable") && want.is_some_and(|want| want.grows) => {
+            live.waiting = Some(why);
+        }
+        State::Troubled(why) => live.trouble = Some(why),
+    }
+    Ok(Some(live))
+}
+
+/// The owner's tags that an object's annotations stand for.
+fn marks(object: &Value) -> Tags {
+    let annotations = object.pointer("/metadata/annotations");
+    let mark = |name: &str| annotations.and_then(|it| it.get(name)?.as_str()).map(str::to_owned);
+    OWNER.iter().filter_map(|(name, tag)| Some(((*tag).to_owned(), mark(name)?))).collect()
+}
+
+/// Asks the server what an apply would change. What other resources supply only later is compared without it.
+async fn compare(cluster: &Cluster, want: &Spec, object: &Value, live: &mut Live) -> Result<(), Fault> {
+    let mut later = Vec::new();
+    let known = kube::filled("", &sent(want, Some(object)), object, &mut later);
+    match cluster.apply(&known, Apply::Dry).await {
+        Ok(would) => live.pending = Changes(kube::changes(object, &would)),
+        Err(fault) if fault.class == Class::Refused => {
+            live.pending = Changes(vec![change(head(&fault.message), object, &known, false)]);
+            live.conflict = Some(fault.message);
+        }
+        Err(fault) if fault.class == Class::Invalid && fault.message.contains("immutable") => {
+            live.pending = Changes(vec![change(head(&fault.message), object, &known, true)]);
+        }
+        // A webhook that does not answer tells nothing about the object: what the manifest names is compared here.
+        Err(fault) if fault.class == Class::Eventual && fault.message.contains("webhook") => {
+            let mut found = Vec::new();
+            kube::named(object, &known, "", &mut found);
+            live.pending = Changes(found);
+        }
+        Err(fault) => return Err(fault),
+    }
+    live.pending.0.extend(later);
+    Ok(())
+}
+
+/// The field at the head of a message such as `spec.selector: Invalid value: ...`.
+fn head(message: &str) -> &str {
+    message.split(':').next().unwrap_or_default().trim()
+}
+
+fn change(path: &str, live: &Value, want: &Value, forces_replace: bool) -> Change {
+    let at = |value: &Value| {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        value.pointer(&pointer).cloned().unwrap_or_default()
+    };
+    Change { path: path.to_owned(), old: at(live), new: at(want), forces_replace }
+}
+
+/// How far it is, with its pods and their last words where these tell.
+async fn condition(cluster: &Cluster, object: &Value) -> Result<State, Fault> {
+    if !kube::wants_witnesses(object) {
+        return Ok(kube::state(object, &Witnesses::default()));
+    }
+    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let labels = object.pointer("/spec/selector/matchLabels").cloned().unwrap_or_default();
+    let labels: BTreeMap<String, String> = serde_json::from_value(labels).unwrap_or_default();
+    let pods = cluster.newest_pods(namespace, &labels, object).await?;
+    let warnings = cluster.warnings(namespace).await?;
+    let witnesses = Witnesses { pods, warnings };
+    let state = kube::state(object, &witnesses);
+    match (state, kube::crashing(&witnesses.pods)) {
+        (State::Troubled(why), Some((pod, container))) => {
+            let words = cluster.log(namespace, &pod, &container, true).await.unwrap_or_default();
+            let words = words.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join(" | ");
+            let words: String = words.chars().take(600).collect();
+            Ok(State::Troubled(if words.is_empty() { why } else { format!("{why}; it wrote: {words}") }))
+        }
+        (state, _) => Ok(state),
+    }
+}
+
+/// Where an object of a manifest is in the graph: `application/deployment/NAMESPACE/NAME`.
+pub fn address(object: &Value) -> Option<Address> {
+    let place = Place::of(object)?;
+    let kind = place.kind.to_ascii_lowercase();
+    Some(Address::new(match place.namespace {
+        Some(namespace) => format!("application/{kind}/{namespace}/{}", place.name),
+        None => format!("application/{kind}/{}", place.name),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_replicas_stand_where_something_scales() {
+        let spec = |scaled| Spec {
+            cluster: "c".to_owned(),
+            object: json!({"spec": {"replicas": 3}}),
+            scaled,
+            grows: false,
+        };
+        let live = json!({"spec": {"replicas": 7}});
+        assert_eq!(sent(&spec(true), Some(&live))["spec"]["replicas"], 7);
+        assert_eq!(sent(&spec(true), None)["spec"]["replicas"], 3);
+        assert_eq!(sent(&spec(false), Some(&live))["spec"]["replicas"], 3);
+    }
+
+    #[test]
+    fn the_owner_is_in_the_annotations_and_read_back_from_them() {
+        let tags: Tags = [(tag::STACK, "s"), (tag::LINEAGE, "l"), (tag::RESOURCE, "a/b"), ("Name", "n")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let object = owned(json!({"metadata": {"name": "x", "annotations": {"a": "b"}}}), &tags);
+        assert_eq!(object["metadata"]["annotations"]["provisioner/stack"], "s");
+        assert_eq!(object["metadata"]["annotations"]["a"], "b");
+        let back = marks(&object);
+        assert_eq!((back.len(), back[tag::RESOURCE].as_str()), (3, "a/b"));
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "n", "namespace": "s"}});
+        assert_eq!(
+            address(&deployment).map(|it| it.to_string()).as_deref(),
+            Some("application/deployment/s/n")
+        );
+    }
+}
