@@ -324,7 +324,55 @@ fn without_docker_podman_and_buildah_the_reason_is_said() {
     assert!(digests(command).ends_with("docker: Cannot connect to the daemon"));
 }
 
-const STACK: &str = "name: shop\nregion: eu-central-1\nnetwork: {zones: 2, nat: none, endpoints: [], flowLogs: false}\n\
+#[test]
+fn buildah_builds_what_the_dockerfile_says() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        let home = PathBuf::from(std::env::var_os("IMAGE_TEST_CACHE").unwrap());
+        let image = built_by(Builder::Dockerfile, Path::new(&folder), &home.join("cache"), &BOTH).unwrap();
+        write_layout(&image, &home.join("layout"), "v1").unwrap();
+        println!("built {}", image.root().unwrap().digest);
+        return;
+    }
+    if !have(&["buildah"]) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let app = home.path().join("app");
+    copy(&fixture("app"), &app);
+    fs::write(app.join("Dockerfile"), "FROM scratch\nCOPY . /srv\nUSER 7\nCMD [\"/srv/run.sh\"]\n").unwrap();
+    // Where docker works, it would be asked first.
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let places: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
+    let buildah = places.iter().map(|place| place.join("buildah")).find(|path| path.is_file()).unwrap();
+    symlink(buildah, bin.join("buildah")).unwrap();
+    let program = std::env::current_exe().unwrap();
+    let build = |name: &str| {
+        let place = home.path().join(name);
+        fs::create_dir(&place).unwrap();
+        let mut command = again("buildah_builds_what_the_dockerfile_says", &[], &app, &place, &program);
+        command.env("PATH", &bin);
+        command.env("BUILDAH_ISOLATION", "chroot").env("STORAGE_DRIVER", "vfs");
+        digests(command)
+    };
+    let first = build("one");
+    assert_eq!(build("two"), first);
+    let layout = home.path().join("one/layout/blobs/sha256");
+    let read = |digest: &str| -> Value {
+        serde_json::from_slice(&fs::read(layout.join(digest.trim_start_matches("sha256:"))).unwrap()).unwrap()
+    };
+    let index = read(&first);
+    let images = index["manifests"].as_array().unwrap();
+    assert_eq!(images.len(), 2);
+    for (image, architecture) in images.iter().zip(["amd64", "arm64"]) {
+        let manifest = read(image["digest"].as_str().unwrap());
+        let config = read(manifest["config"]["digest"].as_str().unwrap());
+        assert_eq!((&config["architecture"], &config["config"]["User"]), (&json!(architecture), &json!("7")));
+        assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
+    }
+}
+
+const STACK: &str = "name: shop\nregion: eu-central-1\nnetwork: {zones: 2, nat: none, flowLogs: false}\n\
     cluster: {addons: [{name: metrics-server, enabled: false}]}\nfargateOnly: true\n\
     app: {ingress: none, platforms: [linux/amd64]}\n";
 
@@ -450,6 +498,12 @@ fn a_push_that_is_killed_or_disturbed_converges() {
         world.run(&[&["up"], &ONLY[..]].concat()).with(0);
         assert_eq!(pushed(&world, &content(&world))["files"]["app/data/one.txt"], format!("{kind}\n"));
     }
+    // A part that ECR had already went on where ECR said, and was not sent from the beginning.
+    let refused = world.boto3(
+        "log = json.load(urllib.request.urlopen(e + '/_ext/log'))\n\
+         print(json.dumps(len([c for c in log if c['action'] == 'UploadLayerPart' and c['status'] == 400 and not c['fault']])))",
+    );
+    assert!(refused.as_u64().is_some_and(|count| count > 0), "{refused}");
     world.configure(&json!({"timeScale": 1200}));
     world.run(&["plan", "--sandbox", "--detailed-exitcode", "--target", "application/image"]).with(0);
 }

@@ -36,9 +36,9 @@ pub struct Cx {
     pub account: String,
     /// The region.
     pub region: String,
-    kept: Arc<Mutex<http::Extensions>>,
     /// This machine.
     pub local: Arc<Local>,
+    kept: Arc<Mutex<http::Extensions>>,
     route_tables: Arc<OnceCell<Vec<RouteTable>>>,
     groups: Arc<OnceCell<Vec<SecurityGroup>>>,
     rules: Arc<OnceCell<Vec<SecurityGroupRule>>>,
@@ -60,8 +60,8 @@ impl Cx {
             owner,
             account: account.to_owned(),
             region: region.to_owned(),
-            kept: Arc::default(),
             local: Arc::default(),
+            kept: Arc::default(),
             route_tables: Arc::default(),
             groups: Arc::default(),
             rules: Arc::default(),

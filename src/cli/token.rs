@@ -13,12 +13,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Prints it.
 pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
-    let (cluster, region) = match (&args.cluster, &args.region) {
-        (Some(cluster), Some(region)) => (cluster.clone(), region.clone()),
-        _ => {
-            let stack = read_stack(global)?;
-            (cluster_name(&stack), stack.region)
-        }
+    let (cluster, region) = if let (Some(cluster), Some(region)) = (&args.cluster, &args.region) {
+        (cluster.clone(), region.clone())
+    } else {
+        let stack = read_stack(global)?;
+        (cluster_name(&stack), stack.region)
     };
     let target = target(global, &region, ui).await?;
     let credentials = target.clients.credentials().await?;

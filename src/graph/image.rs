@@ -56,13 +56,12 @@ pub fn platforms(stack: &Stack, app: &App) -> Vec<&'static str> {
         Arch::X86 => "linux/amd64",
         Arch::Arm => "linux/arm64",
     };
-    let mut all: Vec<&str> = match &app.platforms {
-        Some(platforms) => platforms.iter().map(name).collect(),
-        None => {
-            let groups = stack.node_groups.iter().map(|group| of_group(group.arch));
-            let fargate = !super::fargate_profiles(stack).is_empty();
-            groups.chain(fargate.then_some("linux/amd64")).collect()
-        }
+    let mut all: Vec<&str> = if let Some(platforms) = &app.platforms {
+        platforms.iter().map(name).collect()
+    } else {
+        let groups = stack.node_groups.iter().map(|group| of_group(group.arch));
+        let fargate = !super::fargate_profiles(stack).is_empty();
+        groups.chain(fargate.then_some("linux/amd64")).collect()
     };
     if all.is_empty() {
         all.push("linux/amd64");

@@ -105,8 +105,8 @@ struct Config {
     os: String,
     architecture: String,
     variant: Option<String>,
-    #[serde(default)]
-    config: Value,
+    #[serde(default, rename = "config")]
+    settings: Value,
     rootfs: Rootfs,
 }
 
@@ -170,7 +170,7 @@ impl Source {
         }
         Ok(Base {
             digest: Some(digest),
-            config: config.config,
+            config: config.settings,
             variant: config.variant,
             diff_ids: config.rootfs.diff_ids,
             layers: blobs,
@@ -183,25 +183,22 @@ impl Source {
         wanted: &str,
         reference: &str,
     ) -> Result<Manifest, Trouble> {
-        let text = match self.near(wanted)? {
-            Some(text) => text,
-            None => {
-                let text = registry.manifest(wanted).await?;
-                self.checked(text, wanted)?
-            }
+        let text = if let Some(text) = self.near(wanted)? {
+            text
+        } else {
+            let text = registry.manifest(wanted).await?;
+            self.checked(text, wanted)?
         };
         Ok(serde_json::from_slice(&text).map_err(|error| refused(reference, &error))?)
     }
 
     async fn text(&self, registry: &Registry, wanted: &str) -> Result<Vec<u8>, Trouble> {
-        match self.near(wanted)? {
-            Some(text) => Ok(text),
-            None => {
-                let mut text = Vec::new();
-                registry.blob(wanted, MOST_TEXT, &mut text).await?;
-                Ok(self.checked(text, wanted)?)
-            }
+        if let Some(text) = self.near(wanted)? {
+            return Ok(text);
         }
+        let mut text = Vec::new();
+        registry.blob(wanted, MOST_TEXT, &mut text).await?;
+        Ok(self.checked(text, wanted)?)
     }
 
     /// What is in the cache or in the local layout.
@@ -237,15 +234,12 @@ impl Source {
         }
         let temp = Temp::new(&self.store.work(), "base")?;
         let mut file = fs::File::create(temp.path()).map_err(|error| temp.fault(&error))?;
-        match self.in_layout(&layer.digest)? {
-            Some(path) => {
-                let copied = fs::File::open(&path).and_then(|mut from| std::io::copy(&mut from, &mut file));
-                copied.map_err(|error| at(&path, &error))?;
-            }
-            None => {
-                tell(&format!("fetching the base image: {} MiB", layer.size >> 20));
-                registry.blob(&layer.digest, layer.size.min(MOST_LAYER), &mut file).await?;
-            }
+        if let Some(path) = self.in_layout(&layer.digest)? {
+            let copied = fs::File::open(&path).and_then(|mut from| std::io::copy(&mut from, &mut file));
+            copied.map_err(|error| at(&path, &error))?;
+        } else {
+            tell(&format!("fetching the base image: {} MiB", layer.size >> 20));
+            registry.blob(&layer.digest, layer.size.min(MOST_LAYER), &mut file).await?;
         }
         file.flush().map_err(|error| temp.fault(&error))?;
         let mut hash = Hashed(Sha256::new());

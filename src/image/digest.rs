@@ -33,6 +33,8 @@ pub struct Survey {
     pub context: Context,
     /// What the daemonless builder follows.
     pub stage: Option<Stage>,
+    /// What somebody else's builder follows: the whole Dockerfile.
+    pub dockerfile: Option<String>,
     /// The requirements file, where wheels are asked for.
     pub requirements: Option<String>,
     /// The digest of all this: the tag of the image.
@@ -64,9 +66,15 @@ pub fn survey(folder: &Path, builder: Builder, platforms: &[Platform]) -> Result
     }
     let path = folder.join(DOCKERFILE);
     let text = read(&path, "an application's folder has a Dockerfile")?;
-    let mut survey =
-        Survey { builder, platforms, context, stage: None, requirements: None, tag: String::new() };
-    let mut whole = Some(text.as_str());
+    let mut survey = Survey {
+        builder,
+        platforms,
+        context,
+        stage: None,
+        dockerfile: None,
+        requirements: None,
+        tag: String::new(),
+    };
     if builder == Builder::Python {
         let stage = dockerfile::read(&text).map_err(|refusal| refusal.at(&path))?;
         if let Some(python) = &stage.python {
@@ -77,9 +85,10 @@ pub fn survey(folder: &Path, builder: Builder, platforms: &[Platform]) -> Result
             }
             survey.requirements = Some(text);
         }
-        survey.stage = Some(stage);
         // Comments and earlier stages decide nothing here.
-        whole = None;
+        survey.stage = Some(stage);
+    } else {
+        survey.dockerfile = Some(text);
     }
     let files = survey.context.entries.iter().map(|(path, entry)| match entry {
         Entry::File { executable: true, hash, .. } => (path.as_str(), "755", hash.as_str()),
@@ -91,7 +100,7 @@ pub fn survey(folder: &Path, builder: Builder, platforms: &[Platform]) -> Result
         builder,
         platforms: &survey.platforms,
         stage: survey.stage.as_ref(),
-        dockerfile: whole,
+        dockerfile: survey.dockerfile.as_deref(),
         requirements: survey.requirements.as_deref(),
         files: files.collect(),
     };

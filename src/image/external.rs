@@ -73,10 +73,13 @@ pub async fn build(store: &Store, found: &Survey) -> Result<Built, Fault> {
     let context = folder.path().join("context");
     let (files, to) = (found.context.clone(), context.clone());
     blocking(move || lay_out(&files, &to)).await?;
+    let recipe = folder.path().join("Dockerfile");
+    let text = found.dockerfile.as_deref().unwrap_or_default();
+    fs::write(&recipe, text).map_err(|error| at(&recipe, &error))?;
     let mut images = Vec::new();
     for platform in &found.platforms {
         tell(&format!("{} builds for {platform}", tool.name));
-        let archive = one(&tool, folder.path(), &context, &found.context.folder, *platform).await?;
+        let archive = one(&tool, folder.path(), &recipe, *platform).await?;
         let work = store.work();
         let (config, layers) = blocking(move || read(&archive, &work)).await?;
         images.push((*platform, config, layers));
@@ -123,25 +126,20 @@ fn lay_out(context: &Context, to: &Path) -> Result<(), Fault> {
         };
         put.map_err(|error| at(&file, &error))?;
     }
-    // What was left out is not there; the file that says so would leave out more.
-    let _ = fs::write(to.join(".dockerignore"), "");
     Ok(())
 }
 
-async fn one(
-    tool: &Tool,
-    folder: &Path,
-    context: &Path,
-    source: &Path,
-    platform: Platform,
-) -> Result<PathBuf, Fault> {
+async fn one(tool: &Tool, folder: &Path, recipe: &Path, platform: Platform) -> Result<PathBuf, Fault> {
     let id_file = folder.join(format!("{}.id", platform.architecture()));
     let mut command = Command::new(tool.name);
     command.args(tool.build).arg(format!("--platform={platform}"));
     command.arg(format!("--iidfile={}", id_file.display()));
-    command.arg(format!("--file={}", source.join("Dockerfile").display())).arg(context);
-    // Files and history carry this time, where the program can.
-    command.env("SOURCE_DATE_EPOCH", "0").env("DOCKER_BUILDKIT", "1");
+    command.arg(format!("--file={}", recipe.display())).arg(folder.join("context"));
+    // Files and history carry this time, where the program can; what docker adds on who built it differs each time.
+    command
+        .env("SOURCE_DATE_EPOCH", "0")
+        .env("DOCKER_BUILDKIT", "1")
+        .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
     command.stdin(Stdio::null()).kill_on_drop(true);
     finished(command).await.map_err(|said| failed(tool, "build the image", said))?;
     let id = fs::read_to_string(&id_file).map_err(|error| at(&id_file, &error))?.trim().to_owned();
@@ -250,7 +248,7 @@ mod tests {
         let mut tar = tar::Builder::new(fs::File::create(&path).unwrap());
         let mut put = |name: &str, bytes: &[u8]| {
             let mut header = tar::Header::new_ustar();
-            header.set_size(bytes.len() as u64);
+            header.set_size(u64::try_from(bytes.len()).unwrap());
             tar.append_data(&mut header, name, bytes).unwrap();
         };
         let mut gzipped = Vec::new();

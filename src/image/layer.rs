@@ -275,7 +275,10 @@ mod tests {
         let layer = made(folder.path());
         assert_eq!(FORM, 1);
         assert_eq!(layer.diff_id, "sha256:0d14e064d97e55ecf644862e4936c7d9f5cda545a29433f9d9a26a4682846ff3");
-        assert_eq!(layer.blob.digest, "sha256:BLOB");
+        assert_eq!(
+            layer.blob.digest,
+            "sha256:b4b6cc71ae48281001f638fcdfb7a9e4830112f09ecee801920c722e0c45d9bd"
+        );
         assert_eq!(made(folder.path()).blob.digest, layer.blob.digest);
         let left = fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 1, "what is dropped is removed");

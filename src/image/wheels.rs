@@ -83,7 +83,7 @@ async fn fetch(
     python: &str,
     platform: Platform,
 ) -> Result<Vec<PathBuf>, Fault> {
-    let pip = with_pip(&store.home()).await?;
+    let pip = with_pip(store.home()).await?;
     let list = folder.join("requirements.txt");
     let wheels = folder.join("wheels");
     fs::write(&list, lines).map_err(|error| super::blob::at(&list, &error))?;
@@ -212,7 +212,7 @@ fn unpack(wheels: &[PathBuf], work: &Path) -> Result<Layer, Fault> {
 
 /// Where a wheel's file goes below `site-packages`; none: scripts, headers and data, which nobody imports.
 fn place(name: &str) -> Option<&str> {
-    let Some((_, rest)) = name.split_once('/').filter(|(first, _)| first.ends_with(".data")) else {
+    let Some((_, rest)) = name.split_once(".data/").filter(|(first, _)| !first.contains('/')) else {
         return Some(name);
     };
     let (kind, rest) = rest.split_once('/')?;
@@ -275,7 +275,7 @@ mod tests {
         let wanted: Vec<(String, u32)> = names
             .iter()
             .map(|name| {
-                (format!("app/site-packages/{name}"), if name.ends_with(".so") { 0o755 } else { 0o644 })
+                (format!("app/site-packages/{name}"), if name.contains(".so") { 0o755 } else { 0o644 })
             })
             .collect();
         assert_eq!(listing(&first), wanted);
