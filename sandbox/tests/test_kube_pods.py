@@ -151,6 +151,13 @@ class TestRunning:
         return kube.api("GET", f"{kube.ns}/pods/teller/log")[1].strip()
 
 
+    def test_a_controller_that_is_played(self, kube: Kube) -> None:
+        controller = "public.ecr.aws/eks/aws-load-balancer-controller:v9.9.9"
+        kube.roll_out(deployment("", spec=pod_spec(controller)))
+        name = kube.pods()[0]["metadata"]["name"]
+        assert "only answers probes in the place of" in kube.api("GET", f"{kube.ns}/pods/{name}/log")[1]
+
+
 class TestFailing:
     """Each as a kubelet, a scheduler or a ReplicaSet says it."""
 
