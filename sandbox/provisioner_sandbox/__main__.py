@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -60,8 +59,7 @@ def main() -> int:
 
     # Pods have a working folder and a root of their own.
     SETTINGS.folder = options.state_dir.resolve() / "kubernetes"
-    # What ran for a sandbox before this one ended with it.
-    shutil.rmtree(SETTINGS.pods(), ignore_errors=True)
+    SETTINGS.tidy()
     world = World(options.time_scale)
     server = Server(options.port, world)
     serving = threading.Thread(target=server.serve_forever, name="serve")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from provisioner_sandbox import __version__
 from provisioner_sandbox.config import ConfigError
+from provisioner_sandbox.kube.processes.images import machine
 from provisioner_sandbox.wire.message import Answer, Request
 from provisioner_sandbox.world import World
 
@@ -53,6 +55,9 @@ class Control:
                 "timeScale": world.config.time_scale,
                 "calls": world.calls,
                 "held": world.held,
+                # What runs images that have no base of their own.
+                "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+                "platform": f"linux/{machine()}",
             },
         )
 

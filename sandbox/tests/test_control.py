@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import signal
 import socket
 import time
@@ -26,7 +27,11 @@ def test_start_writes_the_endpoint_once_it_answers_and_sigterm_ends_it(tmp_path:
         assert endpoint["endpoint"] == f"http://127.0.0.1:{endpoint['port']}"
         status, answer = Sandbox(endpoint["endpoint"]).ext("GET", "status")
         assert status == 200
-        assert answer == {"running": True, "version": endpoint["version"], "timeScale": 7.0, "calls": 0, "held": None}
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        assert answer.pop("platform").startswith("linux/")
+        assert answer == {
+            "running": True, "version": endpoint["version"], "timeScale": 7.0, "calls": 0, "held": None, "python": python,
+        }  # fmt: skip
     finally:
         process.terminate()
     assert process.wait(timeout=2) == -signal.SIGTERM

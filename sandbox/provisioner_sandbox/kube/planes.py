@@ -19,6 +19,10 @@ from provisioner_sandbox.kube.certificates import Authority, Signer
 from provisioner_sandbox.kube.server import HOST, Server
 
 
+# Unpacked, across runs: with the demo's, some hundred megabytes.
+KEPT_IMAGES = 5
+
+
 class Settings:
     """Of the process: the lock over AWS's state, and where the sandbox answers."""
 
@@ -32,6 +36,14 @@ class Settings:
             self.folder = Path(tempfile.mkdtemp(prefix="provisioner-sandbox-"))
             atexit.register(shutil.rmtree, self.folder, True)
         return self.folder
+
+    def tidy(self) -> None:
+        """Takes away what ran for a sandbox before this one, and all but the last images."""
+        shutil.rmtree(self.pods(), ignore_errors=True)
+        if self.images().is_dir():
+            known = sorted(self.images().iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
+            for old in known[KEPT_IMAGES:] + [one for one in known if one.name.startswith("partial-")]:
+                shutil.rmtree(old, ignore_errors=True)
 
     def images(self) -> Path:
         return self.place() / "images"
@@ -53,6 +65,7 @@ class Plane:
         self.name = f"{region}-{cluster}-{uuid.uuid4().hex[:8]}"
         self.authority = Authority()
         self.lock = threading.Lock()
+        self.making = threading.Lock()
         self.world: Any = None
         self.closed = False
         self.made_signer: Signer | None = None
@@ -71,15 +84,21 @@ class Plane:
 
     def begin(self) -> Any:
         """The API, with all that lives behind it."""
-        with self.lock:
+        # Not under `lock`, which whoever closes it wants while he holds the lock over AWS's state; the making wants that.
+        with self.making:
             if self.world is None and not self.closed:
                 # What is behind it is much; clusters that nobody talks to do without.
                 from provisioner_sandbox.kube.cluster import Cluster
 
-                self.world = Cluster(self, SETTINGS.guard)
-        if self.world is None:
+                made = Cluster(self, SETTINGS.guard)
+                with self.lock:
+                    self.world = None if self.closed else made
+                if self.world is None:
+                    made.close()
+            world = self.world
+        if world is None:
             raise ConnectionError("the cluster is gone")
-        return self.world.api
+        return world.api
 
     def close(self) -> None:
         """Waits for nothing: whoever deletes a cluster holds the lock that its threads may want."""
