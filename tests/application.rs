@@ -125,6 +125,21 @@ fn the_old_journey() {
     assert_ne!(second.0, first);
     assert_eq!(get(&url), Ok((200, "second".to_owned())));
 
+    // A rollout that fails is taken back, and no request fails meanwhile.
+    fs::rename(&module, module.with_extension("kept")).unwrap();
+    fs::write(&module, "raise SystemExit('no such module')\n").unwrap();
+    let failed = world.run(&["deploy", "--sandbox", "--yes"]).with(6);
+    assert!(
+        failed.err.contains("CrashLoopBackOff") && failed.err.contains("no such module"),
+        "{}",
+        failed.err
+    );
+    assert!(failed.err.contains("goes back to what it was"), "{}", failed.err);
+    assert_eq!(get(&url), Ok((200, "second".to_owned())));
+    fs::rename(module.with_extension("kept"), &module).unwrap();
+    world.run(&["deploy", "--sandbox", "--yes"]).with(0);
+    let second = rolled_out(&world);
+
     // Another tag on the same image is none.
     world.run(&["deploy", "--sandbox", "--yes", "--tag", "1.2.0"]).with(0);
     assert_eq!(rolled_out(&world), second);
@@ -168,7 +183,7 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, &'static [&'static
             "command",
             "plain",
             "image: '${image}', command: [/no/such/program]",
-            &["RunContainerError", "/no/such/program"],
+            &["StartError", "/no/such/program"],
         ),
         (
             "large",
@@ -198,7 +213,7 @@ fn each_way_for_a_rollout_to_fail_is_named_with_its_cause() {
         };
         text += &format!(
             "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  \
-             progressDeadlineSeconds: 600\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    \
+             progressDeadlineSeconds: 600\n  minReadySeconds: 3\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    \
              metadata: {{labels: {{app: {name}}}}}\n    spec:\n      containers: [{{name: main, {container}{probe}}}]\n"
         );
     }

@@ -13,6 +13,7 @@ mod machine;
 mod plan;
 mod policy;
 mod proof;
+mod rollback;
 mod sandbox;
 mod saved;
 mod schema;

@@ -5,6 +5,7 @@ use super::{
     exit::{Exit, Failure, of_run},
     lock::{Scene, give_back},
     plan::total,
+    rollback::way_back,
     saved::Saved,
     session::Session,
     url,
@@ -173,8 +174,16 @@ async fn stages(
             let changed = outcomes.iter().any(|outcome| outcome.report().changed);
             return Ok(declined(session, scene, changed));
         }
+        let before = work.snapshot.clone();
         let outcome = execute(session, scene, work, &part).await;
         let done = matches!(outcome, Outcome::Done(_));
+        if let Some(back) = way_back(session, &before, &part, &outcome) {
+            session.ui.tell("the rollout failed: the application goes back to what it was");
+            let back = execute(session, scene, work, &back).await;
+            if !matches!(back, Outcome::Done(_)) {
+                outcomes.push(back);
+            }
+        }
         outcomes.push(outcome);
         if !done {
             break;
