@@ -21,6 +21,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--time-scale", type=float, default=DEFAULT_SCALE, help="how much faster than in AWS things become ready"
     )
+    parser.add_argument(
+        "--kubernetes", type=Path, metavar="TESTPLANE", help="give clusters a real API server, by this testplane.py"
+    )
     parsed = parser.parse_args(argv)
     if parsed.time_scale <= 0:
         parser.error("--time-scale must be greater than 0")
@@ -59,6 +62,7 @@ def main() -> int:
 
     # Pods have a working folder and a root of their own.
     SETTINGS.folder = options.state_dir.resolve() / "kubernetes"
+    SETTINGS.testbed = options.kubernetes
     SETTINGS.tidy()
     world = World(options.time_scale)
     server = Server(options.port, world)

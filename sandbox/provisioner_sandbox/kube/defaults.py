@@ -191,6 +191,13 @@ def namespace(document: Object) -> None:
     labels["kubernetes.io/metadata.name"] = document["metadata"].get("name", "")
 
 
+@of("IngressClass")
+def ingress_class(document: Object) -> None:
+    parameters = document.get("spec", {}).get("parameters")
+    if parameters is not None:
+        fill(parameters, scope="Cluster")
+
+
 @of("StorageClass")
 def storage_class(document: Object) -> None:
     fill(document, reclaimPolicy="Delete", volumeBindingMode="Immediate")

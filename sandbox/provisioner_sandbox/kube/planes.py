@@ -29,6 +29,8 @@ class Settings:
     guard: AbstractContextManager[Any] = nullcontext()
     endpoint = ""
     folder: Path | None = None
+    # `testplane.py`, where clusters are to have a real API server.
+    testbed: Path | None = None
 
     def place(self) -> Path:
         """Where pods and images are put: in the sandbox's folder, if it has one."""
@@ -39,7 +41,8 @@ class Settings:
 
     def tidy(self) -> None:
         """Takes away what ran for a sandbox before this one, and all but the last images."""
-        shutil.rmtree(self.pods(), ignore_errors=True)
+        for left in (self.pods(), self.place() / "planes"):
+            shutil.rmtree(left, ignore_errors=True)
         if self.images().is_dir():
             known = sorted(self.images().iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
             for old in known[KEPT_IMAGES:] + [one for one in known if one.name.startswith("partial-")]:
@@ -53,7 +56,7 @@ class Settings:
 
 
 SETTINGS = Settings()
-PLANES: dict[tuple[str, str], Plane] = {}
+PLANES: dict[tuple[str, str], Any] = {}
 
 
 class Plane:
@@ -71,6 +74,9 @@ class Plane:
         self.made_signer: Signer | None = None
         self.server = Server(self.authority, self.begin)
         self.endpoint = f"https://{HOST}:{self.server.port}"
+        self.authority_data = self.authority.data
+        self.ready = True
+        self.trouble = ""
 
     def signer(self) -> Signer:
         with self.lock:
@@ -110,13 +116,19 @@ class Plane:
             world.close()
 
 
-def make(region: str, cluster: str, services: str, issuer: str) -> Plane:
+def make(region: str, cluster: str, services: str, issuer: str) -> None:
     close(region, cluster)
-    PLANES[region, cluster] = Plane(region, cluster, services, issuer)
-    return PLANES[region, cluster]
+    if SETTINGS.testbed is None:
+        PLANES[region, cluster] = Plane(region, cluster, services, issuer)
+        return
+    from provisioner_sandbox.kube.real import RealPlane
+
+    name = f"{region}-{cluster}-{uuid.uuid4().hex[:8]}"
+    PLANES[region, cluster] = RealPlane(region, cluster, name, issuer, SETTINGS)
 
 
-def find(region: str, cluster: str) -> Plane | None:
+def find(region: str, cluster: str) -> Any:
+    """A `Plane`, or a `RealPlane`."""
     return PLANES.get((region, cluster))
 
 

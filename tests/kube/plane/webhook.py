@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plane.serving import Handler, Server
+from provisioner_sandbox.kube.kubelet.serving import Handler, Server
 from provisioner_sandbox.kube.tokens import Refused, verify
 
 Tell = Callable[[str], None]

@@ -9,6 +9,7 @@ from typing import Any
 
 from provisioner_sandbox import quotas
 from provisioner_sandbox.backend import backend
+from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.kube import planes
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2 import groups
@@ -34,6 +35,8 @@ from provisioner_sandbox.services.eks.state import (
 
 # AWS seconds: "usually 10 minutes", nine on average today.
 CREATE = 540
+# Real seconds between two looks at an API server that starts.
+PATIENCE_SECONDS = 0.2
 DELETE = 360
 NAME = re.compile(r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")
 LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
@@ -230,12 +233,8 @@ def furnish(region: str, cluster: Cluster) -> None:
     place(region, cluster)
     identity = uuid.uuid4().hex.upper()
     issuer = f"https://oidc.eks.{region}.amazonaws.com/id/{identity}"
-    plane = planes.make(region, name, cluster.doc["kubernetesNetworkConfig"]["serviceIpv4Cidr"], issuer)
-    cluster.endpoint = {
-        "endpoint": plane.endpoint,
-        "identity": {"oidc": {"issuer": issuer}},
-        "certificateAuthority": {"data": plane.authority.data},
-    }
+    planes.make(region, name, cluster.doc["kubernetesNetworkConfig"]["serviceIpv4Cidr"], issuer)
+    cluster.endpoint = {"identity": {"oidc": {"issuer": issuer}}}
 
 
 def place(region: str, cluster: Cluster) -> None:
@@ -266,6 +265,18 @@ def log(region: str, cluster: Cluster, _: Thing) -> None:
 
 @reaches("cluster", "ACTIVE")
 def activate(region: str, cluster: Cluster, _: Thing) -> None:
+    plane = planes.find(region, cluster.doc["name"])
+    if plane is not None and plane.trouble:
+        cluster.doc["status"] = "FAILED"
+        cluster.doc["health"] = {"issues": [{"code": "InternalFailure", "message": plane.trouble, "resourceIds": []}]}
+        return
+    if plane is not None and not plane.ready:
+        # It is there when it answers, however fast AWS is here.
+        cluster.turn("CREATING", PATIENCE_SECONDS * CLOCK.scale, "ACTIVE")
+        return
+    if plane is not None:
+        cluster.endpoint["endpoint"] = plane.endpoint
+        cluster.endpoint["certificateAuthority"] = {"data": plane.authority_data}
     cluster.doc.update(cluster.endpoint)
     cluster.is_furnished = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from plane.kubelet import server
+from provisioner_sandbox.kube.kubelet import server
 from plane.kubelet.node import Nodes, Size
 from provisioner_sandbox.kube.clock import Clock
 from provisioner_sandbox.kube.kubelet.events import Recorder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provisioner_sandbox.kube.kubelet.container import Container
 from provisioner_sandbox.kube.kubelet.logs import NoLog, lines, log_of
-from plane.serving import Handler, Server
+from provisioner_sandbox.kube.kubelet.serving import Handler, Server
 
 Find = Callable[[str, str, str], Container | None]
 
