@@ -38,4 +38,4 @@ pub use tags::{
 };
 pub use zones::{Zone, zones};
 
-pub(crate) use context::once;
+pub(crate) use context::{once, signed};

@@ -68,7 +68,9 @@ impl Task<'_> {
         let mut retry = Retry::default();
         loop {
             // Written before each sending: a run that was overtaken learns it here. Whoever took over may have removed
-            // what the token made, and the same call would make it once more.
+            // what the token made, and the same call would make it once more. Its time is the one that this call is signed
+            // with: whoever finds the intent knows until when AWS takes it.
+            intent.signed_at = (self.shared.now)();
             let claim = Record::Begin(self.address().clone(), Box::new(intent.clone()));
             self.shared.journal.commit(claim).await?;
             self.writing();
