@@ -17,7 +17,7 @@ impl Task<'_> {
         let age =
             Duration::from_secs(u64::try_from((self.shared.now)() - intent.signed_at).unwrap_or_default());
         let deadline =
-            Instant::now() + self.patience(intent, age, repeat && kind.identity != Identity::OwnerTag);
+            Instant::now() + self.patience(intent, age, repeat && kind.identity == Identity::Token);
         let mut backoff = Backoff::default();
         self.intent = Some(intent.clone());
         loop {
@@ -45,10 +45,11 @@ impl Task<'_> {
     }
 
     /// How long what `intent` made may stay unseen.
-    fn patience(&self, intent: &Intent, age: Duration, unique: bool) -> Duration {
+    fn patience(&self, intent: &Intent, age: Duration, token: bool) -> Duration {
         let pace = self.shared.pace;
-        if unique {
-            // Its name or its token keeps a twin from being made, so a short look is enough.
+        if token {
+            // Its token keeps a twin from being made, and the intent stays open, so a short look is enough. A name does
+            // so only while the thing is there: what comes after a removal would be in nobody's books.
             return pace.of(Duration::from_secs(15)).saturating_sub(age);
         }
         // Nobody can send the call once its signature has expired. Where whoever could is this run, or dead,
