@@ -131,16 +131,23 @@ impl Cx {
     }
 }
 
-/// The per-call configuration of a create that takes no client token: sent once (a retry by the SDK makes a twin),
-/// signed with the time in the intent (AWS refuses it when a process that slept sends it late), never re-signed.
-macro_rules! once {
+/// The per-call configuration of a create: signed with the time in the intent (AWS refuses it when a process that slept
+/// sends it late, by when others may have closed the intent), never re-signed.
+macro_rules! signed {
     ($sdk:ident, $intent:expr) => {
         $sdk::config::Config::builder()
-            .retry_config(aws_config::retry::RetryConfig::disabled())
             .time_source(aws_smithy_async::time::StaticTimeSource::from_secs(
                 u64::try_from($intent.signed_at).unwrap_or_default(),
             ))
             .disable_clock_skew_correction(true)
+    };
+}
+pub(crate) use signed;
+
+/// The same for a create that takes no client token: sent once, since a retry by the SDK makes a twin.
+macro_rules! once {
+    ($sdk:ident, $intent:expr) => {
+        $crate::aws::signed!($sdk, $intent).retry_config(aws_config::retry::RetryConfig::disabled())
     };
 }
 pub(crate) use once;

@@ -42,4 +42,4 @@ pub use tags::{
 pub use telling::{Listener, Said, heard, notice, tell};
 pub use zones::{Zone, zones};
 
-pub(crate) use context::once;
+pub(crate) use context::{once, signed};

@@ -17,7 +17,7 @@ impl Task<'_> {
         let age =
             Duration::from_secs(u64::try_from((self.shared.now)() - intent.signed_at).unwrap_or_default());
         let deadline =
-            Instant::now() + self.patience(intent, age, repeat && kind.identity != Identity::OwnerTag);
+            Instant::now() + self.patience(intent, age, repeat && kind.identity == Identity::Token);
         let mut backoff = Backoff::default();
         self.intent = Some(intent.clone());
         loop {
@@ -45,10 +45,11 @@ impl Task<'_> {
     }
 
     /// How long what `intent` made may stay unseen.
-    fn patience(&self, intent: &Intent, age: Duration, unique: bool) -> Duration {
+    fn patience(&self, intent: &Intent, age: Duration, token: bool) -> Duration {
         let pace = self.shared.pace;
-        if unique {
-            // Its name or its token keeps a twin from being made, so a short look is enough.
+        if token {
+            // Its token keeps a twin from being made, and the intent stays open, so a short look is enough. A name does
+            // so only while the thing is there: what comes after a removal would be in nobody's books.
             return pace.of(Duration::from_secs(15)).saturating_sub(age);
         }
         // Nobody can send the call once its signature has expired. Where whoever could is this run, or dead,
@@ -67,9 +68,11 @@ impl Task<'_> {
         intent.process = self.shared.process.clone();
         let mut retry = Retry::default();
         loop {
-            // Written before each sending: a run that was overtaken learns it here. Whoever took over may have removed
-            // what the token made, and the same call would make it once more.
             self.turn().await?;
+            // Written before each sending: a run that was overtaken learns it here. Whoever took over may have removed
+            // what the token made, and the same call would make it once more. Its time is the one that this call is signed
+            // with: whoever finds the intent knows until when AWS takes it.
+            intent.signed_at = (self.shared.now)();
             let claim = Record::Begin(self.address().clone(), Box::new(intent.clone()));
             self.shared.journal.commit(claim).await?;
             match self.send(self.shared.world.create(&self.step.kind, &intent.request, &intent)).await {

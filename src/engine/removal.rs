@@ -4,7 +4,7 @@ use super::{
     budget::{self, Backoff},
     step::{Failed, Retry, Task},
 };
-use crate::model::{Class, Departure, Fault, Kind, LeftBehind, Record, StepState};
+use crate::model::{Class, Departure, Entry, Fault, Intent, Kind, LeftBehind, Record, StepState};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,7 +17,13 @@ impl Task<'_> {
         let kind = self.kind().map_err(left)?;
         let mut live = match self.intent.take() {
             // Also where an entry is recorded: what it names may have gone, and been begun anew.
-            Some(intent) => self.recover(&intent, false).await.map_err(left)?,
+            Some(intent) => {
+                let live = self.recover(&intent, false).await.map_err(left)?;
+                if let Some(live) = &live {
+                    self.close(&intent, live).await.map_err(left)?;
+                }
+                live
+            }
             None => self.look().await.map_err(left)?,
         };
         if live.is_none() && !self.step.live.is_null() {
@@ -34,6 +40,19 @@ impl Task<'_> {
         self.shared.journal.note(Record::Gone(self.address().clone()));
         self.tell(StepState::Done);
         Ok(())
+    }
+
+    /// Closes the intent before what it made goes: its token would hand back a thing that is gone, to whoever finds it open.
+    async fn close(&self, intent: &Intent, live: &Value) -> Result<(), Fault> {
+        let entry = Entry {
+            kind: intent.kind.clone(),
+            stage: intent.stage,
+            spec: intent.request.clone(),
+            live: live.clone(),
+            dependencies: intent.dependencies.clone(),
+            leaving: true,
+        };
+        self.shared.journal.commit(Record::Done(self.address().clone(), Box::new(entry))).await
     }
 
     async fn delete(&self, kind: Kind, mut live: Option<Value>) -> Result<(), Fault> {

@@ -2,7 +2,7 @@
 
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, retag_eks, tagged},
+    aws::{Call, Cx, Tags, gone_is_done, retag_eks, signed, tagged},
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
 };
 use aws_sdk_eks::types::{AccessScope, AccessScopeType, AssociatedAccessPolicy};
@@ -124,6 +124,7 @@ impl Lifecycle for AccessEntry {
             .set_kubernetes_groups((!want.groups.is_empty()).then(|| want.groups.clone()))
             .r#type("STANDARD")
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
+        let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
         call.send().await.call("eks", "CreateAccessEntry")?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, issues, retag_eks, tagged},
+    aws::{Call, Cx, Tags, gone_is_done, issues, retag_eks, signed, tagged},
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use aws_sdk_eks::types::{Addon as Answer, AddonIssueCode, AddonStatus, ResolveConflicts};
@@ -136,6 +136,7 @@ impl Lifecycle for Addon {
             .set_service_account_role_arn(role.cloned())
             .resolve_conflicts(ResolveConflicts::Overwrite)
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
+        let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
         call.send().await.call("eks", "CreateAddon")?;
         Ok(())
     }

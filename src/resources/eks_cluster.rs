@@ -8,7 +8,7 @@ use super::{
     handler::{all_given, given},
 };
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, issues, retag_eks, tagged},
+    aws::{Call, Cx, Tags, gone_is_done, issues, retag_eks, signed, tagged},
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
 };
 use aws_sdk_eks::types::{
@@ -252,6 +252,7 @@ impl Lifecycle for EksCluster {
             .upgrade_policy(upgrade_policy(&want.upgrade_policy))
             .deletion_protection(want.deletion_protection)
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
+        let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
         call.send().await.call("eks", "CreateCluster")?;
         Ok(())
     }

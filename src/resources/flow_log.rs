@@ -2,7 +2,7 @@
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
-    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2},
+    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2, signed},
     model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, Filter, FlowLogsResourceType, LogDestinationType, ResourceType, TrafficType};
@@ -103,6 +103,7 @@ impl Lifecycle for FlowLog {
             .log_group_name(given(&want.group, "group")?)
             .deliver_logs_permission_arn(given(&want.role, "role")?)
             .tag_specifications(ec2_tags(ResourceType::VpcFlowLog, &want.tags, intent));
+        let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
         let answer = call.send().await.call("ec2", "CreateFlowLogs")?;
         // The call succeeds as a whole and lists what it could not do.
         match answer.unsuccessful.unwrap_or_default().into_iter().find_map(|item| item.error) {

@@ -4,7 +4,7 @@
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
-    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2},
+    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2, signed},
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
 };
 use aws_sdk_ec2::types::{
@@ -171,6 +171,7 @@ impl Lifecycle for LaunchTemplate {
             .launch_template_name(&want.name)
             .launch_template_data(request(want)?)
             .tag_specifications(ec2_tags(ResourceType::LaunchTemplate, &want.tags, intent));
+        let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
         call.send().await.call("ec2", "CreateLaunchTemplate")?;
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
-    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2},
+    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2, signed},
     model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, ConnectivityType, Filter, ResourceType};
@@ -114,6 +114,7 @@ impl Lifecycle for NatGateway {
             .allocation_id(given(&want.allocation, "allocation")?)
             .connectivity_type(ConnectivityType::Public)
             .tag_specifications(ec2_tags(ResourceType::Natgateway, &want.tags, intent));
+        let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
         call.send().await.call("ec2", "CreateNatGateway")?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::{
     handler::{all_given, given},
 };
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, issues, launch_trouble, retag_eks, tagged},
+    aws::{Call, Cx, Tags, gone_is_done, issues, launch_trouble, retag_eks, signed, tagged},
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
 };
 use aws_sdk_eks::types::{
@@ -223,6 +223,7 @@ impl Lifecycle for NodeGroup {
             .version(&want.version)
             .release_version(&want.release)
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
+        let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
         call.send().await.call("eks", "CreateNodegroup")?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::{Asked, Found, Lifecycle, handler::given};
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, retag_eks, tagged},
+    aws::{Call, Cx, Tags, gone_is_done, retag_eks, signed, tagged},
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,7 @@ impl Lifecycle for PodIdentityAssociation {
             .service_account(&want.service_account)
             .role_arn(given(&want.role, "role")?)
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
+        let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
         call.send().await.call("eks", "CreatePodIdentityAssociation")?;
         Ok(())
     }

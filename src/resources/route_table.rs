@@ -2,7 +2,7 @@
 
 use super::{Asked, Found, Lifecycle, Lost, handler::given};
 use crate::{
-    aws::{Call, Cx, Tags, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2},
+    aws::{Call, Cx, Tags, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2, signed},
     model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::{self, ResourceType};
@@ -86,6 +86,7 @@ impl Lifecycle for RouteTable {
             .client_token(&intent.token)
             .vpc_id(given(&want.vpc, "vpc")?)
             .tag_specifications(ec2_tags(ResourceType::RouteTable, &want.tags, intent));
+        let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
         call.send().await.call("ec2", "CreateRouteTable")?;
         Ok(())
     }

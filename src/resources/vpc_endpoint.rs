@@ -8,7 +8,9 @@ use super::{
     handler::{all_given, given},
 };
 use crate::{
-    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, normal, parse, retag_ec2},
+    aws::{
+        Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, normal, parse, retag_ec2, signed,
+    },
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
 };
 use aws_sdk_ec2::types::{self, Filter, ResourceType, VpcEndpointType};
@@ -149,6 +151,7 @@ impl Lifecycle for VpcEndpoint {
             .set_private_dns_enabled(interface.then_some(want.private_dns))
             .policy_document(want.policy.to_string())
             .tag_specifications(ec2_tags(ResourceType::VpcEndpoint, &want.tags, intent));
+        let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
         call.send().await.call("ec2", "CreateVpcEndpoint")?;
         Ok(())
     }
