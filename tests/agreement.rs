@@ -132,7 +132,7 @@ fn an_unchanged_plan_asks_little_and_no_more_for_more_of_a_kind() {
             // ECR tells lifecycle policies of one repository at a time.
             "ecr:GetLifecyclePolicy" => assert_eq!(*count, before + 5),
             "resourcegroupstaggingapi:GetResources" => {
-                assert!(*count <= 3, "one for each kind, one for strays: {count}")
+                assert!(*count <= 3, "one for each kind, one for strays: {count}");
             }
             _ => assert!(*count <= before, "{call}: {before}, then {count}"),
         }

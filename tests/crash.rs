@@ -32,7 +32,7 @@ const STACK: &str = "name: shop\nregion: eu-central-1\nnetwork: {zones: 2, nat: 
     repositories: [{name: shop/web}]\n\
     serviceAccounts: [{name: worker, namespace: jobs, podIdentity: true}]\n\
     parameters: [{name: /shop/motd, value: hello}]\n\
-    app: {repository: shop/web, ingress: none, platforms: [linux/amd64]}\n";
+    app: {repository: shop/web, ingress: none, platforms: [linux/amd64], replicas: 0}\n";
 
 /// What is updated, replaced and removed in the second phase.
 const CHANGES: &[(&str, &str)] = &[

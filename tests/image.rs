@@ -220,6 +220,7 @@ fn others_copy_it_and_unpack_what_went_in() {
         ("app/data/link", file(0o777, "one.txt")),
         ("app/data/one.txt", file(0o644, "one\n")),
         ("app/run.sh", file(0o755, "#!/bin/sh\necho \"$GREETING\"\n")),
+        ("app/serve.py", file(0o644, include_str!("fixtures/app/serve.py"))),
         ("etc", file(0o755, "folder")),
         ("etc/base-arch", file(0o644, "arm64\n")),
     ]
@@ -228,7 +229,7 @@ fn others_copy_it_and_unpack_what_went_in() {
     assert_eq!(tree(&home.path().join("bundle/rootfs")), wanted);
     let config: Value =
         serde_json::from_slice(&fs::read(home.path().join("bundle/config.json")).unwrap()).unwrap();
-    assert_eq!(config["process"]["args"], json!(["/bin/sh", "run.sh"]));
+    assert_eq!(config["process"]["args"], json!(["/usr/bin/python3", "serve.py"]));
     assert_eq!(config["process"]["cwd"], "/app");
     assert_eq!(config["process"]["user"]["uid"], 65532);
     let env: Vec<&str> =

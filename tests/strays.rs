@@ -1,5 +1,6 @@
 //! What carries the stack's tags and is in no record: shown by `plan` and `status`, removed by `up`, unless somebody
 //! asked to leave it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 mod common;
 

@@ -9,7 +9,7 @@ use super::{
     network, nodes,
 };
 use crate::{
-    model::{Address, Fault, In, partition},
+    model::{Address, Fault, In, object, partition},
     resources::{manifest, webhook_certificate},
     stack::{
         Nat, Stack,
@@ -141,9 +141,9 @@ pub(super) fn application(build: &mut Build<'_>, stack: &Stack, context: &Contex
     let base = base(build, stack);
     let grows = stack.controllers.cluster_autoscaler || stack.fargate_only;
     let mut waves: BTreeMap<u8, Vec<(Address, &Object)>> = BTreeMap::new();
-    for object in &context.objects {
-        let at = manifest::address(&object.value).ok_or_else(|| Fault::bug("an object without a name"))?;
-        waves.entry(wave(&object.value)).or_default().push((at, object));
+    for found in &context.objects {
+        let at = object::address(&found.value).ok_or_else(|| Fault::bug("an object without a name"))?;
+        waves.entry(wave(&found.value)).or_default().push((at, found));
     }
     if load_balancer_controller(stack) {
         let address = certificate();
@@ -160,12 +160,12 @@ pub(super) fn application(build: &mut Build<'_>, stack: &Stack, context: &Contex
     let mut before: Vec<Address> = base;
     before.extend(load_balancer_controller(stack).then(certificate));
     for objects in waves.into_values() {
-        for (address, object) in &objects {
+        for (address, found) in &objects {
             let spec = manifest::Spec {
                 cluster: cluster_name(stack),
-                part: object.path.split_once('/').map_or("", |(folder, _)| folder).to_owned(),
-                object: manifest::owned(object.value.clone(), &build.tags(address)),
-                scaled: is_scaled(&object.value, context),
+                part: found.path.split_once('/').map_or("", |(folder, _)| folder).to_owned(),
+                object: object::owned(found.value.clone(), &build.tags(address)),
+                scaled: is_scaled(&found.value, context),
                 grows,
             };
             build.add_after(address, &spec, &before.iter().collect::<Vec<_>>());

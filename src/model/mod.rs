@@ -7,6 +7,7 @@ mod event;
 mod forgotten;
 mod graph;
 mod input;
+pub mod object;
 mod plan;
 mod resource;
 mod secret;

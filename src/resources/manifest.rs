@@ -4,11 +4,11 @@ use super::{Asked, Found, Lifecycle};
 use crate::{
     aws::{Cx, Tags},
     kube::{self, Apply, Cluster, Later, Place, State, Witnesses},
-    model::{Address, Change, Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, tag},
+    model::{Change, Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, object},
 };
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The kind.
@@ -64,27 +64,6 @@ pub struct Live {
 
 impl Desired for Spec {
     const KIND: &'static str = Manifest::KIND;
-}
-
-/// The annotations that say whose an object is, and the tags that they stand for.
-const OWNER: &[(&str, &str)] = &[
-    ("provisioner/stack", tag::STACK),
-    ("provisioner/lineage", tag::LINEAGE),
-    ("provisioner/resource", tag::RESOURCE),
-];
-
-/// Writes the owner's annotations into an object.
-pub fn owned(mut object: Value, tags: &Tags) -> Value {
-    let metadata = object.as_object_mut().map(|map| map.entry("metadata").or_insert_with(|| json!({})));
-    if let Some(Value::Object(metadata)) = metadata {
-        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-        if let Some(map) = annotations.as_object_mut() {
-            let marks =
-                OWNER.iter().filter_map(|(name, tag)| Some(((*name).to_owned(), json!(tags.get(*tag)?))));
-            map.extend(marks);
-        }
-    }
-    object
 }
 
 impl Resource for Manifest {
@@ -204,7 +183,7 @@ async fn look(
         namespace: text("/metadata/namespace"),
         name: place.name.clone(),
         id: text("/metadata/uid").unwrap_or_default(),
-        tags: marks(&object),
+        tags: object::marks(&object),
         pending: Changes::default(),
         later: Vec::new(),
         conflict: None,
@@ -230,13 +209,6 @@ async fn look(
         State::Troubled(why) => live.trouble = Some(why),
     }
     Ok(Some(live))
-}
-
-/// The owner's tags that an object's annotations stand for.
-pub fn marks(object: &Value) -> Tags {
-    let annotations = object.pointer("/metadata/annotations");
-    let mark = |name: &str| annotations.and_then(|it| it.get(name)?.as_str()).map(str::to_owned);
-    OWNER.iter().filter_map(|(name, tag)| Some(((*tag).to_owned(), mark(name)?))).collect()
 }
 
 /// Asks the server what an apply would change. What other resources supply only later is compared without it.
@@ -299,19 +271,10 @@ async fn condition(cluster: &Cluster, object: &Value) -> Result<State, Fault> {
     }
 }
 
-/// Where an object of a manifest is in the graph: `application/deployment/NAMESPACE/NAME`.
-pub fn address(object: &Value) -> Option<Address> {
-    let place = Place::of(object)?;
-    let kind = place.kind.to_ascii_lowercase();
-    Some(Address::new(match place.namespace {
-        Some(namespace) => format!("application/{kind}/{namespace}/{}", place.name),
-        None => format!("application/{kind}/{}", place.name),
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn live_replicas_stand_where_something_scales() {
@@ -326,22 +289,5 @@ mod tests {
         assert_eq!(sent(&spec(true), Some(&live))["spec"]["replicas"], 7);
         assert_eq!(sent(&spec(true), None)["spec"]["replicas"], 3);
         assert_eq!(sent(&spec(false), Some(&live))["spec"]["replicas"], 3);
-    }
-
-    #[test]
-    fn the_owner_is_in_the_annotations_and_read_back_from_them() {
-        let tags: Tags = [(tag::STACK, "s"), (tag::LINEAGE, "l"), (tag::RESOURCE, "a/b"), ("Name", "n")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into();
-        let object = owned(json!({"metadata": {"name": "x", "annotations": {"a": "b"}}}), &tags);
-        assert_eq!(object["metadata"]["annotations"]["provisioner/stack"], "s");
-        assert_eq!(object["metadata"]["annotations"]["a"], "b");
-        let back = marks(&object);
-        assert_eq!((back.len(), back[tag::RESOURCE].as_str()), (3, "a/b"));
-        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "n", "namespace": "s"}});
-        assert_eq!(
-            address(&deployment).map(|it| it.to_string()).as_deref(),
-            Some("application/deployment/s/n")
-        );
     }
 }

@@ -1,11 +1,11 @@
 //! A certificate for webhooks in the cluster, with an authority of its own, in a Secret. The keys are made here, go into the
 //! Secret and nowhere else; the authority's key is not kept at all.
 
-use super::{Asked, Found, Lifecycle, manifest};
+use super::{Asked, Found, Lifecycle};
 use crate::{
     aws::{Cx, Tags},
     kube::{self, Apply, Place},
-    model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, same_set},
+    model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, object, same_set},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{
@@ -178,7 +178,7 @@ fn secret(want: &Spec, now: OffsetDateTime) -> Result<Value, Fault> {
             "tls.key": STANDARD.encode(key.serialize_pem()),
         },
     });
-    Ok(manifest::owned(object, &want.tags))
+    Ok(object::owned(object, &want.tags))
 }
 
 fn live(cluster: &str, object: &Value) -> Live {
@@ -196,7 +196,7 @@ fn live(cluster: &str, object: &Value) -> Live {
         fresh: end.is_some_and(|end| end - OffsetDateTime::now_utc() > EARLY)
             && !text("/data/tls.key").is_empty(),
         until,
-        tags: manifest::marks(object),
+        tags: object::marks(object),
     }
 }
 

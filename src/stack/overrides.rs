@@ -35,13 +35,10 @@ pub fn set(root: &mut Node, source: &Source, (path, value): &Override) -> Result
             let message = format!("--set {path}: `{part}` is below what is no map in the file");
             return Err(source.at(Spot::default(), path, message, None));
         };
-        let at = match entries.iter().position(|(key, _)| key.name == part) {
-            Some(at) => at,
-            None => {
-                entries.push((Key { name: part.to_owned(), spot }, Node { raw: Raw::Null, spot }));
-                entries.len().saturating_sub(1)
-            }
-        };
+        let at = entries.iter().position(|(key, _)| key.name == part).unwrap_or_else(|| {
+            entries.push((Key { name: part.to_owned(), spot }, Node { raw: Raw::Null, spot }));
+            entries.len().saturating_sub(1)
+        });
         let Some((_, next)) = entries.get_mut(at) else { return Ok(()) };
         node = next;
     }

@@ -4,7 +4,7 @@ use super::{Ended, python};
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     time::{Duration, Instant},
@@ -32,7 +32,7 @@ pub fn built() -> bool {
     // The first build takes minutes, and tells how far it is: past the test's captured output.
     let status = testplane("build").stdout(Stdio::null()).stderr(Stdio::inherit()).status().unwrap();
     if status.code() == Some(NO_GO) && std::env::var_os("CI").is_none_or(|ci| ci != "true") {
-        writeln!(std::io::stderr(), "skipped: no Kubernetes API server, for the reason above").unwrap();
+        eprintln!("skipped: no Kubernetes API server, for the reason above");
         return false;
     }
     assert!(status.success(), "the Kubernetes control plane could not be built, for the reason above");

@@ -112,7 +112,7 @@ fn folder_files(root: &Path) -> Result<Vec<ManifestFile>, Failure> {
 fn twice(objects: &[Object]) -> Result<(), Failure> {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for object in objects {
-        let Some(address) = crate::resources::manifest::address(&object.value) else { continue };
+        let Some(address) = crate::model::object::address(&object.value) else { continue };
         if let Some(first) = seen.insert(address.to_string(), &object.path) {
             let message = format!("{address} is in {first} and again in {}", object.path);
             return Err(Failure::refused(message, "keep one of the two"));
