@@ -264,3 +264,19 @@ fn the_models_figures_are_the_codes() {
         names.iter().for_each(|name| assert!(code.contains(name), "no {name}"));
     }
 }
+
+#[test]
+fn every_create_is_signed_with_the_time_in_its_intent() {
+    let mut creates = 0;
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/resources")).unwrap() {
+        let path = file.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        let Some((_, rest)) = source.split_once("    async fn create(") else { continue };
+        let body = rest.split_once("\n    }\n").unwrap().0;
+        if body.contains(".send()") {
+            creates += 1;
+            assert!(body.contains("once!(") || body.contains("signed!("), "{}", path.display());
+        }
+    }
+    assert!(creates > 25, "{creates}");
+}

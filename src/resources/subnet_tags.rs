@@ -5,7 +5,7 @@
 
 use super::{Asked, Found, Lifecycle};
 use crate::{
-    aws::{Call, Cx, Tags, filter, from_ec2},
+    aws::{Call, Cx, Tags, filter, from_ec2, signed},
     model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource},
 };
 use aws_sdk_ec2::types::Tag;
@@ -118,7 +118,7 @@ impl Lifecycle for SubnetTags {
         Ok(found)
     }
 
-    async fn create(cx: &Cx, want: &Spec, _: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
         let call = cx.ec2.describe_subnets().filters(filter("subnet-id", vec![want.subnet.clone()]));
         let subnets = call.send().await.call("ec2", "DescribeSubnets")?.subnets.unwrap_or_default();
         let there = subnets.first().map(|subnet| from_ec2(subnet.tags.as_deref())).unwrap_or_default();
@@ -132,13 +132,9 @@ impl Lifecycle for SubnetTags {
         tags.insert(want.marker.clone(), ours.join(" "));
         let tags =
             tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
-        cx.ec2
-            .create_tags()
-            .resources(&want.subnet)
-            .set_tags(Some(tags))
-            .send()
-            .await
-            .call("ec2", "CreateTags")?;
+        let call = cx.ec2.create_tags().resources(&want.subnet).set_tags(Some(tags));
+        let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
+        call.send().await.call("ec2", "CreateTags")?;
         Ok(())
     }
 

@@ -16,7 +16,8 @@ use super::{
 type Next<'a> = &'a mut dyn FnMut(&'static str, State, Option<Wrong>);
 
 impl Protocol {
-    /// Creates without a token are signed with the intent's time (`aws::once`).
+    /// Creates without a token are signed with the intent's time (`aws::once`). Those with a token are, too
+    /// (`aws::signed`): the model does without, and has no removals, which need it.
     fn pinned(&self) -> bool {
         self.identity == Identity::OwnerTag && self.weak != Weak::SignedWhenSent
     }

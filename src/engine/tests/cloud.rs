@@ -2,6 +2,7 @@
 
 use super::super::World;
 use crate::{
+    aws::classify,
     model::{Address, Changes, Class, Departure, Fault, Identity, Intent, Kind, Ready, tag},
     resources::{Ask, Found},
     store::{MemoryState, StateStore, Stored},
@@ -20,13 +21,25 @@ pub(super) struct Thing {
     pub(super) kind: String,
     pub(super) body: Value,
     pub(super) made: Instant,
+    /// When it was deleted. Lists go on with it for a while.
+    pub(super) gone: Option<Instant>,
     pub(super) token: String,
 }
+
+impl Thing {
+    /// The address in its tags; none where it carries none.
+    pub(super) fn address(&self) -> Option<&str> {
+        self.body["tags"][tag::RESOURCE].as_str()
+    }
+}
+
+/// How old a signature may be.
+pub(super) const SIGNATURE: Duration = Duration::from_mins(15);
 
 /// What the cloud does wrong, and when the power goes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Trouble {
-    /// How long lists lag behind creates.
+    /// How long lists lag behind creates and deletes.
     pub(super) lag: Duration,
     /// Every n-th create works, and its answer is lost.
     pub(super) lose_every: usize,
@@ -34,7 +47,7 @@ pub(super) struct Trouble {
     pub(super) fuse: Option<usize>,
 }
 
-/// A cloud with two kinds: `plain`, which takes neither token nor name, and `tokened`.
+/// A cloud with kinds that take neither token nor name (`plain`), a token (`tokened`, `single`) or a name (`named`).
 #[derive(Clone)]
 pub(super) struct Cloud {
     pub(super) things: Arc<Mutex<Vec<Thing>>>,
@@ -42,8 +55,6 @@ pub(super) struct Cloud {
     pub(super) creates: Arc<Mutex<usize>>,
     /// When its time began: all processes' clocks agree.
     pub(super) born: Instant,
-    /// What one process has left to spend, where that is limited.
-    pub(super) own: Option<Arc<Mutex<usize>>>,
     /// Creates of the kind `single` that are under way, and the most there were at once.
     pub(super) busy: Arc<Mutex<(usize, usize)>>,
 }
@@ -59,22 +70,12 @@ impl Cloud {
             trouble: Arc::new(Mutex::new(trouble)),
             creates: Arc::default(),
             born: Instant::now(),
-            own: None,
             busy: Arc::default(),
         }
     }
 
-    /// The same cloud for a process that dies after so many effects.
-    pub(super) fn mortal(&self, effects: usize) -> Self {
-        Cloud { own: Some(Arc::new(Mutex::new(effects))), ..self.clone() }
-    }
-
     /// One effect; the power may go before it.
     pub(super) fn spend(&self) -> Result<(), Fault> {
-        if let Some(own) = &self.own {
-            let mut left = own.lock().unwrap();
-            *left = left.checked_sub(1).ok_or_else(dead)?;
-        }
         match &mut self.trouble.lock().unwrap().fuse {
             None => Ok(()),
             Some(0) => Err(dead()),
@@ -86,7 +87,27 @@ impl Cloud {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.things.lock().unwrap().len()
+        self.things.lock().unwrap().iter().filter(|thing| thing.gone.is_none()).count()
+    }
+
+    /// Puts tags on what an attempt made, in a call of its own.
+    pub(super) fn tag(&self, intent: &Intent, tags: &Value) {
+        let mut things = self.things.lock().unwrap();
+        if let Some(thing) = things.iter_mut().find(|thing| thing.token == intent.token) {
+            thing.body["tags"] = tags.clone();
+            thing.body["tags"][tag::INTENT] = json!(intent.nonce);
+        }
+    }
+
+    /// Seconds since its time began.
+    pub(super) fn now(&self) -> i64 {
+        i64::try_from(self.born.elapsed().as_secs()).unwrap()
+    }
+
+    /// Every cloud's refusals are classed as AWS's are.
+    fn refusal(operation: &str, code: &str) -> Fault {
+        let class = classify("ec2", operation, code, Some(400), "");
+        Fault { code: code.to_owned(), ..Fault::new(class, code) }
     }
 }
 
@@ -127,24 +148,28 @@ impl World for Cloud {
             "plain" => Some(kind_of("plain", Identity::OwnerTag)),
             "tokened" => Some(kind_of("tokened", Identity::Token)),
             "single" => Some(kind_of("single", Identity::Token)),
+            "named" => Some(kind_of("named", Identity::Name)),
             _ => None,
         }
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        vec!["plain", "tokened", "single"]
+        vec!["plain", "tokened", "single", "named"]
     }
 
     async fn find(&self, kind: &str, _: &[Ask]) -> Result<Vec<Found<Value>>, Fault> {
-        let lag = self.trouble.lock().unwrap().lag;
+        // What has a name is not listed, but asked for.
+        let lag = if kind == "named" { Duration::ZERO } else { self.trouble.lock().unwrap().lag };
         let things = self.things.lock().unwrap();
-        let seen = things.iter().filter(|thing| thing.kind == kind && thing.made.elapsed() >= lag);
-        Ok(seen
-            .map(|thing| Found {
-                address: Address::from(thing.body["tags"][tag::RESOURCE].as_str().unwrap()),
-                live: thing.body.clone(),
-            })
-            .collect())
+        let listed = |thing: &&Thing| {
+            thing.kind == kind
+                && thing.made.elapsed() >= lag
+                && thing.gone.is_none_or(|gone| gone.elapsed() < lag)
+        };
+        let found = |thing: &Thing| {
+            Some(Found { address: Address::from(thing.address()?), live: thing.body.clone() })
+        };
+        Ok(things.iter().filter(listed).filter_map(found).collect())
     }
 
     async fn create(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), Fault> {
@@ -159,10 +184,21 @@ impl World for Cloud {
             tokio::time::sleep(Duration::from_secs(30)).await;
             busy(false);
         }
+        if u64::try_from(self.now() - intent.signed_at).unwrap_or_default() > SIGNATURE.as_secs() {
+            return Err(Cloud::refusal("CreateVpc", "RequestExpired"));
+        }
         let mut creates = self.creates.lock().unwrap();
         *creates += 1;
+        let lose_every = self.trouble.lock().unwrap().lose_every;
         let mut things = self.things.lock().unwrap();
-        let again = kind != "plain" && things.iter().any(|thing| thing.token == intent.token);
+        let name = want["tags"][tag::RESOURCE].as_str();
+        let mut there = things.iter().filter(|thing| thing.kind == kind && thing.gone.is_none());
+        if kind == "named" && there.any(|thing| thing.address() == name) {
+            return Err(Cloud::refusal("CreateKeyPair", "InvalidKeyPair.Duplicate"));
+        }
+        // A token is remembered also where what it made is gone by now.
+        let again =
+            matches!(kind, "tokened" | "single") && things.iter().any(|thing| thing.token == intent.token);
         if !again {
             let mut body = want.clone();
             body["id"] = json!(format!("{kind}-{creates}"));
@@ -171,10 +207,10 @@ impl World for Cloud {
                 kind: kind.to_owned(),
                 body,
                 made: Instant::now(),
+                gone: None,
                 token: intent.token.clone(),
             });
         }
-        let lose_every = self.trouble.lock().unwrap().lose_every;
         if lose_every > 0 && creates.is_multiple_of(lose_every) {
             return Err(Fault::new(Class::Ambiguous, "no answer"));
         }
@@ -184,8 +220,10 @@ impl World for Cloud {
     async fn sync(&self, _: &str, want: &Value, live: &Value) -> Result<(), Fault> {
         self.spend()?;
         let mut things = self.things.lock().unwrap();
-        if let Some(thing) = things.iter_mut().find(|thing| thing.body["id"] == live["id"]) {
-            thing.body["size"] = want["size"].clone();
+        let mut there = things.iter_mut().filter(|thing| thing.gone.is_none());
+        match there.find(|thing| thing.body["id"] == live["id"]) {
+            Some(thing) => thing.body["size"] = want["size"].clone(),
+            None => return Err(Fault::new(Class::Gone, "it is not there")),
         }
         Ok(())
     }
@@ -193,10 +231,13 @@ impl World for Cloud {
     async fn delete(&self, _: &str, live: &Value) -> Result<(), Fault> {
         self.spend()?;
         let mut things = self.things.lock().unwrap();
-        if things.iter().any(|thing| thing.body["parent"] == live["id"]) {
+        if things.iter().any(|thing| thing.gone.is_none() && thing.body["parent"] == live["id"]) {
             return Err(Fault::new(Class::Conflict, "something stands on it"));
         }
-        things.retain(|thing| thing.body["id"] != live["id"]);
+        let mut there = things.iter_mut().filter(|thing| thing.gone.is_none());
+        if let Some(thing) = there.find(|thing| thing.body["id"] == live["id"]) {
+            thing.gone = Some(Instant::now());
+        }
         Ok(())
     }
 

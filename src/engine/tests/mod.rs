@@ -2,8 +2,12 @@
 //! the state and every call that writes.
 
 mod cloud;
+mod fate;
+mod operator;
+mod sabotage;
 mod schedules;
 mod throttle;
+mod wires;
 
 use super::{Halt, Pace, Run, Settings, World, observe};
 use crate::{
@@ -44,35 +48,25 @@ fn graph(size: u32) -> Graph {
 
 fn decide(cloud: &Cloud, graph: &Graph, snapshot: &Snapshot, observed: &crate::model::Observed) -> Plan {
     let kinds = |name: &str| cloud.kind(name);
+    // What the protocol let through is to be seen, and not swept away.
     make(&Input { graph, snapshot, observed, targets: &[], strays: Strays::Keep, kinds: &kinds }).unwrap()
 }
 
 /// One process: reads the state, plans, and runs until the end or until the power goes.
 async fn process(cloud: &Cloud, state: &Arc<MemoryState>, graph: &Graph, run: &str) -> (Plan, Outcome) {
-    under(cloud, state, graph, run, (1, true)).await
-}
-
-/// The same under a fence, and told whether other processes are dead.
-async fn under(
-    cloud: &Cloud,
-    state: &Arc<MemoryState>,
-    graph: &Graph,
-    run: &str,
-    (fence, dead): (u64, bool),
-) -> (Plan, Outcome) {
     let store = Arc::new(Powered { state: Arc::clone(state), cloud: cloud.clone() });
-    let mut register = Register::new(store, run, fence);
+    let mut register = Register::new(store, run, 1);
     let snapshot = register.read().await.unwrap().unwrap_or_else(|| Snapshot::new(&owner(), "1", "r"));
     let observed = observe(cloud, graph, &snapshot, false).await.unwrap();
     let plan = decide(cloud, graph, &snapshot, &observed);
-    let start = cloud.born;
+    let clock = cloud.clone();
     let settings = Settings {
         parallelism: 4,
         pace: Pace::default(),
         run: run.to_owned(),
         process: Process::default(),
-        is_dead: Arc::new(move |_| dead),
-        now: Arc::new(move || i64::try_from(start.elapsed().as_secs()).unwrap()),
+        is_dead: Arc::new(|_| true),
+        now: Arc::new(move || clock.now()),
     };
     let (events, _kept) = unbounded_channel();
     let run = Run { world: Arc::new(cloud.clone()), settings, halt: Halt::default(), events };
@@ -115,7 +109,7 @@ async fn a_power_cut_anywhere_in_a_first_run_loses_and_doubles_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_with_lists_that_lag_and_answers_that_are_lost() {
-    let trouble = Trouble { lag: Duration::from_secs(20), lose_every: 2, fuse: None };
+    let trouble = Trouble { lag: Duration::from_secs(20), lose_every: 2, ..Trouble::default() };
     sweep(trouble, None, &graph(1), 4).await;
 }
 
@@ -196,6 +190,57 @@ async fn a_call_that_another_run_began_is_claimed_before_it_is_repeated() {
     let (_, outcome) = process(&cloud, &state, &graph, "three").await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     assert_eq!((cloud.count(), cloud.things.lock().unwrap()[0].token.as_str()), (1, "t"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_repeated_is_signed_with_the_time_of_its_claim() {
+    let cloud = Cloud::new(Trouble::default());
+    let (state, graph) = (Arc::default(), alone("tokened", &["one"], &json!({})));
+    begun(&state, &graph, "one", None).await;
+    // By then AWS takes no call that was signed when the intent was written.
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let (_, outcome) = process(&cloud, &state, &graph, "two").await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    assert_eq!(cloud.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_and_removed_in_a_run_that_died_is_made_anew() {
+    for fuse in 0.. {
+        let cloud = Cloud::new(Trouble::default());
+        let (state, graph) = (Arc::default(), alone("tokened", &["one"], &json!({})));
+        let intent = begun(&state, &graph, "one", None).await;
+        cloud.create("tokened", &intent.request, &intent).await.unwrap();
+        cloud.trouble.lock().unwrap().fuse = Some(fuse);
+        let _ = process(&cloud, &state, &Graph::default(), "two").await;
+        let survived = cloud.trouble.lock().unwrap().fuse.take() > Some(0);
+        // The token of an intent that is open would hand back what is gone, and go on with it for ever.
+        let (_, outcome) = process(&cloud, &state, &graph, "three").await;
+        assert!(matches!(outcome, Outcome::Done(_)), "power cut after {fuse}: {outcome:?}");
+        assert_eq!(cloud.count(), 1, "power cut after {fuse}");
+        if survived {
+            assert!(fuse > 2, "only {fuse} effects");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_may_still_be_taken_is_waited_for_before_it_is_asked_for_again() {
+    let cloud = Cloud::new(Trouble::default());
+    let (state, graph) = (Arc::default(), alone("named", &["one"], &json!({})));
+    let intent = begun(&state, &graph, "one", None).await;
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let _ = cloud.create("named", &intent.request, &intent).await;
+    };
+    let runs = async {
+        let _ = process(&cloud, &state, &graph, "two").await;
+        process(&cloud, &state, &Graph::default(), "three").await
+    };
+    let ((_, outcome), ()) = tokio::join!(runs, late);
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    assert_eq!(cloud.count(), 0, "it came after its name was given up");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,276 @@
+//! What lies between a process and the rest: its calls to the cloud, the state and the lock table, some of which come
+//! late, get lost, or lose their answers. It is also where `sabotage` switches protections off.
+
+use super::operator::{Life, after_all_else};
+use crate::{
+    engine::World,
+    model::{Class, Fault, HeldBy, Intent, Kind, tag},
+    resources::{Ask, Found},
+    store::{LeaseItem, LeaseStore, MemoryState, StateStore, Stored, Taken, memory::Mishap},
+};
+use async_trait::async_trait;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+/// How long a call that was given up may still be on its way. With the lists' lag it stays below the engine's `SETTLE`.
+pub(super) const ON_ITS_WAY: u64 = 60;
+
+/// What becomes of one call that writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Luck {
+    Fine,
+    LostAnswer,
+    LostRequest,
+    /// No answer, and it arrives later.
+    Late(Duration),
+    Throttled,
+}
+
+impl Luck {
+    fn draw(life: &Life) -> Self {
+        let mut dice = life.dice.lock().unwrap();
+        match dice.below(24) {
+            0 | 1 => Luck::LostAnswer,
+            2 => Luck::LostRequest,
+            3 => Luck::Late(dice.seconds(ON_ITS_WAY)),
+            4 => Luck::Throttled,
+            _ => Luck::Fine,
+        }
+    }
+}
+
+pub(super) fn silence() -> Fault {
+    Fault::new(Class::Ambiguous, "no answer")
+}
+
+fn throttled() -> Fault {
+    Fault::new(Class::Throttled, "too many calls")
+}
+
+/// The cloud as one process reaches it.
+#[derive(Clone)]
+pub(super) struct Wire {
+    pub(super) life: Arc<Life>,
+}
+
+impl Wire {
+    /// One create call on its way.
+    pub(super) async fn send(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), Fault> {
+        let (luck, time) = (Luck::draw(&self.life), self.life.dice.lock().unwrap().seconds(3));
+        let what = intent.request["tags"][tag::RESOURCE].as_str().unwrap_or_default();
+        self.life.tell(|| format!("create {what}: {luck:?}"));
+        let late = match luck {
+            Luck::Throttled => return Err(throttled()),
+            Luck::LostRequest => return Err(silence()),
+            Luck::Late(late) => late,
+            Luck::Fine | Luck::LostAnswer => time,
+        };
+        let (life, kind, want, intent) =
+            (Arc::clone(&self.life), kind.to_owned(), want.clone(), intent.clone());
+        // What was sent arrives, also where its process is dead by then.
+        let landing = tokio::spawn(async move {
+            sleep(late).await;
+            let answer = life.site.cloud.create(&kind, &want, &intent).await;
+            let what = intent.request["tags"][tag::RESOURCE].as_str().unwrap_or_default();
+            life.tell(|| format!("create {what} arrives: {answer:?}"));
+            answer
+        });
+        match luck {
+            Luck::Late(_) => {
+                sleep(time).await;
+                Err(silence())
+            }
+            Luck::LostAnswer => {
+                let _ = landing.await;
+                Err(silence())
+            }
+            _ => landing.await.unwrap(),
+        }
+    }
+
+    /// A call that may be repeated.
+    async fn change(
+        &self,
+        what: String,
+        call: impl Future<Output = Result<(), Fault>> + Send + 'static,
+    ) -> Result<(), Fault> {
+        self.life.effect(false).await;
+        let luck = Luck::draw(&self.life);
+        self.life.tell(|| format!("{what}: {luck:?}"));
+        match luck {
+            Luck::Throttled => Err(throttled()),
+            Luck::LostRequest => Err(silence()),
+            Luck::Late(late) => {
+                tokio::spawn(async move {
+                    sleep(late).await;
+                    call.await
+                });
+                Err(silence())
+            }
+            Luck::LostAnswer => call.await.and(Err(silence())),
+            Luck::Fine => call.await,
+        }
+    }
+}
+
+#[async_trait]
+impl World for Wire {
+    fn kind(&self, name: &str) -> Option<Kind> {
+        self.life.site.cloud.kind(name)
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        self.life.site.cloud.kinds()
+    }
+
+    async fn find(&self, kind: &str, asks: &[Ask]) -> Result<Vec<Found<Value>>, Fault> {
+        self.life.awake().await;
+        let luck = self.life.dice.lock().unwrap().below(64);
+        match luck {
+            0 => Err(silence()),
+            1 => Err(throttled()),
+            _ => self.life.site.cloud.find(kind, asks).await,
+        }
+    }
+
+    async fn create(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), Fault> {
+        self.life.effect(true).await;
+        self.life.site.weak.create(self, kind, want, intent.clone()).await
+    }
+
+    async fn sync(&self, kind: &str, want: &Value, live: &Value) -> Result<(), Fault> {
+        let (cloud, kind) = (self.life.site.cloud.clone(), kind.to_owned());
+        let (want, there) = (want.clone(), live.clone());
+        let call = async move { cloud.sync(&kind, &want, &there).await };
+        self.change(format!("change {}", live["id"]), call).await
+    }
+
+    async fn delete(&self, kind: &str, live: &Value) -> Result<(), Fault> {
+        let (cloud, kind, there) = (self.life.site.cloud.clone(), kind.to_owned(), live.clone());
+        let call = async move { cloud.delete(&kind, &there).await };
+        self.change(format!("delete {}", live["id"]), call).await
+    }
+
+    async fn blockers(&self, _: &str, _: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn fresh(&self) -> Box<dyn World> {
+        Box::new(self.clone())
+    }
+}
+
+/// The state as one process reaches it.
+pub(super) struct Desk {
+    pub(super) life: Arc<Life>,
+}
+
+/// Writes, and keeps what was taken.
+async fn put(
+    life: &Life,
+    bytes: &[u8],
+    expected: Option<&str>,
+    mishap: Option<Mishap>,
+) -> Result<String, Fault> {
+    let state: &MemoryState = &life.site.state;
+    let expected = life.site.weak.condition(state, expected).await;
+    let before = state.versions();
+    if let Some(mishap) = mishap {
+        state.next(mishap);
+    }
+    let answer = state.write(bytes, expected.as_deref()).await;
+    if state.versions() > before {
+        life.site.versions.lock().unwrap().push(bytes.to_vec());
+    }
+    life.tell(|| {
+        format!("state of {} on its {before}: {answer:?}", expected.as_deref().unwrap_or("nothing"))
+    });
+    answer
+}
+
+#[async_trait]
+impl StateStore for Desk {
+    async fn read(&self) -> Result<Option<Stored>, Fault> {
+        self.life.awake().await;
+        if self.life.dice.lock().unwrap().one_in(16) {
+            return Err(silence());
+        }
+        let stored = self.life.site.state.read().await?;
+        Ok(stored.map(|stored| self.life.site.weak.read(stored)))
+    }
+
+    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, Fault> {
+        self.life.effect(false).await;
+        let (luck, time) = (Luck::draw(&self.life), self.life.dice.lock().unwrap().seconds(1));
+        let mishap = match luck {
+            Luck::Throttled => return Err(throttled()),
+            Luck::LostRequest => Some(Mishap::LostRequest),
+            Luck::LostAnswer => Some(Mishap::LostAnswer),
+            Luck::Fine | Luck::Late(_) => None,
+        };
+        let late = if let Luck::Late(late) = luck { late } else { time };
+        let (life, bytes, expected) = (Arc::clone(&self.life), bytes.to_vec(), expected.map(str::to_owned));
+        let landing = tokio::spawn(async move {
+            sleep(late).await;
+            put(&life, &bytes, expected.as_deref(), mishap).await
+        });
+        match luck {
+            Luck::Late(_) => {
+                sleep(time).await;
+                Err(silence())
+            }
+            _ => landing.await.unwrap(),
+        }
+    }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+/// The lock table as one process reaches it.
+pub(super) struct Table {
+    pub(super) life: Arc<Life>,
+}
+
+impl Table {
+    async fn mishap(&self) {
+        self.life.awake().await;
+        let luck = self.life.dice.lock().unwrap().below(16);
+        match luck {
+            0 => self.life.site.lease.next(Mishap::LostAnswer),
+            1 => self.life.site.lease.next(Mishap::LostRequest),
+            _ => {}
+        }
+    }
+}
+
+#[async_trait]
+impl LeaseStore for Table {
+    async fn read(&self) -> Result<LeaseItem, Fault> {
+        self.life.awake().await;
+        self.life.site.lease.read().await
+    }
+
+    async fn take(&self, holder: &HeldBy, over: Option<&HeldBy>, at_least: u64) -> Result<Taken, Fault> {
+        self.mishap().await;
+        self.life.site.lease.take(holder, over, at_least).await
+    }
+
+    async fn beat(&self, holder: &HeldBy, record: &str) -> Result<(), Fault> {
+        self.life.awake().await;
+        if self.life.site.deaf {
+            return Ok(());
+        }
+        self.mishap().await;
+        let answer = self.life.site.lease.beat(holder, record).await;
+        after_all_else().await;
+        answer
+    }
+
+    async fn release(&self, holder: &HeldBy) -> Result<(), Fault> {
+        self.life.awake().await;
+        self.life.site.lease.release(holder).await
+    }
+}
