@@ -65,9 +65,9 @@ fn name_region_and_state() {
 }
 
 /// Fields that nothing is done with yet, because nothing is deployed to the cluster yet: what they ask for is all inside
-/// the image and the Kubernetes objects. The other fields of `app` name what is made in AWS, and have cases.
-const NOT_DEPLOYED: &[&str] =
-    &["app.builder", "app.env", "app.manifests", "app.path", "app.platforms", "app.port", "app.replicas"];
+/// the Kubernetes objects. The other fields of `app` name what is made in AWS, and have cases; but what `app.builder`
+/// calls is docker, podman or buildah: `tests/image.rs`.
+const NOT_DEPLOYED: &[&str] = &["app.builder", "app.env", "app.manifests", "app.port", "app.replicas"];
 
 #[test]
 fn every_field_of_the_schema_has_a_case() {

@@ -81,8 +81,8 @@ impl Resource for Image {
 
     fn diff(want: &Spec, live: &Live) -> Changes {
         Changes::default()
-            .fixed("repository", &want.repository, &live.repository)
-            .fixed("registry", &want.registry, &live.registry)
+            .mutable("repository", &want.repository, &live.repository)
+            .mutable("registry", &want.registry, &live.registry)
             .mutable("content", &want.content, &live.content)
             .mutable("tags", &same_set(&want.tags), &live.tags)
     }
@@ -92,6 +92,9 @@ impl Resource for Image {
     }
 
     fn refuse(want: &Spec, live: &Live) -> Option<String> {
+        if want.repository != live.repository {
+            return None;
+        }
         // An image of other content leaves its tags behind.
         let old = live.tags.iter().filter(|_| want.content != live.content);
         let held: Vec<&str> = live.taken.iter().chain(old).map(String::as_str).collect();
@@ -117,7 +120,7 @@ impl Lifecycle for Image {
     }
 
     async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        if want.content != live.content {
+        if !serves(want, live) {
             return make(cx, want).await;
         }
         let more: Vec<String> = want.tags.iter().filter(|tag| !live.tags.contains(tag)).cloned().collect();
@@ -164,17 +167,47 @@ fn id(tag: &str) -> ImageIdentifier {
     ImageIdentifier::builder().image_tag(tag).build()
 }
 
-/// The image of the wanted content, else that of the recorded one.
+/// Whether it is the image that is asked for, whatever its tags.
+fn serves(want: &Spec, live: &Live) -> bool {
+    (&want.repository, &want.content) == (&live.repository, &live.content)
+        && want.registry.known().is_none_or(|registry| *registry == live.registry)
+}
+
+/// The image of the wanted content, else the recorded one, which may be in another repository.
 async fn look(cx: &Cx, asked: &Asked<Image>) -> Result<Option<Found<Live>>, Fault> {
     let (want, last) = (asked.want.as_ref(), asked.last.as_ref());
-    let name = want.map(|want| &want.repository).or(last.map(|last| &last.repository));
-    let Some(repository) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
-    let last = last.filter(|last| last.repository == *repository);
+    let wanted = want.map(|want| (want.repository.as_str(), want.content.as_str()));
+    let recorded = last.map(|last| (last.repository.as_str(), last.content.as_str()));
     let extra = want.map(|want| same_set(&want.tags)).or(last.map(|last| last.tags.clone()));
     let extra = extra.unwrap_or_default();
-    let contents: Vec<&String> =
-        want.map(|want| &want.content).into_iter().chain(last.map(|last| &last.content)).collect();
-    let ids = contents.iter().copied().chain(&extra).map(|tag| id(tag)).collect();
+    let Some((first, _)) = wanted.or(recorded) else { return Ok(None) };
+    let places = [Some(first), recorded.map(|(repository, _)| repository).filter(|other| *other != first)];
+    for repository in places.into_iter().flatten() {
+        let here = |(home, tag)| (home == repository).then_some(tag);
+        let contents: Vec<&str> =
+            [wanted.and_then(here), recorded.and_then(here)].into_iter().flatten().collect();
+        let Some(mut live) = search(cx, repository, &contents, &extra).await? else { continue };
+        let known = want.and_then(|want| want.registry.known()).filter(|_| repository == first);
+        let seen = last.filter(|last| last.repository == repository).map(|last| &last.registry);
+        live.registry = match known.or(seen) {
+            Some(registry) => registry.clone(),
+            None => registry(cx, repository).await?,
+        };
+        live.uri = format!("{}@{}", live.registry, live.digest);
+        return Ok(Some(Found { address: asked.address.clone(), live }));
+    }
+    Ok(None)
+}
+
+/// The image under the first of `contents` that one has, in one call; where it is pulled from is left open.
+async fn search(
+    cx: &Cx,
+    repository: &str,
+    contents: &[&str],
+    extra: &[String],
+) -> Result<Option<Live>, Fault> {
+    let ids: Vec<ImageIdentifier> =
+        contents.iter().copied().chain(extra.iter().map(String::as_str)).map(id).collect();
     let call = cx.ecr.batch_get_image().repository_name(repository).set_image_ids(Some(ids));
     let call = call.set_accepted_media_types(Some(image::ACCEPTED.map(str::to_owned).into()));
     let images = match call.send().await.call("ecr", "BatchGetImage") {
@@ -183,27 +216,21 @@ async fn look(cx: &Cx, asked: &Asked<Image>) -> Result<Option<Found<Live>>, Faul
     };
     let ids = images.into_iter().filter_map(|image| image.image_id);
     let by_tag: BTreeMap<String, String> = ids.filter_map(|id| id.image_tag.zip(id.image_digest)).collect();
-    let found = contents.into_iter().find_map(|tag| Some((tag.clone(), by_tag.get(tag)?.clone())));
+    let found = contents.iter().find_map(|tag| Some(((*tag).to_owned(), by_tag.get(*tag)?.clone())));
     let Some((content, digest)) = found else { return Ok(None) };
-    let known = want.and_then(|want| want.registry.known()).or(last.map(|last| &last.registry));
-    let registry = match known {
-        Some(registry) => registry.clone(),
-        None => registry(cx, repository).await?,
-    };
     let held = |mine: bool| {
         let held = extra.iter().filter(|tag| by_tag.get(*tag).is_some_and(|it| (*it == digest) == mine));
         held.cloned().collect()
     };
-    let live = Live {
-        repository: repository.clone(),
-        uri: format!("{registry}@{digest}"),
-        registry,
+    Ok(Some(Live {
+        repository: repository.to_owned(),
+        registry: String::new(),
+        uri: String::new(),
         tags: held(true),
         taken: held(false),
         digest,
         content,
-    };
-    Ok(Some(Found { address: asked.address.clone(), live }))
+    }))
 }
 
 async fn registry(cx: &Cx, repository: &str) -> Result<String, Fault> {
@@ -243,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn content_and_tags_change_in_place_and_another_repository_is_another_image() {
+    fn everything_changes_without_removing_what_still_runs() {
         let paths = |want: &Spec, live: &Live| -> Vec<(String, bool)> {
             let changes = Image::diff(want, live);
             changes.0.into_iter().map(|change| (change.path, change.forces_replace)).collect()
@@ -252,7 +279,11 @@ mod tests {
         assert_eq!(paths(&want("b", &[]), &live("a", &[], &[])), [("content".to_owned(), false)]);
         assert_eq!(paths(&want("a", &["1"]), &live("a", &[], &[])), [("tags".to_owned(), false)]);
         let moved = Spec { registry: In::of(&"cluster/repository/x".into(), "uri"), ..want("a", &[]) };
-        assert_eq!(paths(&moved, &live("a", &[], &[])), [("registry".to_owned(), true)]);
+        assert_eq!(paths(&moved, &live("a", &[], &[])), [("registry".to_owned(), false)]);
+        // An image in another repository serves pods until theirs is there.
+        let other = Spec { repository: "shop/web".to_owned(), ..want("a", &["1"]) };
+        assert!(!serves(&other, &live("a", &[], &[])) && serves(&moved, &live("a", &[], &[])));
+        assert_eq!(Image::refuse(&other, &live("a", &[], &["1"])), None);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl World {
     pub fn stack(&self, text: &str) {
         fs::write(self.path().join("stack.yaml"), text).unwrap();
         let app = self.path().join("app");
-        if text.lines().any(|line| line.starts_with("app:")) && !app.exists() {
+        if text.lines().any(|line| line.starts_with("app:") || line.contains("\"app\":")) && !app.exists() {
             copy(&fixture("app"), &app);
         }
     }

@@ -143,7 +143,9 @@ impl Group {
         let mut environment: BTreeMap<String, String> =
             self.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         for (name, text) in self.files {
-            std::fs::write(world.path().join(name), text).unwrap();
+            let path = world.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         }
         if !self.before.is_empty() {
             let made = world.boto3(self.before);

@@ -29,7 +29,7 @@ parameters:
   - {name: /fields/from-env, secret: {env: FIRST}}
   - {name: /fields/from-file, secret: {file: first.txt}}
 controllers: {clusterAutoscaler: false}
-app: {parameter: /fields/message, ingress: none}
+app: {parameter: /fields/message, ingress: none, platforms: [linux/amd64]}
 ";
 
 const BEFORE: &str = "
@@ -44,7 +44,15 @@ pub fn group() -> Group {
     Group {
         base: BASE,
         before: BEFORE,
-        files: &[("first.txt", "first file"), ("second.txt", "second file")],
+        files: &[
+            ("first.txt", "first file"),
+            ("second.txt", "second file"),
+            (
+                "other/Dockerfile",
+                "FROM registry.invalid/tests/base:1@sha256:c756291ee1300fbbe15b1197f52ef9e6c3350c647d43f284f56cbc4f5913d350\n\
+                 COPY . /app\nCMD [\"/bin/other\"]\n",
+            ),
+        ],
         environment: &[("FIRST", "one"), ("SECOND", "two")],
         cases,
     }
@@ -152,8 +160,20 @@ fn parameters() -> Vec<Case> {
 fn application() -> Vec<Case> {
     vec![
         case("app.repository", "fields/demo")
-            .plan(&["create cluster/repository/fields/demo", "delete cluster/repository/fields/app"])
+            .plan(&[
+                "create cluster/repository/fields/demo",
+                "delete cluster/repository/fields/app",
+                "update application/image repository=fields/demo",
+                "update application/image registry",
+            ])
             .aws("[n for n in repositories() if n in ('fields/app', 'fields/demo')]", "[fields/demo]"),
+        case("app.path", "other")
+            .plan(&["update application/image content"])
+            .aws("(image('fields/demo') or {}).get('config', {}).get('Cmd')", "[/bin/other]"),
+        case("app.platforms", "[linux/arm64]")
+            .plan(&["update application/image content"])
+            .aws("(image('fields/demo') or {}).get('architecture')", "arm64"),
+        case("app.builder", "dockerfile").plan(&["update application/image content"]),
         case("app.namespace", "shop")
             .plan(&[
                 "create cluster/service-account/shop/demo-application",

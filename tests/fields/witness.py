@@ -110,6 +110,17 @@ def repositories():
     return sorted(r['repositoryName'] for r in ecr.describe_repositories()['repositories'])
 
 
+def image(name):
+    """The configuration of the image in a repository of one, where there is such."""
+    if name not in repositories():
+        return None
+    ids = ecr.list_images(repositoryName=name)['imageIds']
+    got = ecr.batch_get_image(repositoryName=name, imageIds=ids[:1])['images'][0]
+    config = json.loads(got['imageManifest'])['config']['digest']
+    url = ecr.get_download_url_for_layer(repositoryName=name, layerDigest=config)['downloadUrl']
+    return json.loads(urllib.request.urlopen(url).read())
+
+
 def kept(name):
     rules = json.loads(ecr.get_lifecycle_policy(repositoryName=name)['lifecyclePolicyText'])['rules']
     return [r['selection']['countNumber'] for r in rules if r['selection']['tagStatus'] == 'tagged']
