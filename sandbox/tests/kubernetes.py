@@ -64,8 +64,12 @@ server.serve_forever()
 """
 
 
-def token(cluster: str = "demo", key: str = "sandbox", secret: str = "sandbox", now: float | None = None, **more: Any) -> str:
-    return presign(cluster=cluster, region=REGION, key=key, secret=secret, now=time.time() if now is None else now, **more)
+def token(
+    cluster: str = "demo", key: str = "sandbox", secret: str = "sandbox", now: float | None = None, **more: Any
+) -> str:
+    return presign(
+        cluster=cluster, region=REGION, key=key, secret=secret, now=time.time() if now is None else now, **more
+    )
 
 
 class Client:
@@ -206,7 +210,12 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def push(sandbox: Sandbox, *layers: dict[str, bytes | None], settings: dict[str, Any] = SETTINGS, architectures: tuple[str, ...] = ()) -> str:
+def push(
+    sandbox: Sandbox,
+    *layers: dict[str, bytes | None],
+    settings: dict[str, Any] = SETTINGS,
+    architectures: tuple[str, ...] = (),
+) -> str:
     """The reference of an image that is in ECR now. With architectures, that of an index over them."""
     ecr = sandbox.client("ecr")
     if not ecr.describe_repositories()["repositories"]:
@@ -215,7 +224,12 @@ def push(sandbox: Sandbox, *layers: dict[str, bytes | None], settings: dict[str,
     packed = [gzip.compress(text, mtime=0) for text in texts]
 
     def upload(blob: bytes) -> dict[str, Any]:
-        if ecr.batch_check_layer_availability(repositoryName="web", layerDigests=[digest(blob)])["layers"][0]["layerAvailability"] != "AVAILABLE":
+        if (
+            ecr.batch_check_layer_availability(repositoryName="web", layerDigests=[digest(blob)])["layers"][0][
+                "layerAvailability"
+            ]
+            != "AVAILABLE"
+        ):
             upload_id = ecr.initiate_layer_upload(repositoryName="web")["uploadId"]
             where = {"repositoryName": "web", "uploadId": upload_id}
             ecr.upload_layer_part(**where, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob)
@@ -230,10 +244,14 @@ def push(sandbox: Sandbox, *layers: dict[str, bytes | None], settings: dict[str,
 
     def image(architecture: str) -> str:
         rootfs = {"type": "layers", "diff_ids": [digest(text) for text in texts]}
-        config = json.dumps({"architecture": architecture, "os": "linux", "config": settings, "rootfs": rootfs}).encode()
+        config = json.dumps(
+            {"architecture": architecture, "os": "linux", "config": settings, "rootfs": rootfs}
+        ).encode()
         kind = "application/vnd.oci.image.manifest.v1+json"
         about = {**upload(config), "mediaType": "application/vnd.oci.image.config.v1+json"}
-        return put({"schemaVersion": 2, "mediaType": kind, "config": about, "layers": [upload(blob) for blob in packed]})
+        return put(
+            {"schemaVersion": 2, "mediaType": kind, "config": about, "layers": [upload(blob) for blob in packed]}
+        )
 
     if architectures:
         kind = "application/vnd.oci.image.index.v1+json"
@@ -287,12 +305,14 @@ def deployment(image: str, replicas: int = 1, spec: dict[str, Any] | None = None
 
 def service(**spec: Any) -> dict[str, Any]:
     ports = [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": LABELS, "ports": ports, **spec}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"selector": LABELS, "ports": ports, **spec},
+    }
 
 
 def fetch(address: str, path: str = "/", timeout: float = 5) -> Any:
     with urllib.request.urlopen(f"http://{address}{path}", timeout=timeout) as answer:
         return json.load(answer)
-
-
-

@@ -58,7 +58,9 @@ class TestTokens:
         assert said in why(Client(kube.cluster(), token(**given))("GET", "/api/v1/namespaces"))
 
     def test_other_bearers(self, kube: Kube) -> None:
-        forged = "k8s-aws-v1." + base64.urlsafe_b64encode(b"https://example.com/?Action=GetCallerIdentity").decode().rstrip("=")
+        forged = "k8s-aws-v1." + base64.urlsafe_b64encode(
+            b"https://example.com/?Action=GetCallerIdentity"
+        ).decode().rstrip("=")
         for bearer in ("", "nonsense", forged):
             assert Client(kube.cluster(), bearer)("GET", "/api/v1/namespaces")[0] == 401
 
@@ -71,10 +73,18 @@ class TestTokens:
         taken = kube.sandbox.client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
         keys = {"key": taken["AccessKeyId"], "secret": taken["SecretAccessKey"], "session": taken["SessionToken"]}
         kube.call("create_access_entry", principalArn=role)
-        kube.call("associate_access_policy", principalArn=role, policyArn=f"{POLICY}AmazonEKSClusterAdminPolicy", accessScope={"type": "cluster"})
+        kube.call(
+            "associate_access_policy",
+            principalArn=role,
+            policyArn=f"{POLICY}AmazonEKSClusterAdminPolicy",
+            accessScope={"type": "cluster"},
+        )
         client = Client(kube.cluster(), token(**keys))
         code, review = client("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
-        assert (code, review["status"]["userInfo"]["username"]) == (201, f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/me")
+        assert (code, review["status"]["userInfo"]["username"]) == (
+            201,
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/me",
+        )
 
     def test_the_creator_without_entries(self, sandbox: Sandbox) -> None:
         assert Kube(sandbox, mode="CONFIG_MAP").api("GET", "/api/v1/nodes")[0] == 200
@@ -119,7 +129,11 @@ class TestRights:
         kube.api("POST", kube.group(f"{rbac}/v1", "roles"), {"metadata": {"name": "r"}, "rules": rules})
         reference = {"apiGroup": rbac, "kind": "Role", "name": "r"}
         subjects = [{"kind": "Group", "name": "readers"}]
-        kube.api("POST", kube.group(f"{rbac}/v1", "rolebindings"), {"metadata": {"name": "r"}, "roleRef": reference, "subjects": subjects})
+        kube.api(
+            "POST",
+            kube.group(f"{rbac}/v1", "rolebindings"),
+            {"metadata": {"name": "r"}, "roleRef": reference, "subjects": subjects},
+        )
         assert client("GET", f"{kube.ns}/configmaps")[0] == 200
         assert client("GET", f"{kube.ns}/pods")[0] == 403
 
@@ -151,5 +165,9 @@ def test_a_pods_role_is_trusted_by_its_token_alone(kube: Kube, refused: Any) -> 
     role = kube.iam.create_role(RoleName="app", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))["Role"]["Arn"]
     sts = kube.sandbox.client("sts")
     refused(
-        "InvalidIdentityToken", sts.assume_role_with_web_identity, RoleArn=role, RoleSessionName="pod", WebIdentityToken="a.b.c"
+        "InvalidIdentityToken",
+        sts.assume_role_with_web_identity,
+        RoleArn=role,
+        RoleSessionName="pod",
+        WebIdentityToken="a.b.c",
     )

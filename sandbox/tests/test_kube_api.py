@@ -10,7 +10,12 @@ import pytest
 from conftest import Sandbox, until
 from kubernetes import APPLY, JSON_PATCH, MERGE, RESTRICTED, Kube, deployment, pod_spec, service
 
-CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"x": "1"}}, "data": {"k": "v", "l": "w"}}
+CONFIG = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "a", "labels": {"x": "1"}},
+    "data": {"k": "v", "l": "w"},
+}
 OTHER = {**CONFIG, "metadata": {"name": "a", "labels": {"x": "2"}}, "data": {"k": "other", "l": "z"}}
 DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -33,7 +38,10 @@ DEFINITION = {
                             "spec": {
                                 "type": "object",
                                 "required": ["size"],
-                                "properties": {"size": {"type": "integer"}, "color": {"type": "string", "default": "red"}},
+                                "properties": {
+                                    "size": {"type": "integer"},
+                                    "color": {"type": "string", "default": "red"},
+                                },
                             },
                             "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
                         },
@@ -142,14 +150,20 @@ class TestObjects:
         assert code == 400
         assert refused["message"].endswith('strict decoding error: unknown field "metadata.foo", unknown field "bogus"')
         assert kube.api("POST", f"{kube.ns}/configmaps?fieldValidation=Warn", wrong)[0] == 201
-        assert kube.api.warning == '299 - "unknown field \\"metadata.foo\\"", 299 - "unknown field \\"bogus\\""' or kube.api.warning
+        assert (
+            kube.api.warning == '299 - "unknown field \\"metadata.foo\\"", 299 - "unknown field \\"bogus\\""'
+            or kube.api.warning
+        )
 
     @pytest.mark.parametrize(
         ("change", "field"),
         [
             ({"selector": {"matchLabels": {"app": "other"}}}, "spec.template.metadata.labels"),
             ({"replicas": -1}, "spec.replicas"),
-            ({"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}}, "spec.strategy.rollingUpdate.maxUnavailable"),
+            (
+                {"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}},
+                "spec.strategy.rollingUpdate.maxUnavailable",
+            ),
         ],
     )
     def test_what_cannot_be(self, kube: Kube, change: dict[str, Any], field: str) -> None:
@@ -175,9 +189,13 @@ class TestObjects:
         assert "the object has been modified" in refused["message"]
 
     def test_finalizers_and_owners(self, kube: Kube) -> None:
-        owner = kube.api("POST", f"{kube.ns}/configmaps", {**CONFIG, "metadata": {"name": "owner", "finalizers": ["x.io/keep"]}})[1]
+        owner = kube.api(
+            "POST", f"{kube.ns}/configmaps", {**CONFIG, "metadata": {"name": "owner", "finalizers": ["x.io/keep"]}}
+        )[1]
         reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
-        kube.api("POST", f"{kube.ns}/configmaps", {**CONFIG, "metadata": {"name": "owned", "ownerReferences": [reference]}})
+        kube.api(
+            "POST", f"{kube.ns}/configmaps", {**CONFIG, "metadata": {"name": "owned", "ownerReferences": [reference]}}
+        )
         _, ending = kube.api("DELETE", f"{kube.ns}/configmaps/owner")
         assert ending["metadata"]["deletionTimestamp"]
         assert kube.api("GET", f"{kube.ns}/configmaps/owned")[0] == 200
@@ -210,7 +228,12 @@ class TestObjects:
         assert kube.api("GET", things)[0] == 404
         definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.example.io"
         kube.api.apply(definition, DEFINITION)
-        until(lambda: {one["type"] for one in kube.api.get(definition).get("status", {}).get("conditions", [])} >= {"Established"})
+        until(
+            lambda: (
+                {one["type"] for one in kube.api.get(definition).get("status", {}).get("conditions", [])}
+                >= {"Established"}
+            )
+        )
         code, made = kube.api.apply(f"{things}/t", thing)
         assert (code, made["spec"]) == (201, {"size": 1, "color": "red"})
         assert kube.api.apply(f"{things}/t", {**thing, "spec": {"size": 1, "weight": 2}})[0] == 500
@@ -232,11 +255,19 @@ class TestObjects:
         spec = {"containers": [{"name": "app", "image": "x:1"}]}
         code, refused = kube.api("POST", f"{kube.ns}/pods", {"metadata": {"name": "p"}, "spec": spec})
         assert code == 403
-        for words in ("allowPrivilegeEscalation != false", "unrestricted capabilities", "runAsNonRoot != true", "seccompProfile"):
+        for words in (
+            "allowPrivilegeEscalation != false",
+            "unrestricted capabilities",
+            "runAsNonRoot != true",
+            "seccompProfile",
+        ):
             assert words in refused["message"]
         kube.api.apply(kube.deployment, deployment("", spec=spec))
         failure = until(lambda: kube.condition("ReplicaFailure"))
-        assert (failure["reason"], failure["message"].partition(": ")[2]) == ("FailedCreate", refused["message"].partition(": ")[2])
+        assert (failure["reason"], failure["message"].partition(": ")[2]) == (
+            "FailedCreate",
+            refused["message"].partition(": ")[2],
+        )
         kube.api("DELETE", kube.deployment)
         assert kube.api("POST", f"{kube.ns}/pods", {"metadata": {"name": "p"}, "spec": pod_spec("x:1")})[0] == 201
 

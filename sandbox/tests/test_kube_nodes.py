@@ -13,7 +13,13 @@ class TestFargate:
     def test_each_pod_has_a_node(self, sandbox: Sandbox) -> None:
         kube = Kube(sandbox)
         role = kube.role("fargate", "eks-fargate-pods.amazonaws.com")
-        kube.call("create_fargate_profile", fargateProfileName="f", podExecutionRoleArn=role, subnets=kube.subnets, selectors=[{"namespace": "test"}])
+        kube.call(
+            "create_fargate_profile",
+            fargateProfileName="f",
+            podExecutionRoleArn=role,
+            subnets=kube.subnets,
+            selectors=[{"namespace": "test"}],
+        )
         kube.has("ACTIVE", lambda: kube.call("describe_fargate_profile", fargateProfileName="f")["fargateProfile"])
         kube.sandbox.configure(timeScale=200)
         kube.namespace()
@@ -31,12 +37,18 @@ class TestNodes:
         kube = Kube(sandbox, nodes=2)
         nodes = until(lambda: (found := kube.api.get("/api/v1/nodes")["items"]) and len(found) == 2 and found)
         labels = nodes[0]["metadata"]["labels"]
-        assert (labels["pool"], labels["kubernetes.io/arch"], labels["node.kubernetes.io/instance-type"]) == ("general", "amd64", "t3.medium")
+        assert (labels["pool"], labels["kubernetes.io/arch"], labels["node.kubernetes.io/instance-type"]) == (
+            "general",
+            "amd64",
+            "t3.medium",
+        )
         assert labels["topology.kubernetes.io/zone"].startswith(REGION)
         assert nodes[0]["spec"]["providerID"].startswith("aws:///eu-central-1")
         kube.namespace()
         kube.roll_out(deployment(push(sandbox), 2))
-        kube.call("update_nodegroup_config", nodegroupName="g", scalingConfig={"minSize": 1, "desiredSize": 1, "maxSize": 9})
+        kube.call(
+            "update_nodegroup_config", nodegroupName="g", scalingConfig={"minSize": 1, "desiredSize": 1, "maxSize": 9}
+        )
         until(lambda: len(kube.api.get("/api/v1/nodes")["items"]) == 1, SLOW)
         left = kube.api.get("/api/v1/nodes")["items"][0]["metadata"]["name"]
         until(lambda: {pod["spec"].get("nodeName") for pod in kube.pods()} == {left} and kube.rolled_out(), SLOW)

@@ -16,9 +16,10 @@ from typing import Any
 
 from plane import binary, supervisor, webhook
 from plane.kubelet import behaviour
+
 from provisioner_sandbox.kube import tokens
-from provisioner_sandbox.kube.kubelet import spec, status
 from provisioner_sandbox.kube.clock import Clock
+from provisioner_sandbox.kube.kubelet import spec, status
 from provisioner_sandbox.kube.kubelet.container import Container
 from provisioner_sandbox.kube.kubelet.log import Log
 from provisioner_sandbox.kube.kubelet.probes import Probe

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from plane import binary
+
 from provisioner_sandbox.kube import tokens
 from provisioner_sandbox.kube.kubelet.remote import Api, ApiError
 

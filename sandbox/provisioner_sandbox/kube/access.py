@@ -164,7 +164,11 @@ class Gate:
         if cluster is None:
             raise status.unauthorized("the cluster is gone")
         groups = ["system:authenticated"]
-        if cluster.doc["accessConfig"]["authenticationMode"] == "CONFIG_MAP" and cluster.creator_is_admin and who == CALLER:
+        if (
+            cluster.doc["accessConfig"]["authenticationMode"] == "CONFIG_MAP"
+            and cluster.creator_is_admin
+            and who == CALLER
+        ):
             return User("kubernetes-admin", [MASTERS, *groups])
         entry = cluster.entries.get(who)
         if entry is None or entry.doc["type"] not in ("STANDARD", "EC2"):
@@ -193,7 +197,9 @@ class Gate:
         if MASTERS in user.groups:
             return True
         for granted, namespaces in user.policies:
-            within = namespaces is None or any(fnmatchcase(wanted.namespace, one) for one in namespaces if wanted.namespace)
+            within = namespaces is None or any(
+                fnmatchcase(wanted.namespace, one) for one in namespaces if wanted.namespace
+            )
             if within and grants(granted, wanted):
                 return True
         return self.by_roles(user, wanted)
@@ -226,7 +232,9 @@ class Gate:
 def grants(granted: list[dict[str, Any]], wanted: Attributes) -> bool:
     for rule in granted:
         kinds = rule.get("resources") or []
-        matches = wanted.resource in kinds or "*" in kinds or (wanted.subresource and f"*/{wanted.subresource}" in kinds)
+        matches = (
+            wanted.resource in kinds or "*" in kinds or (wanted.subresource and f"*/{wanted.subresource}" in kinds)
+        )
         if not matches or not {"*", wanted.verb} & set(rule.get("verbs") or []):
             continue
         if not {"*", wanted.group} & set(rule.get("apiGroups") or []):

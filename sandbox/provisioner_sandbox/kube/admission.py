@@ -100,13 +100,21 @@ class Admission:
             if quota["spec"].get("scopes") or quota["spec"].get("scopeSelector"):
                 continue
             used = used_by(self.store.list(resources.PODS, namespace), hard)
-            computed = [name for name in hard if name in ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "cpu", "memory")]
+            computed = [
+                name
+                for name in hard
+                if name in ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "cpu", "memory")
+            ]
             absent = [name for name in computed if wanted.get(plain(name)) is None]
             name = quota["metadata"]["name"]
             if absent:
                 why = f"failed quota: {name}: must specify {'; '.join(f'{one} for: {first_container(pod)}' for one in sorted(absent))}"
                 raise status.forbidden("pods", "", pod["metadata"]["name"], why)
-            over = [one for one in hard if plain(one) in wanted and used[one] + wanted[plain(one)] > quantity(str(hard[one]))]
+            over = [
+                one
+                for one in hard
+                if plain(one) in wanted and used[one] + wanted[plain(one)] > quantity(str(hard[one]))
+            ]
             if over:
                 said = [
                     ",".join(f"{one}={shown(one, values[one])}" for one in sorted(over))
@@ -129,7 +137,9 @@ class Admission:
         elif old is None and spec["clusterIP"] != "None":
             self.check_address(service, spec["clusterIP"])
         spec["clusterIPs"] = [spec["clusterIP"]]
-        if spec["type"] == "NodePort" or (spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)):
+        if spec["type"] == "NodePort" or (
+            spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
+        ):
             had = {(port.get("port"), port.get("protocol")): port.get("nodePort") for port in before.get("ports", [])}
             for port in spec.get("ports", []):
                 if not port.get("nodePort"):
@@ -216,6 +226,7 @@ def quality(spec: Object) -> str:
     if not any(one.get("requests") or one.get("limits") for one in found):
         return "BestEffort"
     both = all(
-        {"cpu", "memory"} <= set(one.get("limits", {})) and one.get("requests", one["limits"]) == one["limits"] for one in found
+        {"cpu", "memory"} <= set(one.get("limits", {})) and one.get("requests", one["limits"]) == one["limits"]
+        for one in found
     )
     return "Guaranteed" if both else "Burstable"

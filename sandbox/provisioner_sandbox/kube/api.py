@@ -99,15 +99,17 @@ class Api:
             case ["apis", group] if group in self.catalogue.groups():
                 found = discovery.group(group, self.catalogue.groups()[group])
                 return Reply(200, {"kind": "APIGroup", "apiVersion": "v1", **found})
-            case ["api", version] | ["apis", version] if (listed := discovery.resources(self.catalogue, "", version)):
+            case ["api", version] | ["apis", version] if listed := discovery.resources(self.catalogue, "", version):
                 return Reply(200, listed)
-            case ["apis", group, version] if (listed := discovery.resources(self.catalogue, group, version)):
+            case ["apis", group, version] if listed := discovery.resources(self.catalogue, group, version):
                 return Reply(200, listed)
             case ["openapi", "v3"]:
                 return Reply(200, discovery.paths(self.catalogue))
-            case ["openapi", "v3", "api", version] if (found := discovery.openapi(self.catalogue, "", version)):
+            case ["openapi", "v3", "api", version] if found := discovery.openapi(self.catalogue, "", version):
                 return Reply(200, found)
-            case ["openapi", "v3", "apis", group, version] if (found := discovery.openapi(self.catalogue, group, version)):
+            case ["openapi", "v3", "apis", group, version] if found := discovery.openapi(
+                self.catalogue, group, version
+            ):
                 return Reply(200, found)
             case ["api", "v1", *rest] if rest:
                 return self.resource(ask, user, "", "v1", rest)
@@ -136,7 +138,9 @@ class Api:
             verb = VERBS.get(ask.method, ask.method.lower())
         self.gate.demand(
             user,
-            Attributes(verb, group, resource.plural, target.subresource, target.namespace or self.own(target), target.name),
+            Attributes(
+                verb, group, resource.plural, target.subresource, target.namespace or self.own(target), target.name
+            ),
         )
         if target.subresource:
             return self.part(ask, user, target)
@@ -163,7 +167,9 @@ class Api:
                 return self.delete(ask, target)
             case "deletecollection" if "deletecollection" in resource.verbs:
                 return self.delete_all(ask, target)
-        raise status.Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+        raise status.Refused(
+            405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
+        )
 
     @staticmethod
     def own(target: Target) -> str:
@@ -240,7 +246,9 @@ class Api:
         self, ask: Ask, resource: Resource, document: Object, code: int = 200, options: Options | None = None
     ) -> Reply:
         if "as=Table" in ask.accept:
-            document = as_table(resource, [document], {"resourceVersion": document["metadata"].get("resourceVersion", "")})
+            document = as_table(
+                resource, [document], {"resourceVersion": document["metadata"].get("resourceVersion", "")}
+            )
         return Reply(code, document, warnings=options.warnings if options else [])
 
     # --- reads ------------------------------------------------------------------------------------------------------
@@ -266,7 +274,11 @@ class Api:
         if "as=Table" in ask.accept:
             return Reply(200, as_table(target.resource, items, meta))
         kind = target.resource.kind
-        listed = f"{kind}List" if target.resource.custom is None else target.resource.custom["names"].get("listKind", f"{kind}List")
+        listed = (
+            f"{kind}List"
+            if target.resource.custom is None
+            else target.resource.custom["names"].get("listKind", f"{kind}List")
+        )
         if target.resource.custom is None:
             items = [{key: value for key, value in one.items() if key not in ("apiVersion", "kind")} for one in items]
         return Reply(200, {"kind": listed, "apiVersion": target.resource.api_version, "metadata": meta, "items": items})
@@ -288,7 +300,9 @@ class Api:
                 at = self.store.version
             else:
                 if not version.isdecimal():
-                    raise status.bad_request(f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: invalid syntax')
+                    raise status.bad_request(
+                        f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: invalid syntax'
+                    )
                 at = int(version)
                 self.store.since(at)
         bookmarks = ask.flag("allowWatchBookmarks")
@@ -417,7 +431,9 @@ class Api:
         if not gone or resource == resources.PODS:
             return self.shown(ask, resource, document)
         details = status.details(target.name, resource.group, resource.plural, uid=document["metadata"]["uid"])
-        return Reply(200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+        return Reply(
+            200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        )
 
     def delete_all(self, ask: Ask, target: Target) -> Reply:
         how, fits = self.how(ask), self.fitting(ask)
@@ -444,9 +460,7 @@ class Api:
         if ask.method == "PATCH":
             return self.patch(ask, user, target)
         options, document = self.options(ask, user), self.body(ask, target.resource)
-        made = self.writer.update(
-            target.resource, target.namespace, target.name, target.subresource, document, options
-        )
+        made = self.writer.update(target.resource, target.namespace, target.name, target.subresource, document, options)
         return self.shown(ask, target.resource, made, 200, options)
 
     def log(self, ask: Ask, target: Target) -> Reply:
@@ -465,7 +479,9 @@ class Api:
             document = patch.merge(scale_of(live), document)
         replicas = document.get("spec", {}).get("replicas", 0)
         if not isinstance(replicas, int) or isinstance(replicas, bool):
-            raise status.bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is not a number")
+            raise status.bad_request(
+                'Scale in version "v1" cannot be handled as a Scale: spec.replicas is not a number'
+            )
 
         def change(before: Object) -> Object:
             made = copy.deepcopy(before)
@@ -482,7 +498,9 @@ class Api:
             return Reply(201, {**document, "status": {"userInfo": info}})
         asked = document.get("spec", {}).get("resourceAttributes")
         if asked is None:
-            allowed = MASTERS in user.groups or document.get("spec", {}).get("nonResourceAttributes", {}).get("verb") == "get"
+            allowed = (
+                MASTERS in user.groups or document.get("spec", {}).get("nonResourceAttributes", {}).get("verb") == "get"
+            )
         else:
             names = ("verb", "group", "resource", "subresource", "namespace", "name")
             allowed = self.gate.allows(user, Attributes(*(asked.get(name, "") for name in names)))
@@ -532,7 +550,9 @@ class Local:
         reply = self.raw(method, path, body, kind)
         if reply.code >= 300:
             document = reply.document or {}
-            raise status.Refused(reply.code, document.get("reason", ""), document.get("message", ""), document.get("details"))
+            raise status.Refused(
+                reply.code, document.get("reason", ""), document.get("message", ""), document.get("details")
+            )
         return copy.deepcopy(reply.document)
 
     def get(self, path: str) -> Any:

@@ -197,7 +197,10 @@ class Balancers:
         )
         if name == CLASS:
             return True
-        return any(one["metadata"]["name"] == name and one["spec"].get("controller") == CONTROLLER for one in self.source.classes())
+        return any(
+            one["metadata"]["name"] == name and one["spec"].get("controller") == CONTROLLER
+            for one in self.source.classes()
+        )
 
     def targets(self, service: Object, port: Object, pods: list[Object]) -> list[tuple[str, int]]:
         found = []
@@ -210,7 +213,9 @@ class Balancers:
     def of_service(self, service: Object, pods: list[Object]) -> dict[int, list[tuple[str, int]]]:
         return {port["port"]: self.targets(service, port, pods) for port in service["spec"].get("ports", [])}
 
-    def of_ingress(self, ingress: Object, services: list[Object], pods: list[Object]) -> dict[int, list[tuple[str, int]]]:
+    def of_ingress(
+        self, ingress: Object, services: list[Object], pods: list[Object]
+    ) -> dict[int, list[tuple[str, int]]]:
         """All paths lead to their services' pods alike: connections are spread, not requests."""
         backends = [ingress["spec"]["defaultBackend"]] if ingress["spec"].get("defaultBackend") else []
         for rule in ingress["spec"].get("rules", []):
@@ -296,7 +301,11 @@ class Balancers:
     def gates(self, pods: list[Object], services: list[Object]) -> None:
         """Readiness gates of the controller's: a pod is healthy for a balancer as soon as its containers are ready."""
         for pod in pods:
-            wanted = [one["conditionType"] for one in pod["spec"].get("readinessGates", []) if one["conditionType"].startswith(GATE)]
+            wanted = [
+                one["conditionType"]
+                for one in pod["spec"].get("readinessGates", [])
+                if one["conditionType"].startswith(GATE)
+            ]
             if not wanted or pod["metadata"].get("deletionTimestamp"):
                 continue
             found = {one["type"]: one["status"] for one in pod.get("status", {}).get("conditions", [])}

@@ -22,7 +22,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 VALID = timedelta(days=3650)
 # Clocks of two processes may differ a little.
 EARLIER = timedelta(minutes=5)
-NAMES = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
+NAMES = [
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+]
 
 
 def common(name: str) -> x509.Name:
@@ -115,7 +121,14 @@ class Signer:
         now = int(time.time())
         about = {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}}
         subject = f"system:serviceaccount:{namespace}:{name}"
-        claims = {"aud": audiences, "exp": now + seconds, "iat": now, "nbf": now, "sub": subject, "kubernetes.io": about}
+        claims = {
+            "aud": audiences,
+            "exp": now + seconds,
+            "iat": now,
+            "nbf": now,
+            "sub": subject,
+            "kubernetes.io": about,
+        }
         return self.sign(claims)
 
     def claims(self, token: str) -> dict[str, Any] | None:

@@ -67,7 +67,9 @@ class Cluster:
         runner = ProcessRunner(
             folder, images, ADDRESSES, api, spec, self.plane.region, lambda: settings.endpoint, self.token
         )
-        tools = Tools(api, runner, clock, Recorder(api, "sandbox"), spec, tell=lambda text: print(text, file=sys.stderr))
+        tools = Tools(
+            api, runner, clock, Recorder(api, "sandbox"), spec, tell=lambda text: print(text, file=sys.stderr)
+        )
         self.keeper = Keeper(tools, self.node)
         self.follower = StoreFollower(self.store, self.keeper.changed, self.keeper.gone)
         self.follower.start()
@@ -121,7 +123,11 @@ class Cluster:
         if wanted and wanted not in names + first:
             raise status.bad_request(f"container {wanted} is not valid for pod {name}")
         if not wanted and len(names) > 1:
-            raise status.bad_request(f"a container name must be specified for pod {name}, choose one of: {names}".replace("'", "").replace(",", ""))
+            raise status.bad_request(
+                f"a container name must be specified for pod {name}, choose one of: {names}".replace("'", "").replace(
+                    ",", ""
+                )
+            )
         wanted = wanted or names[0]
         container = self.keeper.find(namespace, name, wanted)
         if container is None:

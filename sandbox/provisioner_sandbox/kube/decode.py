@@ -15,8 +15,20 @@ from provisioner_sandbox.kube import status
 from provisioner_sandbox.kube.resources import Resource
 from provisioner_sandbox.kube.schema import Node, child, resolve
 
-GO = {"string": "string", "integer": "int32", "number": "float64", "boolean": "bool", "time": "string", "bytes": "[]uint8"}
-SMD = {"string": "string", "integer": "numeric (int or float)", "number": "numeric (int or float)", "boolean": "boolean"}
+GO = {
+    "string": "string",
+    "integer": "int32",
+    "number": "float64",
+    "boolean": "bool",
+    "time": "string",
+    "bytes": "[]uint8",
+}
+SMD = {
+    "string": "string",
+    "integer": "numeric (int or float)",
+    "number": "numeric (int or float)",
+    "boolean": "boolean",
+}
 
 
 @dataclass
@@ -127,7 +139,9 @@ def sent(resource: Resource, document: dict[str, Any], strict: str) -> tuple[Any
         raise status.invalid(kind, resource.group, document.get("metadata", {}).get("name", ""), causes)
     for path, wanted, came in reading.mistyped:
         go = GO.get(wanted, wanted)
-        raise status.bad_request(f"{start}json: cannot unmarshal {came} into Go struct field {kind}.{path} of type {go}")
+        raise status.bad_request(
+            f"{start}json: cannot unmarshal {came} into Go struct field {kind}.{path} of type {go}"
+        )
     for _, at in reading.bad_bytes:
         raise status.bad_request(f"{start}illegal base64 data at input byte {at}")
     said = [f'unknown field "{path}"' for path in reading.unknown]

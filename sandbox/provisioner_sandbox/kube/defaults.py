@@ -224,7 +224,14 @@ def binding(document: Object) -> None:
 @of("MutatingWebhookConfiguration")
 def webhooks(document: Object) -> None:
     for one in document.get("webhooks", []):
-        fill(one, failurePolicy="Fail", matchPolicy="Equivalent", namespaceSelector={}, objectSelector={}, timeoutSeconds=10)
+        fill(
+            one,
+            failurePolicy="Fail",
+            matchPolicy="Equivalent",
+            namespaceSelector={},
+            objectSelector={},
+            timeoutSeconds=10,
+        )
         if document["kind"].startswith("Mutating"):
             fill(one, reinvocationPolicy="Never")
         for rule in one.get("rules", []):

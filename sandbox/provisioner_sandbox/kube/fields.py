@@ -131,7 +131,11 @@ def compare(node: Node, old: Any, new: Any, at: Path = (), into: Difference | No
     new = NOTHING if new is None else new
     if old is NOTHING and new is NOTHING:
         return made
-    leaf = node is None or is_atomic(node) or not all(isinstance(one, (dict, list)) for one in (old, new) if one is not NOTHING)
+    leaf = (
+        node is None
+        or is_atomic(node)
+        or not all(isinstance(one, (dict, list)) for one in (old, new) if one is not NOTHING)
+    )
     if not leaf and all(one is NOTHING or not one for one in (old, new)):
         leaf = True
     if leaf:

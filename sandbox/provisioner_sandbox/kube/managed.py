@@ -130,7 +130,9 @@ def apply(node: Node, live: Object | None, applied: Object, manager: Manager, fo
     config = bare(applied)
     named = fields.of_object(node, config)
     wanted = ours(named, manager.subresource)
-    start = {"apiVersion": applied["apiVersion"], "kind": applied["kind"], "metadata": {}} if live is None else bare(live)
+    start = (
+        {"apiVersion": applied["apiVersion"], "kind": applied["kind"], "metadata": {}} if live is None else bare(live)
+    )
     merged = fields.merge(node, start, config)
     last = managers.get(manager)
     own = managers[manager] = Entry(wanted, last.time if last else "")
@@ -165,8 +167,7 @@ def prune(node: Node, merged: Object, last: Paths, owned: Paths) -> Object:
 
     pruned = fields.remove(node, merged, last) or {}
     pruned = fields.remove(node, merged, (everything - kept(pruned)) - owned) or {}
-    pruned = fields.remove(node, merged, (everything - kept(pruned)) & last) or {}
-    return pruned
+    return fields.remove(node, merged, (everything - kept(pruned)) & last) or {}
 
 
 def conflicted(conflicts: list[tuple[Manager, fields.Path]]) -> status.Refused:

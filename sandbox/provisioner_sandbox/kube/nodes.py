@@ -25,7 +25,15 @@ EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SC
 FARGATE = "eks.amazonaws.com/compute-type"
 PROFILE = "eks.amazonaws.com/fargate-profile"
 # Sizes of Fargate, vCPU in thousandths and GiB: https://docs.aws.amazon.com/eks/latest/userguide/fargate-pod-configuration.html
-FARGATE_SIZES = {250: [0.5, 1, 2], 500: [1, 2, 3, 4], 1000: range(2, 9), 2000: range(4, 17), 4000: range(8, 31), 8000: range(16, 61, 4), 16000: range(32, 121, 8)}
+FARGATE_SIZES = {
+    250: [0.5, 1, 2],
+    500: [1, 2, 3, 4],
+    1000: range(2, 9),
+    2000: range(4, 17),
+    4000: range(8, 31),
+    8000: range(16, 61, 4),
+    16000: range(32, 121, 8),
+}
 # What Fargate keeps for itself of the memory, MiB.
 FARGATE_OWN = 256
 
@@ -100,8 +108,16 @@ def wanted(region: str, name: str) -> tuple[list[Machine], list[Profile]]:
             )
             machines.append(
                 Machine(
-                    f"ip-{dashed}.{region}.compute.internal", zone, instance.instance_type, arch,
-                    f"aws:///{zone}/{instance.id}", cpu, memory, pods, labels, taints,
+                    f"ip-{dashed}.{region}.compute.internal",
+                    zone,
+                    instance.instance_type,
+                    arch,
+                    f"aws:///{zone}/{instance.id}",
+                    cpu,
+                    memory,
+                    pods,
+                    labels,
+                    taints,
                 )  # fmt: skip
             )
     for profile in cluster.profiles.values():
@@ -123,7 +139,8 @@ def document(machine: Machine, region: str) -> Object:
     spec: Object = {"providerID": machine.provider}
     if machine.taints:
         spec["taints"] = [
-            {"key": key, "effect": effect, **({"value": value} if value else {})} for key, value, effect in machine.taints
+            {"key": key, "effect": effect, **({"value": value} if value else {})}
+            for key, value, effect in machine.taints
         ]
     return {"metadata": {"name": machine.name, "labels": {**own, **machine.labels}}, "spec": spec}
 
@@ -133,13 +150,20 @@ def state(machine: Machine) -> Object:
     calm = {"status": "False", "lastHeartbeatTime": now, "lastTransitionTime": now}
     conditions = [
         {"type": kind, "reason": f"KubeletHas{reason}", **calm}
-        for kind, reason in (("MemoryPressure", "SufficientMemory"), ("DiskPressure", "NoDiskPressure"), ("PIDPressure", "SufficientPID"))
+        for kind, reason in (
+            ("MemoryPressure", "SufficientMemory"),
+            ("DiskPressure", "NoDiskPressure"),
+            ("PIDPressure", "SufficientPID"),
+        )
     ]
     ready = {"type": "Ready", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
     conditions.append({**calm, **ready, "status": "True"})
     # What a node keeps for itself: https://docs.aws.amazon.com/eks/latest/userguide/node-config.html
     kept = 0 if FARGATE in machine.labels else 100 + 255 + 11 * machine.pods
-    whole = {"cpu": f"{machine.cpu}m" if machine.cpu % 1000 else str(machine.cpu // 1000), "memory": f"{machine.memory}Mi"}
+    whole = {
+        "cpu": f"{machine.cpu}m" if machine.cpu % 1000 else str(machine.cpu // 1000),
+        "memory": f"{machine.memory}Mi",
+    }
     cpu = machine.cpu if FARGATE in machine.labels else machine.cpu - 70
     usable = {"cpu": f"{cpu}m", "memory": f"{max(machine.memory - kept, 0)}Mi"}
     address = machine.name.removeprefix("fargate-").removeprefix("ip-").partition(".")[0].replace("-", ".")

@@ -18,7 +18,6 @@ from typing import Any
 from provisioner_sandbox.kube.certificates import Authority, Signer
 from provisioner_sandbox.kube.server import HOST, Server
 
-
 # Unpacked, across runs: with the demo's, some hundred megabytes.
 KEPT_IMAGES = 5
 

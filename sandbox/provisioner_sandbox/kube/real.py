@@ -117,7 +117,12 @@ class RealPlane:
         with (self.folder / "log").open("wb") as log:
             # Its standard input is its lifeline: it ends with this process, however this one ends.
             return subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True, env=os.environ
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ,
             )
 
     def wait(self) -> None:
@@ -180,7 +185,14 @@ class World:
             settings.pods() / plane.name, Images(settings.images(), settings.guard), ADDRESSES, self.api, spec, plane.region,
             lambda: settings.endpoint, self.token,
         )  # fmt: skip
-        tools = Tools(self.api, self.runner, self.clock, Recorder(self.api, HOST), spec, tell=lambda text: print(text, file=sys.stderr))  # type: ignore[arg-type]
+        tools = Tools(
+            self.api,
+            self.runner,
+            self.clock,
+            Recorder(self.api, HOST),
+            spec,
+            tell=lambda text: print(text, file=sys.stderr),
+        )  # type: ignore[arg-type]
         self.keeper = Keeper(tools, self.node)
         self.logs = server.serve(pki, self.keeper.find)
         self.pods = Follower(self.api, "/api/v1/pods", self.keeper.changed, self.keeper.gone)
@@ -269,7 +281,9 @@ class World:
         role = OWN_ROLES.get(name) or f"sandbox-{name.lower()}"
         if name not in OWN_ROLES:
             rules = {"metadata": {"name": role}, "rules": access.POLICIES[name]}
-            self.make(f"{RBAC}/clusterroles", {**rules, "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"})
+            self.make(
+                f"{RBAC}/clusterroles", {**rules, "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
+            )
         kind = "RoleBinding" if namespace else "ClusterRoleBinding"
         binding = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -302,7 +316,11 @@ class World:
         uid = account["metadata"]["uid"] if account else ""
         if audience in ("", "https://kubernetes.default.svc"):
             # The API server takes its own alone.
-            request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": max(seconds, 600)}}
+            request = {
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {"expirationSeconds": max(seconds, 600)},
+            }
             made = self.api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", request)
             return str(made["status"]["token"])
         return self.plane.signer().account(namespace, name, uid, [audience], seconds)
@@ -352,7 +370,10 @@ class World:
         except ApiError as error:
             if error.code != 404:
                 raise
-            self.make(base, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec})
+            self.make(
+                base,
+                {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec},
+            )
 
     def to_fargate(self, profiles: list[Any]) -> None:
         """Those that a profile selects and that no node has taken first."""
@@ -371,10 +392,19 @@ class World:
             name = f"fargate-ip-{address}.{self.plane.region}.compute.internal"
             zone = profile.zones[number % len(profile.zones)]
             taints = ((FARGATE, "fargate", "NoSchedule"),)
-            self.join(Machine(name, zone, "", machine(), f"aws:///{zone}/{name}", cpu, memory, 1, {FARGATE: "fargate"}, taints))
+            self.join(
+                Machine(
+                    name, zone, "", machine(), f"aws:///{zone}/{name}", cpu, memory, 1, {FARGATE: "fargate"}, taints
+                )
+            )
             path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
             self.api.call("PATCH", path, {"metadata": {"labels": {PROFILE: profile.name}}}, MERGE)
-            binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": metadata["name"]}, "target": {"apiVersion": "v1", "kind": "Node", "name": name}}
+            binding = {
+                "apiVersion": "v1",
+                "kind": "Binding",
+                "metadata": {"name": metadata["name"]},
+                "target": {"apiVersion": "v1", "kind": "Node", "name": name},
+            }
             with contextlib.suppress(ApiError):
                 self.api.call("POST", f"{path}/binding", binding)
 
@@ -384,15 +414,24 @@ class World:
         recorder = Recorder(self.api, "aws-load-balancer-controller")
 
         def path(thing: Object) -> str:
-            kind = resources.INGRESSES if "rules" in thing["spec"] or "defaultBackend" in thing["spec"] else resources.SERVICES
+            kind = (
+                resources.INGRESSES
+                if "rules" in thing["spec"] or "defaultBackend" in thing["spec"]
+                else resources.SERVICES
+            )
             return kind.path(thing["metadata"]["namespace"], thing["metadata"]["name"])
 
         def publish(thing: Object, addresses: list[Object]) -> None:
             # A real API server takes an address for a name as little as DNS does.
-            made = [{"ip": one["hostname"], **{key: value for key, value in one.items() if key != "hostname"}} for one in addresses]
+            made = [
+                {"ip": one["hostname"], **{key: value for key, value in one.items() if key != "hostname"}}
+                for one in addresses
+            ]
             if thing.get("status", {}).get("loadBalancer", {}).get("ingress") != made:
                 with contextlib.suppress(ApiError):
-                    self.api.call("PATCH", f"{path(thing)}/status", {"status": {"loadBalancer": {"ingress": made}}}, MERGE)
+                    self.api.call(
+                        "PATCH", f"{path(thing)}/status", {"status": {"loadBalancer": {"ingress": made}}}, MERGE
+                    )
 
         def pass_gates(pod: Object, gates: list[str]) -> None:
             conditions: list[Object] = []
@@ -410,5 +449,3 @@ class World:
             self.known[resources.SERVICES].list, self.known[resources.INGRESSES].list, self.known[resources.INGRESS_CLASSES].list,
             self.known[resources.PODS].list, publish, self.runner.listens, tell, pass_gates,
         )  # fmt: skip
-
-

@@ -100,9 +100,7 @@ DEFINITIONS = of_cluster(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", STATUS,
     short=("crd", "crds"), counted=True,
 )  # fmt: skip
-MUTATING = of_cluster(
-    ADMISSION, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", counted=True
-)
+MUTATING = of_cluster(ADMISSION, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", counted=True)
 VALIDATING = of_cluster(
     ADMISSION, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", counted=True
 )

@@ -1,9 +1,9 @@
 """The shapes of objects: what `schemas.json` says of built-in kinds, and their definitions of custom ones.
 
 A node is a name (`string`, `integer`, `number`, `boolean`, `quantity`, `int-or-string`, `time`, `bytes`, `any`), a
-reference `#type`, or a dict: `{enum}`; `{fields, required, defaults, atomic}`; `{map, atomic}`; `{list}`, which is atomic
-unless it has the `keys` of its items or is a `set` (`merge` is the key of strategic merge patches alone). `open` lets
-unknown fields stand, `nullable` a null.
+reference `#type`, or a dict: `{enum}`; `{fields, required, defaults, atomic}`; `{map, atomic}`; `{list}`, which is
+atomic unless it has the `keys` of its items or is a `set` (`merge` is the key of strategic merge patches alone). `open`
+lets unknown fields stand, `nullable` a null.
 """
 
 from __future__ import annotations

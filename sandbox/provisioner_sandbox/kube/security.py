@@ -9,7 +9,17 @@ from typing import Any
 
 Object = dict[str, Any]
 PREFIX = "pod-security.kubernetes.io/"
-VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret", "image"}
+VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+    "image",
+}
 BASELINE_CAPABILITIES = {
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
     "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
@@ -73,9 +83,7 @@ def baseline(spec: Object, wanted: str) -> list[str]:
 
 def restricted(spec: Object) -> list[str]:
     found: list[str] = []
-    escalating = [
-        one["name"] for one in containers(spec) if context(one).get("allowPrivilegeEscalation") is not False
-    ]
+    escalating = [one["name"] for one in containers(spec) if context(one).get("allowPrivilegeEscalation") is not False]
     if escalating:
         found.append(
             f"allowPrivilegeEscalation != false ({named(escalating)} must set "
@@ -93,15 +101,21 @@ def restricted(spec: Object) -> list[str]:
     if keeping:
         wrong.append(f'{named(keeping)} must set securityContext.capabilities.drop=["ALL"]')
     if adding:
-        wrong.append(f"{named(adding)} must not include capabilities other than NET_BIND_SERVICE in securityContext.capabilities.add")
+        wrong.append(
+            f"{named(adding)} must not include capabilities other than NET_BIND_SERVICE in securityContext.capabilities.add"
+        )
     if wrong:
         found.append(f"unrestricted capabilities ({'; '.join(wrong)})")
-    kinds = {volume["name"]: next((kind for kind in volume if kind != "name"), "") for volume in spec.get("volumes", [])}
+    kinds = {
+        volume["name"]: next((kind for kind in volume if kind != "name"), "") for volume in spec.get("volumes", [])
+    }
     bad = {name: kind for name, kind in kinds.items() if kind not in VOLUMES and kind}
     if bad:
         many = "s" if len(bad) > 1 else ""
         names, types = (", ".join(f'"{one}"' for one in part) for part in (bad, dict.fromkeys(bad.values())))
-        found.append(f"restricted volume types (volume{many} {names} use{'' if many else 's'} restricted volume type{many} {types})")
+        found.append(
+            f"restricted volume types (volume{many} {names} use{'' if many else 's'} restricted volume type{many} {types})"
+        )
     found += not_root(spec) + profile(spec)
     return found
 

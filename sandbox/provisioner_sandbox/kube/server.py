@@ -45,9 +45,7 @@ class Server(ThreadingHTTPServer):
 
     def open(self) -> None:
         self.opened = True
-        self.socket = self.authority.context().wrap_socket(
-            self.socket, server_side=True, do_handshake_on_connect=False
-        )
+        self.socket = self.authority.context().wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.server_activate()
         threading.Thread(target=self.serve_forever, args=(0.2,), name=f"kube {self.port}", daemon=True).start()
 

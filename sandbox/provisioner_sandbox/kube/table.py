@@ -72,7 +72,10 @@ COLUMNS: dict[str, list[Column]] = {
     "Pod": [
         ("Ready", ready),
         ("Status", pod_state),
-        ("Restarts", lambda pod: sum(one.get("restartCount", 0) for one in pod.get("status", {}).get("containerStatuses", []))),
+        (
+            "Restarts",
+            lambda pod: sum(one.get("restartCount", 0) for one in pod.get("status", {}).get("containerStatuses", [])),
+        ),
         ("IP", lambda pod: pod.get("status", {}).get("podIP", "<none>")),
         ("Node", lambda pod: pod["spec"].get("nodeName", "<none>")),
     ],
@@ -97,14 +100,20 @@ COLUMNS: dict[str, list[Column]] = {
         ("Hosts", lambda one: ",".join(rule.get("host", "*") for rule in one["spec"].get("rules", [])) or "*"),
         ("Address", balancer),
     ],
-    "Node": [("Status", node_state), ("Version", lambda one: one.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", ""))],
+    "Node": [
+        ("Status", node_state),
+        ("Version", lambda one: one.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "")),
+    ],
     "Namespace": [("Status", status("phase", "Active"))],
     "ConfigMap": [("Data", lambda one: len(one.get("data") or {}) + len(one.get("binaryData") or {}))],
     "Secret": [("Type", lambda one: one.get("type", "")), ("Data", lambda one: len(one.get("data") or {}))],
     "Event": [
         ("Type", lambda one: one.get("type", "")),
         ("Reason", lambda one: one.get("reason", "")),
-        ("Object", lambda one: f"{one['involvedObject'].get('kind', '').lower()}/{one['involvedObject'].get('name', '')}"),
+        (
+            "Object",
+            lambda one: f"{one['involvedObject'].get('kind', '').lower()}/{one['involvedObject'].get('name', '')}",
+        ),
         ("Message", lambda one: one.get("message", "")),
     ],
 }

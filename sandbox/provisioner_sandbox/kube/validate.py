@@ -1,4 +1,4 @@
-"""What the API server refuses in an object, as far as people get it wrong. Source: `pkg/apis/*/validation` of Kubernetes."""
+"""What the API server refuses in an object, as far as people get it wrong. After Kubernetes' `pkg/apis/*/validation`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def metadata(kind: str, meta: Object, old: Object | None) -> Causes:
         if not QUALIFIED.match(key.lower()):
             causes.append(wrong("metadata.annotations", key, NAME_TEXT))
     if sum(len(key) + len(value) for key, value in (meta.get("annotations") or {}).items()) > ANNOTATIONS_BYTES:
-        causes.append(Cause("FieldValueInvalid", "metadata.annotations", "", f"must have at most {ANNOTATIONS_BYTES} bytes"))
+        causes.append(
+            Cause("FieldValueInvalid", "metadata.annotations", "", f"must have at most {ANNOTATIONS_BYTES} bytes")
+        )
     if old is not None and old["metadata"].get("uid") != meta.get("uid"):
         causes.append(wrong("metadata.uid", meta.get("uid", ""), IMMUTABLE))
     return causes
@@ -113,7 +115,13 @@ def by_schema(node: Node, value: Any, path: str) -> Causes:
         return []
     if isinstance(node, str):
         if node == "quantity" and not QUANTITY.match(str(value)):
-            return [wrong(path, value, "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
+            return [
+                wrong(
+                    path,
+                    value,
+                    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+                )
+            ]
         return []
     if "enum" in node:
         if value in node["enum"] or value == "":
@@ -180,7 +188,13 @@ def container(one: Object, path: str, volumes: set[Any]) -> Causes:
         if not variable.get("name"):
             causes.append(missing(f"{path}.env[{n}].name"))
         elif not ENV_NAME.match(variable["name"]):
-            causes.append(wrong(f"{path}.env[{n}].name", variable["name"], "a valid environment variable name must consist only of printable ASCII characters other than '='"))
+            causes.append(
+                wrong(
+                    f"{path}.env[{n}].name",
+                    variable["name"],
+                    "a valid environment variable name must consist only of printable ASCII characters other than '='",
+                )
+            )
         if variable.get("value") and variable.get("valueFrom"):
             causes.append(wrong(f"{path}.env[{n}].valueFrom", "", "may not be specified when `value` is not empty"))
     for n, mount in enumerate(one.get("volumeMounts", [])):
@@ -199,7 +213,9 @@ def container(one: Object, path: str, volumes: set[Any]) -> Causes:
     for name, amount in resources.get("requests", {}).items():
         limit = resources.get("limits", {}).get(name)
         if limit is not None and number_of(amount) > number_of(limit):
-            causes.append(wrong(f"{path}.resources.requests", amount, f"must be less than or equal to {name} limit of {limit}"))
+            causes.append(
+                wrong(f"{path}.resources.requests", amount, f"must be less than or equal to {name} limit of {limit}")
+            )
     return causes
 
 
@@ -351,7 +367,9 @@ def network_policy(document: Object, old: Object | None) -> Causes:
                         ipaddress.ip_network(cidr)
                     except ValueError:
                         where = f"spec.{side}[{n}].{peers}[{m}].ipBlock.cidr"
-                        causes.append(wrong(where, cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"))
+                        causes.append(
+                            wrong(where, cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+                        )
     return causes
 
 
@@ -414,7 +432,7 @@ def definition(document: Object, old: Object | None) -> Causes:
     wanted = f"{spec.get('names', {}).get('plural', '')}.{spec.get('group', '')}"
     name = document["metadata"].get("name", "")
     if name != wanted:
-        causes.append(wrong("metadata.name", name, "must be spec.names.plural+\".\"+spec.group"))
+        causes.append(wrong("metadata.name", name, 'must be spec.names.plural+"."+spec.group'))
     versions = spec.get("versions", [])
     if len([version for version in versions if version.get("storage")]) != 1:
         causes.append(wrong("spec.versions", [], "must have exactly one version marked as storage version"))

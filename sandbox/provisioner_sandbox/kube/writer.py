@@ -21,7 +21,15 @@ LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 # Set by the server, whatever is sent.
-OWN = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "resourceVersion")
+OWN = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "selfLink",
+    "resourceVersion",
+)
 
 
 @dataclass
@@ -72,7 +80,9 @@ class Writer:
             raise status.bad_request("resourceVersion should not be set on objects to be created")
         if resource.namespaced:
             if metadata.setdefault("namespace", namespace) != namespace:
-                raise status.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+                raise status.bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
         else:
             metadata.pop("namespace", None)
         if not metadata.get("name") and metadata.get("generateName"):
@@ -111,14 +121,22 @@ class Writer:
 
     # --- change -----------------------------------------------------------------------------------------------------
 
-    def update(self, resource: Resource, namespace: str, name: str, subresource: str, sent: Object, options: Options) -> Object:
+    def update(
+        self, resource: Resource, namespace: str, name: str, subresource: str, sent: Object, options: Options
+    ) -> Object:
         """PUT. Creates nothing: what is not there is not found."""
         clean = self.read(resource, sent, options)
         with self.store.lock:
             return self.change(resource, namespace, name, subresource, lambda live: clean, options)
 
     def patch(
-        self, resource: Resource, namespace: str, name: str, subresource: str, change: Callable[[Object], Object], options: Options
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        subresource: str,
+        change: Callable[[Object], Object],
+        options: Options,
     ) -> Object:
         """`change` makes the new object of the live one."""
 
@@ -128,13 +146,17 @@ class Writer:
         with self.store.lock:
             return self.change(resource, namespace, name, subresource, read, options)
 
-    def apply(self, resource: Resource, namespace: str, name: str, subresource: str, sent: Object, options: Options) -> Object:
+    def apply(
+        self, resource: Resource, namespace: str, name: str, subresource: str, sent: Object, options: Options
+    ) -> Object:
         config = decode.applied(resource.node, sent, resource.api_version, resource.kind, resource.custom is not None)
         metadata = {**(config.get("metadata") or {})}
         if metadata.get("managedFields"):
             raise status.bad_request("metadata.managedFields must be nil")
         if metadata.setdefault("name", name) != name:
-            raise status.bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
+            raise status.bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            )
         if resource.namespaced and metadata.setdefault("namespace", namespace) != namespace:
             raise status.bad_request(
                 f"the namespace of the object ({metadata['namespace']}) does not match the namespace on the URL ({namespace})"
@@ -222,7 +244,9 @@ class Writer:
                 f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
             )
         if resource.namespaced and metadata.get("namespace", namespace) != namespace:
-            raise status.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+            raise status.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
         if metadata.get("uid", was["uid"]) != was["uid"]:
             why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {was['uid']}"
             raise status.conflict(resource.plural, resource.group, name, why)
@@ -232,7 +256,9 @@ class Writer:
 
     # --- delete -----------------------------------------------------------------------------------------------------
 
-    def delete(self, resource: Resource, namespace: str, name: str, how: Object, dry: bool = False) -> tuple[Object, bool]:
+    def delete(
+        self, resource: Resource, namespace: str, name: str, how: Object, dry: bool = False
+    ) -> tuple[Object, bool]:
         """The object as it is then, and whether it is gone. `how` is a DeleteOptions."""
         with self.store.lock:
             live = self.find(resource, namespace, name)
@@ -325,6 +351,11 @@ BORN: dict[str, Callable[[], Any]] = {
     "Deployment": dict,
     "ReplicaSet": lambda: {"replicas": 0},
     "HorizontalPodAutoscaler": lambda: {"desiredReplicas": 0, "currentMetrics": None},
-    "PodDisruptionBudget": lambda: {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
+    "PodDisruptionBudget": lambda: {
+        "disruptionsAllowed": 0,
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "expectedPods": 0,
+    },
     "ResourceQuota": dict,
 }

@@ -1,4 +1,4 @@
-"""STS: who calls is one user, whose ARN is IAM's, as that of any user; or a pod with the role of its service account."""
+"""STS: who calls is one user, whose ARN is IAM's, as that of any user; or a pod with its service account's role."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def with_web_identity(call: Call) -> dict:
     claims = planes.claims(call.params["WebIdentityToken"])
     if claims is None:
         message = (
-            "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity "
-            "documentation for requirements"
+            "Couldn't retrieve verification key from your identity provider, please reference "
+            "AssumeRoleWithWebIdentity documentation for requirements"
         )
         raise AwsError("InvalidIdentityToken", message)
     host = claims["iss"].removeprefix("https://")

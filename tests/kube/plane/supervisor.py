@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from plane import binary, webhook
-from provisioner_sandbox.kube.kubelet.remote import ApiError
 from plane.control import Component, ControlPlane, StartFailed
 from plane.kubelet.kubelet import Kubelet
 from plane.kubelet.node import Size
-from provisioner_sandbox.kube.kubelet.runner import Runner
 from plane.kubelet.scripted import ScriptedRunner
+from provisioner_sandbox.kube.kubelet.remote import ApiError
+from provisioner_sandbox.kube.kubelet.runner import Runner
 
 LOCK = "lock"
 PLANE = "plane.json"

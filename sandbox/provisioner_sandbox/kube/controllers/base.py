@@ -144,10 +144,15 @@ def is_ready(pod: Object) -> bool:
 
 
 def is_active(pod: Object) -> bool:
-    return not pod["metadata"].get("deletionTimestamp") and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+    return not pod["metadata"].get("deletionTimestamp") and pod.get("status", {}).get("phase") not in (
+        "Succeeded",
+        "Failed",
+    )
 
 
-def set_condition(conditions: list[Object], kind: str, holds: str, reason: str, message: str, updated: bool = False) -> list[Object]:
+def set_condition(
+    conditions: list[Object], kind: str, holds: str, reason: str, message: str, updated: bool = False
+) -> list[Object]:
     """With the time of its last change kept. `updated`: it has a time of its last look too, as a Deployment's."""
     now = stamp()
     before = next((one for one in conditions if one["type"] == kind), None)

@@ -9,7 +9,6 @@ from provisioner_sandbox.kube.store import Object
 from provisioner_sandbox.kube.writer import CLEANUP
 
 
-
 def served(definition: Object) -> list[Resource]:
     spec = definition["spec"]
     names = spec["names"]
@@ -17,12 +16,22 @@ def served(definition: Object) -> list[Resource]:
     for version in spec["versions"]:
         if not version.get("served"):
             continue
-        parts = tuple(part for part in (resources.STATUS, resources.SCALE) if part in (version.get("subresources") or {}))
+        parts = tuple(
+            part for part in (resources.STATUS, resources.SCALE) if part in (version.get("subresources") or {})
+        )
         node = schema.of_custom((version.get("schema") or {}).get("openAPIV3Schema") or {})
         found.append(
             Resource(
-                spec["group"], version["name"], names["kind"], names["plural"], spec.get("scope") == "Namespaced", parts,
-                tuple(names.get("shortNames", [])), tuple(names.get("categories", [])), True, custom={"names": names, "node": node},
+                spec["group"],
+                version["name"],
+                names["kind"],
+                names["plural"],
+                spec.get("scope") == "Namespaced",
+                parts,
+                tuple(names.get("shortNames", [])),
+                tuple(names.get("categories", [])),
+                True,
+                custom={"names": names, "node": node},
             )  # fmt: skip
         )
     return found

@@ -157,7 +157,10 @@ class Deployments:
         if strategy["type"] == "Recreate":
             return 0, wanted
         rolling = strategy.get("rollingUpdate") or {}
-        surge, missing = share(rolling.get("maxSurge"), wanted, True), share(rolling.get("maxUnavailable"), wanted, False)
+        surge, missing = (
+            share(rolling.get("maxSurge"), wanted, True),
+            share(rolling.get("maxUnavailable"), wanted, False),
+        )
         if surge == 0 and missing == 0:
             missing = 1
         return surge, min(missing, wanted)
@@ -241,7 +244,9 @@ class Deployments:
         }
         wanted: Object = {"observedGeneration": metadata["generation"]}
         wanted |= {key: count for key, count in counts.items() if count}
-        wanted["terminatingReplicas"] = len([pod for pod in ours if not is_active(pod) and pod["metadata"].get("deletionTimestamp")])
+        wanted["terminatingReplicas"] = len(
+            [pod for pod in ours if not is_active(pod) and pod["metadata"].get("deletionTimestamp")]
+        )
         conditions, due = self.conditions(found, current, sets, counts)
         wanted["conditions"] = conditions
         context.status(resources.DEPLOYMENTS, found, wanted)
@@ -276,7 +281,12 @@ class Deployments:
         elif done:
             text = f'ReplicaSet "{name}" has successfully progressed.'
             conditions = set_condition(conditions, "Progressing", "True", "NewReplicaSetAvailable", text, True)
-        elif known is not None and known["reason"] == "NewReplicaSetAvailable" and before is not None and before[0] == name:
+        elif (
+            known is not None
+            and known["reason"] == "NewReplicaSetAvailable"
+            and before is not None
+            and before[0] == name
+        ):
             # It was rolled out: pods that fail later do not undo that.
             pass
         elif now >= limit:
@@ -304,7 +314,9 @@ class Deployments:
             if one["type"] == "ReplicaFailure"
         ]
         if failures:
-            conditions = set_condition(conditions, "ReplicaFailure", "True", failures[0]["reason"], failures[0]["message"], True)
+            conditions = set_condition(
+                conditions, "ReplicaFailure", "True", failures[0]["reason"], failures[0]["message"], True
+            )
         else:
             conditions = without_condition(conditions, "ReplicaFailure")
         return conditions, due
@@ -312,11 +324,7 @@ class Deployments:
     @staticmethod
     def further(before: Any, now: Any) -> bool:
         return (
-            now[0] != before[0]
-            or now[1] > before[1]
-            or now[2] < before[2]
-            or now[3] > before[3]
-            or now[4] > before[4]
+            now[0] != before[0] or now[1] > before[1] or now[2] < before[2] or now[3] > before[3] or now[4] > before[4]
         )
 
     def clean(self, deployment: Object, old: list[Object]) -> None:

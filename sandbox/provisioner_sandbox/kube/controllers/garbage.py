@@ -48,7 +48,9 @@ class Garbage:
             blocking = [
                 one
                 for _, one in dependents
-                if any(ref["uid"] == uid and ref.get("blockOwnerDeletion") for ref in one["metadata"]["ownerReferences"])
+                if any(
+                    ref["uid"] == uid and ref.get("blockOwnerDeletion") for ref in one["metadata"]["ownerReferences"]
+                )
             ]
             if blocking:
                 return

@@ -1,4 +1,4 @@
-"""All controllers, in one thread: each looks at what is there whenever something has changed, and says when to look again."""
+"""All controllers, in one thread: each looks whenever something has changed, and says when to look again."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ class Manager:
         due = 0.0
         while not self.stopped:
             with self.store.lock:
-                while self.store.version == seen and time.monotonic() < due and not self.stopped and not self.store.closed:
+                while (
+                    self.store.version == seen and time.monotonic() < due and not self.stopped and not self.store.closed
+                ):
                     self.store.changed.wait(max(due - time.monotonic(), 0.001))
                 if self.store.closed:
                     return

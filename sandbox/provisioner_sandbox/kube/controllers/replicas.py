@@ -88,7 +88,9 @@ class ReplicaSets:
         }
         for _ in range(count):
             try:
-                made = self.context.create(resources.PODS, {"metadata": dict(metadata), "spec": copy.deepcopy(template["spec"])})
+                made = self.context.create(
+                    resources.PODS, {"metadata": dict(metadata), "spec": copy.deepcopy(template["spec"])}
+                )
             except status.Refused as refused:
                 text = f"Error creating: {refused.message}"
                 self.context.events.tell(one, "Warning", "FailedCreate", text, COMPONENT)

@@ -45,7 +45,11 @@ def tolerates(pod: Object, taint: Object) -> bool:
             continue
         if one.get("operator") == "Exists" and one.get("key") in (None, "", taint["key"]):
             return True
-        if one.get("key") == taint["key"] and one.get("operator", "Equal") == "Equal" and one.get("value", "") == taint.get("value", ""):
+        if (
+            one.get("key") == taint["key"]
+            and one.get("operator", "Equal") == "Equal"
+            and one.get("value", "") == taint.get("value", "")
+        ):
             return True
     return False
 
@@ -55,7 +59,9 @@ def chosen(pod: Object, node: Object) -> bool:
     labels = node["metadata"].get("labels", {})
     if not (pod["spec"].get("nodeSelector") or {}).items() <= labels.items():
         return False
-    affinity = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    affinity = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
     if not affinity:
         return True
     return any(
@@ -157,7 +163,9 @@ class Scheduler:
 
     def counts(self, pod: Object, spread: Object) -> Counter[str]:
         found: Counter[str] = Counter()
-        nodes = {node["metadata"]["name"]: node["metadata"].get("labels", {}) for node in self.context.list(resources.NODES)}
+        nodes = {
+            node["metadata"]["name"]: node["metadata"].get("labels", {}) for node in self.context.list(resources.NODES)
+        }
         for labels in nodes.values():
             if spread["topologyKey"] in labels:
                 found[labels[spread["topologyKey"]]] += 0
@@ -178,7 +186,9 @@ class Scheduler:
         value = node["metadata"].get("labels", {}).get(spread["topologyKey"])
         return value is not None and counts[value] + 1 - min(counts.values()) <= spread["maxSkew"]
 
-    def cost(self, pod: Object, node: Object, nodes: list[Object], load: dict[str, list[Object]]) -> tuple[int, int, str]:
+    def cost(
+        self, pod: Object, node: Object, nodes: list[Object], load: dict[str, list[Object]]
+    ) -> tuple[int, int, str]:
         crowd = 0
         for spread in pod["spec"].get("topologySpreadConstraints", []):
             crowd += self.counts(pod, spread)[node["metadata"].get("labels", {}).get(spread["topologyKey"], "")]
@@ -195,7 +205,14 @@ class Scheduler:
 
         metadata = pod["metadata"]
         try:
-            self.context.writer.patch(resources.PODS, metadata["namespace"], metadata["name"], "", over, Options(manager=COMPONENT, strict="Ignore"))
+            self.context.writer.patch(
+                resources.PODS,
+                metadata["namespace"],
+                metadata["name"],
+                "",
+                over,
+                Options(manager=COMPONENT, strict="Ignore"),
+            )
         except status.Refused as refused:
             if refused.code != 404:
                 raise

@@ -8,8 +8,8 @@ import time
 import uuid
 from typing import Any
 
-from provisioner_sandbox.kube.kubelet.client import MERGE, Api, ApiError
 from provisioner_sandbox.kube.clock import stamp
+from provisioner_sandbox.kube.kubelet.client import MERGE, Api, ApiError
 
 
 class Recorder:

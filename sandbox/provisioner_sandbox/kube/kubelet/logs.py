@@ -15,6 +15,7 @@ WAITING = {
     "ImagePullBackOff": "image can't be pulled",
 }
 
+
 class NoLog(Exception):
     """Why there is nothing to read."""
 

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner_sandbox.kube.kubelet.client import STRATEGIC, Api, ApiError
-from provisioner_sandbox.kube.kubelet import status
 from provisioner_sandbox.kube.clock import Clock, stamp
+from provisioner_sandbox.kube.kubelet import status
+from provisioner_sandbox.kube.kubelet.client import STRATEGIC, Api, ApiError
 from provisioner_sandbox.kube.kubelet.container import Container, Host
 from provisioner_sandbox.kube.kubelet.events import Recorder
 from provisioner_sandbox.kube.kubelet.runner import Refused, Runner
 from provisioner_sandbox.kube.kubelet.spec import Missing, Spec
-
 
 # Between two looks at a config map that is not there, and after an answer of the server that was none.
 MOUNT_RETRY = 5.0

@@ -149,7 +149,9 @@ def fits(wanted: dict[str, Any]) -> bool:
 
 def plain(blob: bytes, kind: str) -> bytes:
     if "zstd" in kind or blob[:4] == b"\x28\xb5\x2f\xfd":
-        raise Refused("ErrImagePull", f"failed to extract layer: the sandbox does not read layers of type {kind or 'zstd'}")
+        raise Refused(
+            "ErrImagePull", f"failed to extract layer: the sandbox does not read layers of type {kind or 'zstd'}"
+        )
     return gzip.decompress(blob) if blob[:2] == b"\x1f\x8b" else blob
 
 

@@ -1,4 +1,4 @@
-"""In the place of a controller whose work is the sandbox's own, or nobody's: answers its probes until it is told to end.
+"""In the place of a controller whose work is the sandbox's own, or nobody's: answers its probes until told to end.
 
 A program of its own: `played.py ADDRESS TEXT PORT...`
 """

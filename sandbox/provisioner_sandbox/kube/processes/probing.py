@@ -37,7 +37,9 @@ class Probing:
 
             # As the kubelet, which asks for no certificate that it could check.
             context = ssl._create_unverified_context()
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, port, timeout=timeout, context=context
+            )
         else:
             connection = http.client.HTTPConnection(host, port, timeout=timeout)
         headers = {"User-Agent": AGENT, "Accept": "*/*", "Connection": "close"}

@@ -1,4 +1,4 @@
-"""The runner of real processes. As root on Linux each has its image as its root; elsewhere it runs from the unpacked files."""
+"""The runner of real processes. As root on Linux each has its image as its root, elsewhere the unpacked files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 from provisioner_sandbox.kube.kubelet.client import Api
 from provisioner_sandbox.kube.kubelet.log import Log
 from provisioner_sandbox.kube.kubelet.runner import Exit, Process, Refused, Runner
-from provisioner_sandbox.kube.kubelet.spec import Missing, Spec, expand
+from provisioner_sandbox.kube.kubelet.spec import Spec, expand
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
 from provisioner_sandbox.kube.processes.images import Image, Images
 from provisioner_sandbox.kube.processes.probing import LEAST_TIMEOUT, Probing
@@ -37,7 +37,14 @@ PYTHONS = re.compile(r"(/usr/(local/)?bin/)?python3?(\.\d+)?")
 MODULES = re.compile(r"\.cpython-(\d)(\d+)-")
 # Of this machine, for images that have no base of their own.
 HOST_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/opt")
-HOST_FILES = ("/etc/ssl", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/mime.types")
+HOST_FILES = (
+    "/etc/ssl",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/mime.types",
+)
 DEVICES = ("null", "zero", "full", "random", "urandom")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 START_SECONDS = 20.0
@@ -174,7 +181,15 @@ class ProcessRunner(Runner):
         argv = command(container, settings, env)
         uid, gid, groups = who(pod, container, image)
         cwd = container.get("workingDir") or settings.get("WorkingDir") or "/"
-        plan: dict[str, Any] = {"argv": argv, "env": env, "cwd": cwd, "uid": None, "gid": None, "groups": groups, "root": None}
+        plan: dict[str, Any] = {
+            "argv": argv,
+            "env": env,
+            "cwd": cwd,
+            "uid": None,
+            "gid": None,
+            "groups": groups,
+            "root": None,
+        }
         if isolates():
             plan |= {"uid": uid, "gid": gid}
             plan |= self.rooted(pod, container, image, place)
@@ -196,8 +211,16 @@ class ProcessRunner(Runner):
                     path.mkdir(parents=True)
                     path.chmod(0o777)
             if not path.exists():
-                raise Refused("CreateContainerConfigError", f"failed to prepare subPath for volumeMount {mount['name']}")
-            found.append([str(path), os.path.normpath(mount["mountPath"]), "rw" if writable and not mount.get("readOnly") else "ro"])
+                raise Refused(
+                    "CreateContainerConfigError", f"failed to prepare subPath for volumeMount {mount['name']}"
+                )
+            found.append(
+                [
+                    str(path),
+                    os.path.normpath(mount["mountPath"]),
+                    "rw" if writable and not mount.get("readOnly") else "ro",
+                ]
+            )
         if "\0irsa" in place.volumes:
             found.append([str(place.volumes["\0irsa"][0]), IRSA_FOLDER, "ro"])
         return sorted(found, key=lambda one: one[1])
@@ -308,8 +331,8 @@ def by_own_python(argv: list[str], image: Image) -> list[str]:
             if other:
                 return [other, *argv[1:]]
         text = (
-            f"the image stands on an empty base, and its modules are for Python {', '.join(sorted(wanted))}; the sandbox runs "
-            f"on {own}, and has no other"
+            f"the image stands on an empty base, and its modules are for Python {', '.join(sorted(wanted))}; the "
+            f"sandbox runs on {own}, and has no other"
         )
         raise Refused("RunContainerError", text)
     return [PYTHON, *argv[1:]]
@@ -367,7 +390,9 @@ def listed(file: Path, name: str) -> int:
 class Container(Process):
     """A shim and what it runs."""
 
-    def __init__(self, plan: dict[str, Any], probing: Probing, spec: dict[str, Any], log: Log, changed: Callable[[], None]):
+    def __init__(
+        self, plan: dict[str, Any], probing: Probing, spec: dict[str, Any], log: Log, changed: Callable[[], None]
+    ):
         self.plan = plan
         self.probing = probing
         self.log = log

@@ -1,8 +1,8 @@
 """Between the sandbox and one container: enters its root, becomes its user, runs it, passes signals on.
 
-A program of its own, with nothing but the standard library. Standard input is a line of JSON and then the lifeline: when
-it ends, however the sandbox ended, so does the container. To descriptor `report` go the process's id, and why it could
-not be started.
+A program of its own, with nothing but the standard library. Standard input is a line of JSON and then the lifeline:
+when it ends, however the sandbox ended, so does the container. To descriptor `report` go the process's id, and why it
+could not be started.
 
     {"report", "argv", "env", "cwd", "uid", "gid", "groups",     uid null: as whoever this is
      "root", "mounts": [[SOURCE, TARGET, "ro"|"rw"|"tmpfs"|"proc"]], "seal",   root null: no root of its own
@@ -111,7 +111,9 @@ def run(plan: dict) -> None:
             os.chdir(plan["cwd"])
         except OSError as error:
             raise OSError(error.errno, f"chdir to cwd ({plan['cwd']!r}) failed: {error.strerror}") from error
-        program = find(plan["argv"][0], plan["env"].get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
+        program = find(
+            plan["argv"][0], plan["env"].get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        )
         os.execve(program, plan["argv"], plan["env"])
     except OSError as error:
         text = error.strerror or str(error)

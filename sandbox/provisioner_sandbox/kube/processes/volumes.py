@@ -64,10 +64,16 @@ class Volumes:
         text = f"volume {volume['name']} is a {kind}; the sandbox has {KNOWN}"
         raise Refused("FailedMount", text)
 
-    def source(self, pod: dict[str, Any], kind: str, given: dict[str, Any], address: str, host: str) -> dict[str, bytes]:
+    def source(
+        self, pod: dict[str, Any], kind: str, given: dict[str, Any], address: str, host: str
+    ) -> dict[str, bytes]:
         if kind == "downwardAPI":
             field = self.spec.fields(pod, address, host)
-            return {one["path"]: field(one["fieldRef"]["fieldPath"]).encode() for one in given.get("items", []) if "fieldRef" in one}
+            return {
+                one["path"]: field(one["fieldRef"]["fieldPath"]).encode()
+                for one in given.get("items", [])
+                if "fieldRef" in one
+            }
         if kind not in ("configMap", "secret"):
             raise Refused("FailedMount", f"the sandbox has no volumes of a {kind}")
         name = given.get("secretName") or given.get("name", "")

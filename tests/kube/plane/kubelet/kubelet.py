@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from provisioner_sandbox.kube.kubelet import server
 from plane.kubelet.node import Nodes, Size
 from provisioner_sandbox.kube.clock import Clock
+from provisioner_sandbox.kube.kubelet import server
 from provisioner_sandbox.kube.kubelet.events import Recorder
 from provisioner_sandbox.kube.kubelet.keeper import Keeper
 from provisioner_sandbox.kube.kubelet.pod import Node, Tools

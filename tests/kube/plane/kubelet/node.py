@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner_sandbox.kube.kubelet.remote import MERGE, Api, ApiError
 from provisioner_sandbox.kube.clock import micro, stamp
+from provisioner_sandbox.kube.kubelet.remote import MERGE, Api, ApiError
 
 # The kubelet's own: a lease of 40 s, renewed every 10.
 LEASE_SECONDS = 40
