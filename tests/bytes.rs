@@ -8,7 +8,10 @@ use proptest::{prelude::*, sample::Index};
 use provisioner::{
     engine::who,
     model::{HeldBy, Owner, Process, Snapshot},
-    stack,
+    stack::{
+        self,
+        manifest::{ManifestFile, render},
+    },
     store::{LeaseItem, lease_item},
 };
 use serde_json::{Value, json};
@@ -44,6 +47,14 @@ const STACKS: &[&[u8]] = &[
     include_bytes!("../docs/examples/many-groups.yaml"),
     include_bytes!("../docs/examples/no-internet.yaml"),
     include_bytes!("stack_files/good/full.yaml"),
+];
+
+const MANIFESTS: &[&[u8]] = &[
+    include_bytes!("../manifests/app/deployment.yaml"),
+    include_bytes!("../manifests/app/service.yaml"),
+    include_bytes!("../manifests/app/availability.yaml"),
+    include_bytes!("../manifests/cluster-autoscaler/rbac.yaml"),
+    include_bytes!("../manifests/load-balancer-controller/webhooks.yaml"),
 ];
 
 /// What is said of bytes from outside is short, and does not steer the terminal.
@@ -92,6 +103,20 @@ fn file(what: &str, bytes: &[u8]) -> bool {
 }
 
 /// An item as a run leaves it in the table, but for `holder`.
+fn manifest(what: &str, bytes: &[u8]) {
+    let file = ManifestFile {
+        path: "app/a.yaml".to_owned(),
+        name: "manifests/app/a.yaml".to_owned(),
+        bytes: bytes.to_vec(),
+    };
+    let known = ["app.release", "app.namespace", "stack.name", "image", "app.ingress"];
+    let variables = known.map(|name| (name.to_owned(), json!("value"))).into();
+    let read = in_time(what, LIMIT, || render(&file, &variables).map_err(|error| error.to_string()));
+    if let Err(error) = read {
+        speaks(&error, 200_000);
+    }
+}
+
 fn held(holder: AttributeValue) -> HashMap<String, AttributeValue> {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let item = [
@@ -133,6 +158,7 @@ fn what_has_hurt_parsers_is_refused() {
             (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap());
         let (as_state, as_file) = (state(&name, &bytes), file(&name, &bytes));
         holder(&name, &bytes);
+        manifest(&name, &bytes);
         // None is a sound file of any kind.
         assert!(as_state.is_none() && !as_file, "{name} is taken");
         let kind = ["state-", "stack-", "lease-"].iter().position(|kind| name.starts_with(kind));
@@ -559,6 +585,12 @@ proptest! {
         state("any bytes", &bytes);
         file("any bytes", &bytes);
         holder("any bytes", &bytes);
+        manifest("any bytes", &bytes);
+    }
+
+    #[test]
+    fn a_manifest_with_slips_is_read_or_refused((_, bytes) in mutated(MANIFESTS)) {
+        manifest("a manifest with slips", &bytes);
     }
 
     #[test]

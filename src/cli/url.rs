@@ -102,7 +102,10 @@ async fn address(cluster: &Cluster, place: &Place) -> Result<Option<String>, Fau
         let path = format!("/status/loadBalancer/ingress/0/{name}");
         object.pointer(&path).and_then(Value::as_str).map(str::to_owned)
     };
-    Ok(text("hostname").or(text("ip")).map(|host| format!("http://{host}")))
+    // AWS names no ports there; a balancer that cannot have port 80 does.
+    let port = object.pointer("/status/loadBalancer/ingress/0/ports/0/port").and_then(Value::as_u64);
+    let port = port.filter(|port| *port != 80).map_or_else(String::new, |port| format!(":{port}"));
+    Ok(text("hostname").or(text("ip")).map(|host| format!("http://{host}{port}")))
 }
 
 /// Whether anything but a load balancer without targets answers there.

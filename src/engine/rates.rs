@@ -67,11 +67,17 @@ impl Bucket {
         Bucket { limit, rate: limit.rate, turns: limit.burst, at: now, slowed: None }
     }
 
-    /// Takes a turn; how long until it has come. Each one who asks gets a later turn than all before.
-    fn take(&mut self, now: Instant) -> Duration {
+    /// Adds what came since the last time, at the rate of that time.
+    fn fill(&mut self, now: Instant) {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
-        self.turns = (self.turns + since * self.rate).min(self.limit.burst) - 1.0;
+        self.turns = (self.turns + since * self.rate).min(self.limit.burst);
+    }
+
+    /// Takes a turn; how long until it has come. Each one who asks gets a later turn than all before.
+    fn take(&mut self, now: Instant) -> Duration {
+        self.fill(now);
+        self.turns -= 1.0;
         if self.turns >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.turns / self.rate) }
     }
 
@@ -80,11 +86,13 @@ impl Bucket {
             return;
         }
         self.slowed = Some(now);
+        self.fill(now);
         self.rate = (self.rate / 2.0).max(self.limit.rate * SLOWEST);
         self.turns = self.turns.min(0.0);
     }
 
-    fn answered(&mut self) {
+    fn answered(&mut self, now: Instant) {
+        self.fill(now);
         self.rate = (self.rate + self.limit.rate * RECOVERY).min(self.limit.rate);
     }
 }
@@ -121,7 +129,7 @@ impl Rates {
         let wave = self.pace.of(WAVE);
         self.with(service, what, |bucket, now| match throttled {
             true => bucket.throttled(now, wave),
-            false => bucket.answered(),
+            false => bucket.answered(now),
         });
     }
 }

@@ -170,6 +170,8 @@ pub fn load_balancers(region: &str, cluster: &str) -> Value {
             json!(below.iter().chain(&balancers).collect::<Vec<_>>()),
             Some(&mine),
         ),
+        // Listeners and rules are tagged in the call that makes them.
+        allow(json!("elasticloadbalancing:AddTags"), json!(below), Some(&for_me)),
         allow(
             json!([
                 "elasticloadbalancing:AddTags",
