@@ -193,7 +193,10 @@ class Api:
                 raise status.unknown_to_us(status.qualified(plural, group))
             raise status.no_such_resource()
         if len(rest) > 3 or (subresource and subresource not in resource.subresources):
-            if resource == resources.PODS or subresource in ("token", "eviction", "proxy"):
+            if resource == resources.PODS and subresource in ("attach", "exec", "portforward", "proxy"):
+                message = f"the sandbox's kubelet does not offer pods/{subresource}: pods are processes of this machine"
+                raise status.Refused(501, "NotImplemented", message)
+            if resource == resources.PODS or subresource == "token":
                 raise status.unknown_to_us(f"{resource.plural}/{subresource}")
             raise status.no_such_resource()
         if bool(namespace) != resource.namespaced and (name or namespace):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -312,8 +313,6 @@ class Writer:
 
 
 def stamp_in(seconds: int) -> str:
-    import time
-
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
