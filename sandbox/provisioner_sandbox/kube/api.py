@@ -24,6 +24,10 @@ OPEN = ("/api", "/apis", "/openapi", "/version", "/readyz", "/livez", "/healthz"
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 MANAGER = re.compile(r"^[^/\s]+")
 HEALTHY = re.compile(r"^/(readyz|livez|healthz)(/.*)?$")
+# Of these a delete answers with the object itself.
+TOLD_AGAIN = (
+    resources.PODS, resources.SERVICES, resources.SERVICE_ACCOUNTS, resources.QUOTAS, resources.STORAGE_CLASSES,
+)  # fmt: skip
 REAL_KINDS = {
     "daemonsets", "statefulsets", "controllerrevisions", "jobs", "cronjobs", "endpoints", "limitranges",
     "persistentvolumeclaims", "persistentvolumes", "podtemplates", "replicationcontrollers", "bindings",
@@ -431,7 +435,7 @@ class Api:
     def delete(self, ask: Ask, target: Target) -> Reply:
         resource, how = target.resource, self.how(ask)
         document, gone = self.writer.delete(resource, target.namespace, target.name, how, bool(how.get("dryRun")))
-        if not gone or resource == resources.PODS:
+        if not gone or resource in TOLD_AGAIN:
             return self.shown(ask, resource, document)
         details = status.details(target.name, resource.group, resource.plural, uid=document["metadata"]["uid"])
         return Reply(

@@ -109,8 +109,10 @@ class Writer:
         causes = validate.check(resource.kind, resource.node, document, None)
         if causes:
             raise status.invalid(resource.kind, resource.group, name, causes)
-        if self.store.get(resource, namespace, name) is not None:
-            raise status.exists(resource.plural, resource.group, name)
+        there = self.store.get(resource, namespace, name)
+        if there is not None:
+            ending = bool(there["metadata"].get("deletionTimestamp"))
+            raise status.exists(resource.plural, resource.group, name, ending)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = stamp()
         if resource.counted or resource.custom is not None:
