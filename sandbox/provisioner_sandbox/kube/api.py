@@ -24,6 +24,10 @@ OPEN = ("/api", "/apis", "/openapi", "/version", "/readyz", "/livez", "/healthz"
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 MANAGER = re.compile(r"^[^/\s]+")
 HEALTHY = re.compile(r"^/(readyz|livez|healthz)(/.*)?$")
+# Of these a delete answers with the object itself.
+TOLD_AGAIN = (
+    resources.PODS, resources.SERVICES, resources.SERVICE_ACCOUNTS, resources.QUOTAS, resources.STORAGE_CLASSES,
+)  # fmt: skip
 REAL_KINDS = {
     "daemonsets", "statefulsets", "controllerrevisions", "jobs", "cronjobs", "endpoints", "limitranges",
     "persistentvolumeclaims", "persistentvolumes", "podtemplates", "replicationcontrollers", "bindings",
@@ -193,7 +197,10 @@ class Api:
                 raise status.unknown_to_us(status.qualified(plural, group))
             raise status.no_such_resource()
         if len(rest) > 3 or (subresource and subresource not in resource.subresources):
-            if resource == resources.PODS or subresource in ("token", "eviction", "proxy"):
+            if resource == resources.PODS and subresource in ("attach", "exec", "portforward", "proxy"):
+                message = f"the sandbox's kubelet does not offer pods/{subresource}: pods are processes of this machine"
+                raise status.Refused(501, "NotImplemented", message)
+            if resource == resources.PODS or subresource == "token":
                 raise status.unknown_to_us(f"{resource.plural}/{subresource}")
             raise status.no_such_resource()
         if bool(namespace) != resource.namespaced and (name or namespace):
@@ -428,7 +435,7 @@ class Api:
     def delete(self, ask: Ask, target: Target) -> Reply:
         resource, how = target.resource, self.how(ask)
         document, gone = self.writer.delete(resource, target.namespace, target.name, how, bool(how.get("dryRun")))
-        if not gone or resource == resources.PODS:
+        if not gone or resource in TOLD_AGAIN:
             return self.shown(ask, resource, document)
         details = status.details(target.name, resource.group, resource.plural, uid=document["metadata"]["uid"])
         return Reply(

@@ -153,8 +153,12 @@ class Balancers:
         self.loop = asyncio.new_event_loop()
 
     def start(self) -> None:
-        threading.Thread(target=self.loop.run_forever, name="kube balancers", daemon=True).start()
+        threading.Thread(target=self.serve, name="kube balancers", daemon=True).start()
         threading.Thread(target=self.run, name="kube balancing", daemon=True).start()
+
+    def serve(self) -> None:
+        self.loop.run_forever()
+        self.loop.close()
 
     def stop(self) -> None:
         self.stopped.set()

@@ -30,7 +30,9 @@ PROFILES = ("RuntimeDefault", "Localhost")
 def level(namespace: Object | None, mode: str) -> tuple[str, str]:
     """`enforce`, `warn` or `audit` of a namespace: the level and its version."""
     labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
-    return labels.get(PREFIX + mode, "privileged"), labels.get(f"{PREFIX}{mode}-version", "latest")
+    # Who enforces a level and says nothing of warnings is warned of it where pods are only described.
+    named = mode if PREFIX + mode in labels else "enforce"
+    return labels.get(PREFIX + named, "privileged"), labels.get(f"{PREFIX}{named}-version", "latest")
 
 
 def violations(spec: Object, wanted: str) -> str:

@@ -92,8 +92,8 @@ def no_such_resource() -> Refused:
     return Refused(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def exists(plural: str, group: str, name: str) -> Refused:
-    message = f'{qualified(plural, group)} "{name}" already exists'
+def exists(plural: str, group: str, name: str, ending: bool = False) -> Refused:
+    message = f'{"object is being deleted: " if ending else ""}{qualified(plural, group)} "{name}" already exists'
     return Refused(409, "AlreadyExists", message, details(name, group, plural))
 
 

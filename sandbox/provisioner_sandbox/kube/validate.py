@@ -179,7 +179,6 @@ def container(one: Object, path: str, volumes: set[Any]) -> Causes:
         causes.append(missing(f"{path}.image"))
     elif image != image.strip():
         causes.append(wrong(f"{path}.image", image, "must not have leading or trailing whitespace"))
-    ports = {port.get("name") for port in one.get("ports", [])}
     for n, port in enumerate(one.get("ports", [])):
         number = port.get("containerPort", 0)
         if not 0 < number < 65536:
@@ -205,10 +204,6 @@ def container(one: Object, path: str, volumes: set[Any]) -> Causes:
     for kind in ("livenessProbe", "readinessProbe", "startupProbe"):
         if kind in one:
             causes += probe(one[kind], f"{path}.{kind}", kind)
-            port = (one[kind].get("httpGet") or one[kind].get("tcpSocket") or {}).get("port")
-            if isinstance(port, str) and port not in ports:
-                # Named ports are looked up when the probe runs, and fail there.
-                continue
     resources = one.get("resources", {})
     for name, amount in resources.get("requests", {}).items():
         limit = resources.get("limits", {}).get(name)

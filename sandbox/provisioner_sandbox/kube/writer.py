@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -108,8 +109,10 @@ class Writer:
         causes = validate.check(resource.kind, resource.node, document, None)
         if causes:
             raise status.invalid(resource.kind, resource.group, name, causes)
-        if self.store.get(resource, namespace, name) is not None:
-            raise status.exists(resource.plural, resource.group, name)
+        there = self.store.get(resource, namespace, name)
+        if there is not None:
+            ending = bool(there["metadata"].get("deletionTimestamp"))
+            raise status.exists(resource.plural, resource.group, name, ending)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = stamp()
         if resource.counted or resource.custom is not None:
@@ -312,8 +315,6 @@ class Writer:
 
 
 def stamp_in(seconds: int) -> str:
-    import time
-
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 

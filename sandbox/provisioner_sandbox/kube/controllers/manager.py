@@ -7,10 +7,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provisioner_sandbox.kube import status
-from provisioner_sandbox.kube.writer import Options
 
 if TYPE_CHECKING:
     from provisioner_sandbox.kube.cluster import Cluster
@@ -18,13 +17,7 @@ if TYPE_CHECKING:
 # Changes that come together are looked at together.
 PAUSE_SECONDS = 0.01
 LONGEST_SECONDS = 5.0
-NAME = "kube-controller-manager"
-
 Controller = Callable[[], "float | None"]
-
-
-def options(**more: Any) -> Options:
-    return Options(manager=NAME, strict="Ignore", **more)
 
 
 class Manager:

@@ -397,7 +397,6 @@ class Container(Process):
         self.probing = probing
         self.log = log
         self.ended: Exit | None = None
-        self.stopped = ""
         self.process, self.child = launch(plan)
         threading.Thread(target=self.watch, args=(changed,), name=f"wait {spec['name']}", daemon=True).start()
 
@@ -430,7 +429,7 @@ class Container(Process):
         except Refused as refused:
             return f"command error: {refused.message}"
         try:
-            out, _ = process.communicate(timeout=timeout) if process.stdin is None else (wait(process, timeout), None)
+            out = wait(process, timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
