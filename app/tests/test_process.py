@@ -221,6 +221,9 @@ def refused(service: Service) -> bool:
         service.get("/health/live")
     except ConnectionRefusedError:
         return True
+    except (ConnectionResetError, http.client.RemoteDisconnected):
+        # It came into the queue of a socket that was just being closed.
+        return False
     return False
 
 
