@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     aws::{Listener, Said, heard},
-    model::{Address, Class, Entry, Event, Fault, Intent, Kind, LeftBehind, Ready, Record, Step, StepState},
+    model::{
+        Address, Changes, Class, Entry, Event, Fault, Intent, Kind, LeftBehind, Ready, Record, Step,
+        StepState,
+    },
     plan::{check_owner, managed_tags},
     resources::Ask,
 };
@@ -282,7 +285,11 @@ impl Task<'_> {
             None => self.appear().await?,
         };
         loop {
-            let live = self.ready(kind, next).await?;
+            // What a rollout of a broken spec waits for is a better spec.
+            let live = match kind.mends && !self.differs(kind, recorded, &next)?.is_empty() {
+                true => next,
+                false => self.ready(kind, next).await?,
+            };
             let managed = managed_tags(&self.want, recorded, &live);
             let changes = (kind.diff)(&self.want, &managed)?;
             if changes.is_empty() {
@@ -321,6 +328,10 @@ impl Task<'_> {
             }
             next = self.appear().await?;
         }
+    }
+
+    fn differs(&self, kind: Kind, recorded: Option<&Value>, live: &Value) -> Result<Changes, Fault> {
+        (kind.diff)(&self.want, &managed_tags(&self.want, recorded, live))
     }
 
     /// Waits until `live` can be used.

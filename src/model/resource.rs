@@ -58,6 +58,8 @@ pub trait Resource: Send + Sync + Sized + 'static {
     const DEPARTURE: Departure = Departure::Deleted;
     /// Whether AWS makes and removes only one of the kind at a time.
     const ONE_AT_A_TIME: bool = false;
+    /// Whether it is corrected also while it is not ready: the correction may be what it waits for.
+    const MENDS: bool = false;
     /// Fields of the live form that are others after an update: who refers to them changes, too.
     const MOVES: &'static [&'static str] = &[];
     /// The kind that it lives in by a name alone, and the field with that name: when that one is made anew, so is this,
@@ -100,6 +102,8 @@ pub struct Kind {
     pub iam: &'static [&'static str],
     /// [`Resource::ONE_AT_A_TIME`].
     pub one_at_a_time: bool,
+    /// [`Resource::MENDS`].
+    pub mends: bool,
     /// [`Resource::MOVES`].
     pub moves: &'static [&'static str],
     /// [`Resource::WITHIN`].
@@ -131,6 +135,7 @@ impl Kind {
             departure: R::DEPARTURE,
             iam: R::IAM,
             one_at_a_time: R::ONE_AT_A_TIME,
+            mends: R::MENDS,
             moves: R::MOVES,
             within: R::WITHIN,
             named: R::NAMED,

@@ -31,6 +31,7 @@ fn kind(name: &str) -> Option<Kind> {
         departure: Departure::Deleted,
         iam: &[],
         one_at_a_time: false,
+        mends: false,
         moves: &["version"],
         within: (name == "tenant").then_some(("thing", "landlord")),
         named: None,

@@ -70,6 +70,7 @@ impl Resource for Manifest {
     const KIND: &'static str = "manifest";
     const IAM: &'static [&'static str] = &["eks:DescribeCluster"];
     const IDENTITY: Identity = Identity::Name;
+    const MENDS: bool = true;
     const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
     type Spec = Spec;
     type Live = Live;

@@ -126,6 +126,7 @@ pub(super) fn kind_of(name: &'static str, identity: Identity) -> Kind {
         departure: Departure::Deleted,
         iam: &[],
         one_at_a_time: name == "single",
+        mends: false,
         moves: &[],
         within: None,
         named: None,
