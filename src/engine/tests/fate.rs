@@ -69,6 +69,8 @@ pub(super) struct Fate {
     pub(super) steals: bool,
     /// How long it waits for one that lives.
     pub(super) waits: Duration,
+    /// The lock table answers at least every second beat. Three that are lost in a row stop a run, as they should.
+    pub(super) heard: bool,
 }
 
 impl Fate {
@@ -94,14 +96,14 @@ impl Fate {
             _ => Vec::new(),
         };
         let (steals, waits) = (dice.one_in(2), dice.seconds(600));
-        Fate { number, host: dice.below(2), start, death, stands, signals, steals, waits }
+        Fate { number, host: dice.below(2), start, death, stands, signals, steals, waits, heard: false }
     }
 
     /// Nobody else is there, and nothing ends it.
     pub(super) fn alone(number: u32, host: u64) -> Self {
         let waits = Duration::from_mins(10);
         let (start, death, stands, steals) = (Duration::ZERO, Death::Never, None, false);
-        Fate { number, host, start, death, stands, signals: Vec::new(), steals, waits }
+        Fate { number, host, start, death, stands, signals: Vec::new(), steals, waits, heard: true }
     }
 
     pub(super) fn process(&self) -> Process {

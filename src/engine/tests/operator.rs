@@ -71,6 +71,8 @@ pub(super) struct Life {
     /// Its effects so far, and those of them that are creates.
     effects: Mutex<(usize, usize)>,
     thaws: Mutex<Instant>,
+    /// Whether its last call to the lock table came to nothing.
+    pub(super) missed: Mutex<bool>,
     dead: watch::Sender<bool>,
 }
 
@@ -166,6 +168,7 @@ pub(super) async fn live(site: Site, fate: Fate, dice: Dice, file: Graph) -> Opt
         dice: Mutex::new(dice),
         effects: Mutex::default(),
         thaws: Mutex::new(Instant::now()),
+        missed: Mutex::default(),
         dead: watch::Sender::new(false),
         site,
         fate,

@@ -237,11 +237,10 @@ pub(super) struct Table {
 impl Table {
     async fn mishap(&self) {
         self.life.awake().await;
-        let luck = self.life.dice.lock().unwrap().below(16);
-        match luck {
-            0 => self.life.site.lease.next(Mishap::LostAnswer),
-            1 => self.life.site.lease.next(Mishap::LostRequest),
-            _ => {}
+        let (luck, mut missed) = (self.life.dice.lock().unwrap().below(16), self.life.missed.lock().unwrap());
+        *missed = luck < 2 && !(self.life.fate.heard && *missed);
+        if *missed {
+            self.life.site.lease.next(if luck == 0 { Mishap::LostAnswer } else { Mishap::LostRequest });
         }
     }
 }
