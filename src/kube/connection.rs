@@ -1,6 +1,6 @@
 //! The way to a stack's cluster, kept from look to look.
 
-use super::client::Cluster;
+use super::{client::Cluster, errors::SERVICE};
 use crate::{
     aws::{Cx, reach},
     model::{Class, Fault},
@@ -30,4 +30,9 @@ pub fn forget_on_silence<T>(cx: &Cx, result: Result<T, Fault>) -> Result<T, Faul
         cx.keep(Known(String::new(), None));
     }
     result
+}
+
+/// Whether the cluster does not know the caller, or lets it do nothing: so it is until its access entry is made.
+pub fn shut_out(fault: &Fault) -> bool {
+    fault.service == SERVICE && ["Unauthorized", "Forbidden"].contains(&fault.code.as_str())
 }

@@ -3,7 +3,8 @@
 use crate::model::{Class, Fault};
 use std::error::Error;
 
-const SERVICE: &str = "kubernetes";
+/// The service of faults of the API server.
+pub const SERVICE: &str = "kubernetes";
 
 /// A call that nobody answered.
 pub fn unreachable(what: &str, endpoint: &str, why: &str) -> Fault {

@@ -11,7 +11,7 @@ mod token;
 
 pub use client::{Apply, Cluster, MANAGER, Place};
 pub use compare::changes;
-pub use connection::{cluster, forget_on_silence};
+pub use connection::{cluster, forget_on_silence, shut_out};
 pub use known::{Later, filled, named};
 pub use kubeconfig::{Entry, Exec, merge, write};
 pub use rollout::{State, Witnesses, crashing, state, wants_witnesses};

@@ -4,7 +4,7 @@ use super::{Asked, Found, Lifecycle};
 use crate::{
     aws::{Cx, Tags},
     kube::{self, Apply, Cluster, Later, Place, State, Witnesses},
-    model::{Change, Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, object},
+    model::{Change, Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, object, tag},
 };
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -109,16 +109,31 @@ impl Lifecycle for Manifest {
                 };
                 let Some(cluster) = kube::cluster(cx, name).await? else { return Ok(None) };
                 let live = look(&cluster, name, &place, asked.want.as_ref()).await;
-                Ok::<_, Fault>(
-                    kube::forget_on_silence(cx, live)?
-                        .map(|live| Found { address: asked.address.clone(), live }),
-                )
+                let found = match kube::forget_on_silence(cx, live) {
+                    // What is to let the caller in may be part of the same plan: what was recorded stands until then.
+                    Err(fault) if kube::shut_out(&fault) => asked.last.clone().map(|last| Live {
+                        pending: Changes::default(),
+                        later: Vec::new(),
+                        waiting: Some(format!("the cluster does not let the caller look: {}", fault.message)),
+                        ..last
+                    }),
+                    live => live?,
+                };
+                Ok::<_, Fault>(found.map(|live| Found { address: asked.address.clone(), live }))
             })
         });
         Ok(try_join_all(looks).await?.into_iter().flatten().collect())
     }
 
     async fn create(cx: &Cx, want: &Spec, _: &Intent) -> Result<(), Fault> {
+        let cluster = reached(cx, &want.cluster).await?;
+        let place = Place::of(&want.object).ok_or_else(|| Fault::bug("an object without a name"))?;
+        // An apply would take over what somebody else made since, or before anybody could look.
+        if let Some(there) = cluster.get(&place).await?
+            && object::marks(&there).get(tag::LINEAGE) != Some(&cx.owner.lineage)
+        {
+            return Err(Fault::new(Class::Exists, format!("there is a {place} already")));
+        }
         apply(cx, want, None).await
     }
 

@@ -101,8 +101,12 @@ impl Lifecycle for WebhookCertificate {
             let last = || asked.last.as_ref().map(|last| (&last.cluster, place(&last.namespace, &last.name)));
             let Some((name, place)) = named.or_else(last) else { continue };
             let Some(cluster) = kube::cluster(cx, name).await? else { continue };
-            let object = kube::forget_on_silence(cx, cluster.get(&place).await)?;
-            found.extend(object.map(|it| Found { address: asked.address.clone(), live: live(name, &it) }));
+            let there = match kube::forget_on_silence(cx, cluster.get(&place).await) {
+                // See `manifest.rs`.
+                Err(fault) if kube::shut_out(&fault) => asked.last.clone(),
+                object => object?.map(|object| live(name, &object)),
+            };
+            found.extend(there.map(|live| Found { address: asked.address.clone(), live }));
         }
         Ok(found)
     }
