@@ -195,6 +195,12 @@ fn no_internet() {
             ("update", "cluster/parameter/isolated/message"),
             ("replace", "cluster/node-group/workers"),
             ("delete", "cluster/service-account/kube-system/cluster-autoscaler"),
+            ("delete", "application/clusterrole/cluster-autoscaler"),
+            ("delete", "application/clusterrolebinding/cluster-autoscaler"),
+            ("delete", "application/deployment/kube-system/cluster-autoscaler"),
+            ("delete", "application/role/kube-system/cluster-autoscaler"),
+            ("delete", "application/rolebinding/kube-system/cluster-autoscaler"),
+            ("delete", "application/serviceaccount/kube-system/cluster-autoscaler"),
             // The autoscaler alone talks to Auto Scaling.
             ("delete", "network/endpoint/autoscaling"),
             ("replace", "cluster/key-pair/workers"),
