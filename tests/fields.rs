@@ -64,10 +64,9 @@ fn name_region_and_state() {
     place::group().go();
 }
 
-/// Fields that nothing is done with yet, because nothing is deployed to the cluster yet: what they ask for is all inside
-/// the Kubernetes objects. The other fields of `app` name what is made in AWS, and have cases; but what `app.builder`
-/// calls is docker, podman or buildah: `tests/image.rs`.
-const NOT_DEPLOYED: &[&str] = &["app.builder", "app.env", "app.manifests", "app.port", "app.replicas"];
+/// Fields whose effect is all inside the objects of the cluster: `tests/application.rs`. The other fields of `app` name
+/// what is made in AWS, and have cases; but what `app.builder` calls is docker, podman or buildah: `tests/image.rs`.
+const IN_THE_CLUSTER: &[&str] = &["app.builder", "app.env", "app.manifests", "app.port", "app.replicas"];
 
 #[test]
 fn every_field_of_the_schema_has_a_case() {
@@ -77,7 +76,7 @@ fn every_field_of_the_schema_has_a_case() {
     let exempt = |path: &str, prefix: &str| {
         path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    for prefix in NOT_DEPLOYED {
+    for prefix in IN_THE_CLUSTER {
         assert!(leaves.iter().any(|leaf| exempt(&leaf.path, prefix)), "{prefix} is no field any more");
     }
     let groups = [
@@ -100,7 +99,7 @@ fn every_field_of_the_schema_has_a_case() {
     let first: Vec<(String, Value)> =
         groups.iter().flat_map(|group| schema::values("", &group.base())).collect();
     let mut without = Vec::new();
-    for leaf in leaves.iter().filter(|leaf| !NOT_DEPLOYED.iter().any(|prefix| exempt(&leaf.path, prefix))) {
+    for leaf in leaves.iter().filter(|leaf| !IN_THE_CLUSTER.iter().any(|prefix| exempt(&leaf.path, prefix))) {
         let fits = |(path, _): &&(String, Value)| schema::fits(path, &leaf.path);
         let cases = tried.iter().filter(fits).count();
         let found = match &leaf.word {

@@ -128,7 +128,7 @@ async fn objects_are_applied_compared_and_removed() {
 
 /// Waits until a workload is rolled out.
 async fn wait(cluster: &Cluster, object: &Value) -> Value {
-    for _ in 0..200 {
+    for _ in 0..900 {
         let live = cluster.get(&place(object)).await.unwrap().unwrap();
         if state(&live, &Witnesses::default()) == State::Ready {
             return live;

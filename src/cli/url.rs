@@ -34,6 +34,10 @@ pub async fn run(global: &Global, ui: Ui) -> Result<Exit, Failure> {
         );
         return Err(Failure::refused(message, "`app.ingress: alb` or `nlb` gives it a load balancer"));
     }
+    if app.replicas == 0 {
+        let hint = "`app.replicas` says how many pods there are";
+        return Err(Failure::refused("`app.replicas` is 0: no pod can answer", hint));
+    }
     let scene = Scene::open(ui, global.timeout)?;
     let result = after(&session, &scene).await;
     scene.close().await;
@@ -42,7 +46,9 @@ pub async fn run(global: &Global, ui: Ui) -> Result<Exit, Failure> {
 
 /// Waits until the application answers, and prints its address. Nothing, where it has none.
 pub async fn after(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
-    let Some(place) = balanced(session) else { return Ok(Exit::Done) };
+    // Without a pod nothing can answer.
+    let idle = session.stack.app.as_ref().is_none_or(|app| app.replicas == 0);
+    let Some(place) = balanced(session).filter(|_| !idle) else { return Ok(Exit::Done) };
     let name = cluster_name(&session.stack);
     let Some(there) = reach(&session.target.clients, &name).await? else {
         return Err(Failure::refused(

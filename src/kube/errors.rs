@@ -78,6 +78,10 @@ fn classify(code: u16, reason: &str, message: &str) -> (Class, Option<&'static s
         ),
         (409, _) => (Class::Conflict, None),
         (429, _) => (Class::Throttled, None),
+        // A field that the kind does not have, in an apply.
+        (500, _) if message.contains("failed to create typed patch object") => {
+            (Class::Invalid, Some("mend the manifest, then run again"))
+        }
         (500, _) if webhook => {
             (Class::Eventual, Some("the webhook's pods do not answer: `kubectl get pods -A` shows them"))
         }
@@ -127,6 +131,12 @@ mod tests {
             (422, "Invalid", "field is immutable", Class::Invalid),
             (429, "TooManyRequests", "", Class::Throttled),
             (500, "InternalError", "Internal error occurred: failed calling webhook \"x\"", Class::Eventual),
+            (
+                500,
+                "",
+                "failed to create typed patch object (a/b; apps/v1, Kind=Deployment): .spec.x",
+                Class::Invalid,
+            ),
             (500, "InternalError", "", Class::Ambiguous),
             (504, "Timeout", "", Class::Ambiguous),
         ] {

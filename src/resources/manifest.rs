@@ -178,6 +178,8 @@ async fn apply(cx: &Cx, want: &Spec, live: Option<&Value>) -> Result<(), Fault> 
 fn sent(want: &Spec, live: Option<&Value>) -> Value {
     let mut object = want.object.clone();
     let there = live.filter(|_| want.scaled).and_then(|live| live.pointer("/spec/replicas"));
+    // An autoscaler leaves a Deployment without pods as it is.
+    let there = there.filter(|there| there.as_u64() != Some(0));
     if let (Some(there), Some(replicas)) = (there, object.pointer_mut("/spec/replicas")) {
         *replicas = there.clone();
     }
@@ -304,6 +306,7 @@ mod tests {
         let live = json!({"spec": {"replicas": 7}});
         assert_eq!(sent(&spec(true), Some(&live))["spec"]["replicas"], 7);
         assert_eq!(sent(&spec(true), None)["spec"]["replicas"], 3);
+        assert_eq!(sent(&spec(true), Some(&json!({"spec": {"replicas": 0}})))["spec"]["replicas"], 3);
         assert_eq!(sent(&spec(false), Some(&live))["spec"]["replicas"], 3);
     }
 }

@@ -29,7 +29,7 @@ parameters:
   - {name: /fields/from-env, secret: {env: FIRST}}
   - {name: /fields/from-file, secret: {file: first.txt}}
 controllers: {clusterAutoscaler: false}
-app: {parameter: /fields/message, ingress: none, platforms: [linux/amd64]}
+app: {parameter: /fields/message, ingress: none, platforms: [linux/amd64], replicas: 0}
 ";
 
 const BEFORE: &str = "
