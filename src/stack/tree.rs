@@ -163,7 +163,7 @@ pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(Node, Source), Diagnostic
 /// Parses a file of many documents; empty ones are left out.
 pub fn parse_all(file_name: &str, bytes: &[u8]) -> Result<(Vec<Node>, Source), Diagnostics> {
     let (text, source) = read(file_name, bytes)?;
-    let most = Most { documents: 256, depth: 64 };
+    let most = Most { documents: 256, depth: 40 };
     let nodes = serde_yaml::from_multiple_with_options::<Node>(text, options(&most));
     let mut nodes = nodes.map_err(|error| misread(&source, &error))?;
     nodes.retain(|node| node.raw != Raw::Null);
