@@ -240,6 +240,10 @@ async fn our_own_manifests_are_accepted_and_their_pods_are_admitted_as_restricte
     let Some(plane) = Plane::start("demo") else { return };
     admit(&plane);
     let cluster = client(&plane, "demo").await;
+    // The webhooks' certificate, which has no manifest.
+    let files = ["tls.crt", "tls.key", "ca.crt"].map(|name| format!("--from-literal={name}=x"));
+    let made = ["-n", "kube-system", "create", "secret", "generic", "aws-load-balancer-tls"];
+    plane.kubectl(&made.into_iter().chain(files.iter().map(String::as_str)).collect::<Vec<_>>()).with(0);
     for ingress in ["nlb", "none", "alb"] {
         for object in objects(ingress) {
             // A new definition takes a moment until its kind is served.

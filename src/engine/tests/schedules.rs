@@ -69,7 +69,7 @@ fn file(dice: &mut Dice, named: bool) -> Graph {
         3 => graph.nodes.retain(|address, _| address.as_str() != "left"),
         4 => {
             graph.nodes.get_mut("leaf").unwrap().spec["parent"] =
-                json!(In::<String>::of(&"left".into(), "id"))
+                json!(In::<String>::of(&"left".into(), "id"));
         }
         _ => graph.nodes.clear(),
     }
@@ -178,7 +178,7 @@ pub(super) fn run(seed: u64, weak: Sabotage, told: bool) -> (Verdict, Vec<String
         let site = Site::new(cloud, dice.one_in(2), weak, told);
         let verdict = schedule(&site, &mut dice).await;
         // Every version is read and hashed once more: too dear to be done each time.
-        let verdict = if seed % 8 == 0 { verdict.and_then(|()| chain(&site)) } else { verdict };
+        let verdict = if seed.is_multiple_of(8) { verdict.and_then(|()| chain(&site)) } else { verdict };
         (verdict, site.told())
     })
 }
