@@ -330,5 +330,7 @@ print(json.dumps([min(times) * 1000, resource.getrusage(resource.RUSAGE_CHILDREN
         world.boto3(&code.replace("BINARY", env!("CARGO_BIN_EXE_provisioner")).replace("FOLDER", &folder));
     let (milliseconds, megabytes) = (measured[0].as_f64().unwrap(), measured[1].as_f64().unwrap());
     println!("--version {milliseconds:.1} ms, up {megabytes:.0} MB");
-    assert!(milliseconds < 20.0 && megabytes < 100.0, "{milliseconds} ms, {megabytes} MB");
+    // Without optimisation the program is eight times as large, and all of it is mapped at the start.
+    let most = if cfg!(debug_assertions) { 80.0 } else { 20.0 };
+    assert!(milliseconds < most && megabytes < 100.0, "{milliseconds} ms, {megabytes} MB");
 }
