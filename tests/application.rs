@@ -213,13 +213,14 @@ fn each_way_for_a_rollout_to_fail_is_named_with_its_cause() {
         };
         text += &format!(
             "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  \
-             progressDeadlineSeconds: 600\n  minReadySeconds: 3\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    \
+             progressDeadlineSeconds: 3600\n  minReadySeconds: 1200\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    \
              metadata: {{labels: {{app: {name}}}}}\n    spec:\n      containers: [{{name: main, {container}{probe}}}]\n"
         );
     }
+    // The sandbox waits for pods to stay ready 120 times faster than here; what fails late must not count as rolled out.
     let text = text.replace(
-        "metadata: {name: probe, namespace: plain}\nspec:\n  progressDeadlineSeconds: 600",
-        "metadata: {name: probe, namespace: plain}\nspec:\n  progressDeadlineSeconds: 8",
+        "metadata: {name: probe, namespace: plain}\nspec:\n  progressDeadlineSeconds: 3600\n  minReadySeconds: 1200",
+        "metadata: {name: probe, namespace: plain}\nspec:\n  progressDeadlineSeconds: 8\n  minReadySeconds: 3",
     );
     fs::create_dir_all(world.path().join("own/broken")).unwrap();
     fs::write(world.path().join("own/broken/all.yaml"), text).unwrap();

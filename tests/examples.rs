@@ -195,6 +195,8 @@ fn no_internet() {
             ("update", "cluster/parameter/isolated/message"),
             ("replace", "cluster/node-group/workers"),
             ("delete", "cluster/service-account/kube-system/cluster-autoscaler"),
+            ("delete", "cluster/repository/isolated/cluster-autoscaler"),
+            ("delete", "application/copy/cluster-autoscaler"),
             ("delete", "application/clusterrole/cluster-autoscaler"),
             ("delete", "application/clusterrolebinding/cluster-autoscaler"),
             ("delete", "application/deployment/kube-system/cluster-autoscaler"),
@@ -210,6 +212,8 @@ fn no_internet() {
             of('ssm').get_parameter(Name='/isolated/message')['Parameter']['Value'],
             of('eks').describe_nodegroup(clusterName='isolated', nodegroupName='workers')['nodegroup']['instanceTypes'],
             [r['RoleName'] for r in of('iam').list_roles()['Roles'] if 'autoscaler' in r['RoleName']],
+            {r['repositoryName']: [t for i in of('ecr').describe_images(repositoryName=r['repositoryName'])['imageDetails']
+                for t in i.get('imageTags', [])] for r in of('ecr').describe_repositories()['repositories']},
             of('ec2').describe_nat_gateways()['NatGateways'],
             sorted({i['Placement']['AvailabilityZone'] for r in of('ec2').describe_instances()['Reservations']
                 for i in r['Instances'] if i['State']['Name'] == 'running'}),
@@ -218,6 +222,7 @@ fn no_internet() {
             "hello",
             ["m6i.large", "m5.large"],
             ["isolated-us-east-1-sa-kube-system-cluster-autoscaler"],
+            {"isolated/cluster-autoscaler": ["v1.35.2-amd64"], "isolated/web": []},
             [],
             ["us-east-1a", "us-east-1b", "us-east-1c"],
             ["0Y1cQk0k"]
@@ -226,6 +231,7 @@ fn no_internet() {
             "goodbye",
             ["m6i.large"],
             [],
+            {"isolated/web": []},
             [],
             ["us-east-1a", "us-east-1b", "us-east-1c"],
             ["tXpNHgKc"]

@@ -1,7 +1,10 @@
 //! What can be typed.
 
 use super::exit::CODES;
-use crate::stack::overrides::{self, Override};
+use crate::{
+    sandbox::Kubernetes,
+    stack::overrides::{self, Override},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -242,6 +245,9 @@ pub enum Sandbox {
         /// How many times faster than AWS things go
         #[arg(long, value_name = "N", value_parser = positive)]
         time_scale: Option<f64>,
+        /// Who serves clusters: alone, a real API server (Go builds it once, some minutes); it stays so for later starts
+        #[arg(long, value_name = "WHO", value_enum, num_args = 0..=1, default_missing_value = "real", require_equals = true)]
+        kubernetes: Option<Kubernetes>,
     },
     /// Stop it; what is in it is lost
     Stop,

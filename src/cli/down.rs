@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     engine::{Closed, Held, Journal, Run, sweep},
-    model::{Class, Graph, Outcome, Phase, Plan, Record, Snapshot, Stage},
+    model::{Class, Desired as _, Graph, Outcome, Phase, Plan, Record, Snapshot, Stage},
     plan::{Strays, counts, render},
+    resources::image,
     store::Register,
     ui::{Ui, plan_in_colour},
 };
@@ -63,7 +64,7 @@ async fn application(session: &Session) -> Result<Option<Vec<String>>, Failure> 
     let snapshot = session.snapshot(&mut session.register(0)).await?;
     let part = |spec: &serde_json::Value| spec.get("part").and_then(serde_json::Value::as_str) == Some("app");
     let of = |kind: &str, spec: &serde_json::Value| match kind {
-        "image" => true,
+        image::Spec::KIND => spec.get("builder").and_then(serde_json::Value::as_str) != Some(image::COPY),
         "manifest" => part(spec),
         _ => false,
     };

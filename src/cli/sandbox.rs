@@ -6,7 +6,7 @@ use super::{
     target::sandbox_of,
 };
 use crate::{
-    sandbox::{Control, Running, SandboxError},
+    sandbox::{Control, Running, SandboxError, Wish},
     ui::Ui,
 };
 use serde_json::{Value, json};
@@ -16,19 +16,24 @@ pub fn run(global: &Global, command: &Command, ui: Ui) -> Result<Exit, Failure> 
     let sandbox = sandbox_of(global);
     let running = sandbox.running();
     match (command, running) {
-        (Command::Start { port, time_scale }, None) => {
-            let running = sandbox.ensure(*port, *time_scale, &|text| ui.tell(&ui.paint("2", text)))?;
+        (Command::Start { port, time_scale, kubernetes }, None) => {
+            let wish = Wish { port: *port, time_scale: *time_scale, kubernetes: *kubernetes };
+            let running = sandbox.ensure(wish, &|text| ui.tell(&ui.paint("2", text)))?;
             show(ui, &running)?;
         }
-        (Command::Start { port, time_scale }, Some(running)) => {
-            let other = (*port != 0 && *port != running.port)
-                || time_scale.is_some_and(|scale| {
-                    Control::new(&running.endpoint)
-                        .time_scale()
-                        .is_ok_and(|is| (is - scale).abs() > f64::EPSILON)
-                });
-            if other {
-                let message = format!("the sandbox already runs at {} in another way", running.endpoint);
+        (Command::Start { port, time_scale, kubernetes }, Some(running)) => {
+            let scale = Control::new(&running.endpoint).time_scale()?;
+            let others = [
+                port.ne(&0).then_some(*port).filter(|port| *port != running.port).map(|_| "at another port"),
+                time_scale.filter(|wanted| (scale - wanted).abs() > f64::EPSILON).map(|_| "at another speed"),
+                kubernetes
+                    .filter(|wanted| *wanted != sandbox.kubernetes())
+                    .map(|_| "with another Kubernetes"),
+            ];
+            let others: Vec<&str> = others.into_iter().flatten().collect();
+            if !others.is_empty() {
+                let message =
+                    format!("the sandbox already runs at {}, {}", running.endpoint, others.join(" and "));
                 return Err(Failure::refused(
                     message,
                     "`provisioner sandbox stop`, then start it again; what is in it is lost",
@@ -69,6 +74,10 @@ fn show(ui: Ui, running: &Running) -> Result<(), SandboxError> {
             "the sandbox runs at {} (pid {}), {scale} times as fast as AWS",
             running.endpoint, running.pid
         ));
+        match status.get("kubernetes").and_then(Value::as_str) {
+            None | Some("stand-in") => ui.say("clusters are served by a stand-in for Kubernetes"),
+            Some(version) => ui.say(&format!("clusters are served by Kubernetes {version}")),
+        }
         ui.say(&format!("  aws --endpoint-url {} ec2 describe-vpcs", running.endpoint));
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::{args::Global, exit::Failure};
 use crate::{
     aws::{Clients, Endpoint, connect},
     engine::Pace,
-    sandbox::{Control, Sandbox},
+    sandbox::{Control, Sandbox, Wish},
     ui::Ui,
 };
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub async fn target(global: &Global, region: &str, ui: Ui) -> Result<Target, Fai
     let sandbox = sandbox_of(global);
     let running = match sandbox.running() {
         Some(running) => running,
-        None => sandbox.ensure(0, None, &|text| ui.tell(&ui.paint("2", text)))?,
+        None => sandbox.ensure(Wish::default(), &|text| ui.tell(&ui.paint("2", text)))?,
     };
     let pace = Pace(Control::new(&running.endpoint).time_scale()?);
     let clients = connect(&Endpoint::Sandbox(running.endpoint.clone()), region).await;

@@ -5,7 +5,7 @@ use super::{
     build::{Build, arn},
     cluster::{cluster_name, eks, fargate_profiles},
     delivery::load_balancer_controller,
-    image::{app_image, platforms},
+    image::{AUTOSCALER, LOAD_BALANCERS, app_image, controller_image, platforms},
     network, nodes,
 };
 use crate::{
@@ -20,12 +20,6 @@ use crate::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-
-/// The controllers' images, each of a release that the manifests beside this program were written for.
-/// Sources: <https://github.com/kubernetes/autoscaler/releases>,
-/// <https://github.com/kubernetes-sigs/aws-load-balancer-controller/releases>
-const AUTOSCALER: &str = "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.2";
-const LOAD_BALANCER_CONTROLLER: &str = "public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0";
 
 /// At most so many times the wanted pods run when there is much to do.
 const MOST: u32 = 3;
@@ -65,8 +59,8 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
         ("network.vpcId", json!(network::vpc(stack))),
         ("network.public", json!(public)),
         ("network.scheme", json!(if public { "internet-facing" } else { "internal" })),
-        ("images.clusterAutoscaler", json!(AUTOSCALER)),
-        ("images.loadBalancerController", json!(LOAD_BALANCER_CONTROLLER)),
+        ("images.clusterAutoscaler", controller_image(stack, AUTOSCALER)),
+        ("images.loadBalancerController", controller_image(stack, LOAD_BALANCERS)),
         (
             "clusterAutoscaler.roleArn",
             role(stack, "kube-system", "cluster-autoscaler", stack.controllers.cluster_autoscaler),

@@ -5,6 +5,7 @@ use super::{
     build::{Build, arn},
     cluster::{cluster_name, eks, provider, role, role_name},
     controllers,
+    image::copies,
     key::key_arn,
     policy,
 };
@@ -35,11 +36,11 @@ pub(super) fn delivery(build: &mut Build<'_>, stack: &Stack, context: &Context) 
     }
 }
 
-/// The file's repositories, and the application's.
+/// The file's repositories, the application's, and those of images that are copied.
 pub(super) fn repositories(stack: &Stack) -> Vec<Repository> {
     let mut all = stack.repositories.clone();
-    if let Some(app) = &stack.app {
-        let name = application(stack, app);
+    let own = stack.app.as_ref().map(|app| application(stack, app));
+    for name in own.into_iter().chain(copies(stack)) {
         if !all.iter().any(|repository| repository.name == name) {
             all.push(Repository { name, immutable_tags: true, scan_on_push: true, keep_images: 30 });
         }

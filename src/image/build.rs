@@ -2,12 +2,15 @@
 
 use super::{
     Blob, Builder, Document, Platform, Store, Survey,
-    base::{Base, Source, Trouble},
+    base::{Base, base},
     context::{Context, Entry},
     dockerfile::{HOME, Stage},
     external,
     layer::{Layer, Writer},
-    manifest, python, survey, wheels,
+    manifest, python,
+    registry::Trouble,
+    source::Source,
+    survey, wheels,
 };
 use crate::{
     aws::{notice, tell},
@@ -53,6 +56,11 @@ impl Built {
                 }
             }
         }
+        Built::of_documents(documents, blobs)
+    }
+
+    /// Of these manifests and what they name.
+    pub(super) fn of_documents(documents: Vec<(Platform, Document)>, blobs: Vec<Blob>) -> Self {
         let index = (documents.len() > 1).then(|| manifest::index(&documents));
         let documents = documents.into_iter().map(|(_, document)| document).chain(index).collect();
         Built { documents, blobs }
@@ -86,11 +94,11 @@ async fn daemonless(ask: &Ask, store: &Store, found: &Survey, stage: &Stage) -> 
     tell("laying out the application");
     let (context, work) = (found.context.clone(), store.work());
     let source = blocking(move || application(&context, &work)).await?;
-    let bases = Source::new(store);
+    let sources = Source::new(store);
     let mut images = Vec::new();
     let mut told = false;
     for platform in &found.platforms {
-        let (base, empty) = match bases.base(&stage.base, *platform).await {
+        let (below, empty) = match base(&sources, &stage.base, *platform).await {
             Err(Trouble::OutOfReach(fault)) if ask.without_base => {
                 if !told {
                     notice(&format!(
@@ -101,7 +109,7 @@ async fn daemonless(ask: &Ask, store: &Store, found: &Survey, stage: &Stage) -> 
                 told = true;
                 (Base::default(), true)
             }
-            base => (base.map_err(Trouble::fault)?, false),
+            found => (found.map_err(Trouble::fault)?, false),
         };
         // Without the base's Python it is the sandbox's that loads them.
         let python = if empty { python::version(&ask.cache).await } else { stage.python.clone() };
@@ -112,8 +120,8 @@ async fn daemonless(ask: &Ask, store: &Store, found: &Survey, stage: &Stage) -> 
         let mut own: Vec<(&Layer, &str)> =
             fetched.iter().map(|layer| (layer, "wheels of requirements.txt")).collect();
         own.push((&source, "application"));
-        let config = manifest::config(&base, stage, *platform, &own);
-        let layers = base.layers.into_iter().chain(own.iter().map(|(layer, _)| layer.blob.clone()));
+        let config = manifest::config(&below, stage, *platform, &own);
+        let layers = below.layers.into_iter().chain(own.iter().map(|(layer, _)| layer.blob.clone()));
         images.push((*platform, config, layers.collect()));
     }
     Ok(Built::of(images))

@@ -84,6 +84,12 @@ pub fn config(base: &Base, stage: &Stage, platform: Platform, layers: &[(&Layer,
     Blob::memory(CONFIG, whole.to_string().into_bytes())
 }
 
+/// The configuration of an image whose one layer is empty.
+pub fn nothing(platform: Platform, layer: &Layer) -> Blob {
+    let base = Base::default();
+    config(&base, &Stage::default(), platform, &[(layer, "nothing")])
+}
+
 /// No image tells when it was made: the same one may be made again.
 const BEGINNING: &str = "1970-01-01T00:00:00Z";
 

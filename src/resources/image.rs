@@ -1,10 +1,10 @@
-//! The application's container image: built from its folder when no image in the repository carries the tag that the
-//! folder's content gives it. A build may last minutes, in the create as in the update. Older images stay, for what still
+//! A container image: the application's, built from its folder when no image in the repository carries the tag that the
+//! folder's content gives it; or a copy of another registry's image. A build may last minutes, in the create as in the update. Older images stay, for what still
 //! runs them, until the repository's lifecycle policy takes them.
 
 use super::{Asked, Found, Lifecycle};
 use crate::{
-    aws::{Call, Cx},
+    aws::{Call, Cx, notice},
     image::{self, Builder, Platform, Remote},
     model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
 };
@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 /// The kind.
 pub struct Image;
 
+/// The builder of an image that is copied from another registry.
+pub const COPY: &str = "copy";
+
 /// What is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,15 +26,15 @@ pub struct Spec {
     pub repository: String,
     /// Where its images are pulled from, without a tag.
     pub registry: In<String>,
-    /// The tag that the folder's content gives the image.
+    /// The tag that its content gives the image: the folder's digest, or the copied image's tag with its platforms.
     pub content: String,
     /// Further tags.
     pub tags: Vec<String>,
     /// Whether a tag of the repository stays with its image.
     pub immutable_tags: bool,
-    /// The application's folder, as seen from the stack file's.
+    /// The application's folder, as seen from the stack file's; for a copy the image's reference.
     pub path: String,
-    /// Who builds: `python` or `dockerfile`.
+    /// Who builds: `python` or `dockerfile`; [`COPY`]: nobody.
     pub builder: String,
     /// The platforms, as `linux/amd64`.
     pub platforms: Vec<String>,
@@ -144,19 +147,34 @@ impl Lifecycle for Image {
     }
 }
 
-/// Builds and pushes. The same content ends under the same tag, so that it may be repeated.
+/// Builds, or fetches, and pushes. The same content ends under the same tag, so that it may be repeated.
 async fn make(cx: &Cx, want: &Spec) -> Result<(), Fault> {
-    let ask = image::Ask {
-        folder: cx.local.folder.join(&want.path),
-        builder: Fault::decode::<Builder>(Image::KIND, &want.builder.clone().into())?,
-        platforms: Fault::decode::<Vec<Platform>>(Image::KIND, &want.platforms.clone().into())?,
-        tag: want.content.clone(),
-        cache: cx.local.cache.clone(),
-        without_base: cx.local.sandbox,
+    let platforms = Fault::decode::<Vec<Platform>>(Image::KIND, &want.platforms.clone().into())?;
+    let built = if want.builder == COPY {
+        copy(cx, want, &platforms).await?
+    } else {
+        let ask = image::Ask {
+            folder: cx.local.folder.join(&want.path),
+            builder: Fault::decode::<Builder>(Image::KIND, &want.builder.clone().into())?,
+            platforms,
+            tag: want.content.clone(),
+            cache: cx.local.cache.clone(),
+            without_base: cx.local.sandbox,
+        };
+        image::build(&ask).await?
     };
-    let built = image::build(&ask).await?;
     let tags: Vec<String> = std::iter::once(&want.content).chain(&want.tags).cloned().collect();
     image::push(remote(cx, &want.repository), &built, &tags).await
+}
+
+/// What is copied are the controllers of clusters, whose work in the sandbox is the sandbox's own.
+async fn copy(cx: &Cx, want: &Spec, platforms: &[Platform]) -> Result<image::Built, Fault> {
+    let store = image::Store::new(&cx.local.cache.join("image"));
+    if cx.local.sandbox {
+        notice(&format!("in the sandbox an empty image stands for {}", want.path));
+        return image::empty(&store, platforms);
+    }
+    image::copy(&store, &want.path, platforms).await
 }
 
 fn remote<'a>(cx: &'a Cx, repository: &'a str) -> Remote<'a> {

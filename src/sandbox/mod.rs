@@ -5,7 +5,7 @@ mod python;
 mod server;
 
 pub use control::Control;
-pub use server::{Running, Sandbox};
+pub use server::{Kubernetes, Running, Sandbox, Wish};
 
 /// Why the sandbox cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,12 @@ pub enum SandboxError {
         /// What pip or venv said last.
         reason: String,
     },
+    /// No Go that is new enough.
+    #[error("{0}")]
+    NoGo(String),
+    /// The Kubernetes control plane could not be built.
+    #[error("the Kubernetes control plane could not be built: {0}")]
+    Build(String),
     /// It was started and did not come up.
     #[error("the sandbox did not start: {0}")]
     Start(String),
@@ -47,6 +53,12 @@ impl SandboxError {
             }
             SandboxError::Install { .. } => {
                 "pip must reach a package index: check the network or pip's configuration, then run again"
+            }
+            SandboxError::NoGo(_) => {
+                "install Go (https://go.dev/dl), or leave --kubernetes out: then a stand-in serves the cluster"
+            }
+            SandboxError::Build(_) => {
+                "run again: what was compiled is kept; without --kubernetes a stand-in serves the cluster"
             }
             SandboxError::Start(_) => {
                 "its log in state/sandbox/log says more; `provisioner sandbox stop`, then start again"

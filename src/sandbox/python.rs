@@ -6,26 +6,49 @@ use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 static PACKAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sandbox/provisioner_sandbox");
+/// The Kubernetes control plane, as a Go module and what starts it.
+static PLANE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tests/kube");
 static REQUIREMENTS: &str = include_str!("../../sandbox/requirements.txt");
 
 /// Where a runnable sandbox is.
 pub struct Installed {
     /// The interpreter of the virtual environment.
     pub python: PathBuf,
-    /// The folder that holds the package `provisioner_sandbox`.
+    /// The folder that holds the package `provisioner_sandbox`, and the control plane in `kubernetes`.
     pub source: PathBuf,
 }
 
-/// The Python sources, as path and text; what an interpreter left beside them is not.
-fn sources<'a>(folder: &'a Dir<'a>, found: &mut Vec<(&'a Path, &'a [u8])>) {
-    let python = |file: &&include_dir::File<'a>| file.path().extension().is_none_or(|ending| ending != "pyc");
-    found.extend(folder.files().filter(python).map(|file| (file.path(), file.contents())));
-    folder.dirs().for_each(|folder| sources(folder, found));
+impl Installed {
+    /// The program that builds and starts the control plane.
+    pub fn testplane(&self) -> PathBuf {
+        self.source.join(KUBERNETES).join("testplane.py")
+    }
+
+    /// Its Python, with its sources, ready to be started.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.python);
+        command.env("PYTHONPATH", &self.source).stdin(Stdio::null());
+        command
+    }
+}
+
+/// Where the control plane is, below the sources.
+const KUBERNETES: &str = "kubernetes";
+
+/// The sources of a folder, as path below `to` and text; tests, and what an interpreter left beside them, are not.
+fn sources<'a>(folder: &'a Dir<'a>, to: &str, found: &mut Vec<(PathBuf, &'a [u8])>) {
+    let own = |file: &&include_dir::File<'a>| {
+        let name = file.path().file_name().unwrap_or_default().to_string_lossy();
+        !name.ends_with(".pyc") && !name.starts_with("test_")
+    };
+    found.extend(folder.files().filter(own).map(|file| (Path::new(to).join(file.path()), file.contents())));
+    folder.dirs().for_each(|folder| sources(folder, to, found));
 }
 
 fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
@@ -44,14 +67,14 @@ pub fn install(cache: &Path, tell: &dyn Fn(&str)) -> Result<Installed, SandboxEr
     // Two first runs at once: the second waits and finds the work done. The system lets go when the file is closed.
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| at(&guard)(error.into()))?;
     let mut files = Vec::new();
-    sources(&PACKAGE, &mut files);
+    sources(&PACKAGE, "provisioner_sandbox", &mut files);
+    sources(&PLANE, KUBERNETES, &mut files);
     let names = files.iter().flat_map(|(path, text)| [path.as_os_str().as_encoded_bytes(), *text]);
     let source = cache.join(format!("source-{}", digest(names)));
     if !source.join("complete").exists() {
-        let package = source.join("provisioner_sandbox");
         for (path, text) in &files {
-            let file = package.join(path);
-            let folder = file.parent().unwrap_or(&package);
+            let file = source.join(path);
+            let folder = file.parent().unwrap_or(&source);
             fs::create_dir_all(folder).map_err(at(folder))?;
             fs::write(&file, text).map_err(at(&file))?;
         }
@@ -61,6 +84,29 @@ pub fn install(cache: &Path, tell: &dyn Fn(&str)) -> Result<Installed, SandboxEr
     let python = environment(cache, tell)?;
     Ok(Installed { python, source })
 }
+
+/// Builds the control plane, where that is not done yet. Its progress is told line by line.
+pub fn build_kubernetes(installed: &Installed, tell: &dyn Fn(&str)) -> Result<(), SandboxError> {
+    let mut command = installed.command();
+    command.arg("-B").arg(installed.testplane()).arg("build").stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(at(&installed.python))?;
+    let mut said = Vec::new();
+    for line in child.stderr.take().into_iter().flat_map(|from| BufReader::new(from).lines()) {
+        let line = line.map_err(at(&installed.python))?;
+        let line = line.strip_prefix("testplane: ").unwrap_or(&line);
+        tell(line);
+        said.push(line.to_owned());
+    }
+    let status = child.wait().map_err(at(&installed.python))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(NO_GO) => Err(SandboxError::NoGo(said.pop().unwrap_or_default())),
+        _ => Err(SandboxError::Build(said.pop().unwrap_or_else(|| status.to_string()))),
+    }
+}
+
+/// How the control plane's builder ends where there is no Go, or one that is too old.
+const NO_GO: i32 = 3;
 
 fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxError> {
     let folder = cache.join(format!("venv-{}", digest([REQUIREMENTS.as_bytes()].into_iter())));

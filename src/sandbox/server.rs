@@ -31,6 +31,30 @@ pub struct Running {
     pub pid: i32,
 }
 
+/// Who serves the clusters of a sandbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kubernetes {
+    /// A part of the sandbox that behaves like Kubernetes where the demo needs it
+    #[default]
+    StandIn,
+    /// Kubernetes' own API server, scheduler and controllers, built with Go
+    Real,
+}
+
+/// How a sandbox is to be started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// The port; 0: any free one.
+    pub port: u16,
+    /// How many times faster than AWS; none: as is usual.
+    pub time_scale: Option<f64>,
+    /// Who serves clusters; none: who did the last time.
+    pub kubernetes: Option<Kubernetes>,
+}
+
+/// Says that clusters are served by a real API server, from one start to the next.
+const REAL: &str = "kubernetes.real";
+
 /// The sandbox of one `state/` folder.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
@@ -57,12 +81,7 @@ impl Sandbox {
     }
 
     /// The running one; where there is none, it is installed and started. `tell` hears of what takes time.
-    pub fn ensure(
-        &self,
-        port: u16,
-        time_scale: Option<f64>,
-        tell: &dyn Fn(&str),
-    ) -> Result<Running, SandboxError> {
+    pub fn ensure(&self, wish: Wish, tell: &dyn Fn(&str)) -> Result<Running, SandboxError> {
         fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
         let guard = self.folder.join("start.lock");
         let lock = fs::File::create(&guard).map_err(at(&guard))?;
@@ -71,26 +90,45 @@ impl Sandbox {
             return Ok(running);
         }
         let installed = python::install(&self.cache, tell)?;
+        let real = self.settle(wish.kubernetes.unwrap_or_else(|| self.kubernetes()), &installed, tell)?;
         self.forget()?;
         let _ = fs::remove_file(self.folder.join(ENDPOINT));
         tell("starting the sandbox");
-        self.start(&installed, port, time_scale)
+        self.start(&installed, wish, real)
     }
 
-    fn start(
+    /// Who serves clusters unless something else is asked for.
+    pub fn kubernetes(&self) -> Kubernetes {
+        if self.folder.join(REAL).exists() { Kubernetes::Real } else { Kubernetes::StandIn }
+    }
+
+    /// Makes what is needed for it, and keeps it for the next start. Whether it is the real one.
+    fn settle(
         &self,
+        kubernetes: Kubernetes,
         installed: &python::Installed,
-        port: u16,
-        time_scale: Option<f64>,
-    ) -> Result<Running, SandboxError> {
+        tell: &dyn Fn(&str),
+    ) -> Result<bool, SandboxError> {
+        let note = self.folder.join(REAL);
+        let real = kubernetes == Kubernetes::Real;
+        if real {
+            python::build_kubernetes(installed, tell)?;
+            fs::write(&note, "").map_err(at(&note))?;
+        } else if note.exists() {
+            fs::remove_file(&note).map_err(at(&note))?;
+        }
+        Ok(real)
+    }
+
+    fn start(&self, installed: &python::Installed, wish: Wish, real: bool) -> Result<Running, SandboxError> {
         let log_path = self.folder.join("log");
         let log = fs::File::create(&log_path).map_err(at(&log_path))?;
         let errors = log.try_clone().map_err(at(&log_path))?;
         let mut command = Command::new(&installed.python);
         command
-            .args(["-m", "provisioner_sandbox", "--port", &port.to_string(), "--state-dir"])
+            .args(["-m", "provisioner_sandbox", "--port", &wish.port.to_string(), "--state-dir"])
             .arg(&self.folder);
-        if let Some(scale) = time_scale {
+        if let Some(scale) = wish.time_scale {
             command.args(["--time-scale", &scale.to_string()]);
         }
         // Its own process group: Ctrl-C in the terminal is for the command, not for the sandbox.
@@ -101,6 +139,12 @@ impl Sandbox {
             .env("HOME", &self.folder)
             .env("PYTHONPATH", &installed.source)
             .env("PYTHONDONTWRITEBYTECODE", "0");
+        if real {
+            command.arg("--kubernetes").arg(installed.testplane());
+            // Where the control plane was built to: `cache` is below `provisioner` in it.
+            let caches = self.cache.parent().and_then(Path::parent);
+            command.env("XDG_CACHE_HOME", caches.unwrap_or(&self.cache));
+        }
         let mut child = command.spawn().map_err(at(&installed.python))?;
         let started = Instant::now();
         while started.elapsed() < START {

@@ -25,7 +25,7 @@ from provisioner_sandbox.kube.processes.probing import LEAST_TIMEOUT, Probing
 from provisioner_sandbox.kube.processes.volumes import Volumes
 
 SHIM = Path(__file__).with_name("shim.py")
-# Controllers whose images no registry in reach has, and what is said for them.
+# Controllers whose images are empty, or in no registry in reach, and what is said for them.
 PLAYED_BY = Path(__file__).with_name("played.py")
 PLAYED = {
     "aws-load-balancer-controller": "the sandbox itself makes load balancers of Services and Ingresses",
@@ -172,6 +172,8 @@ class ProcessRunner(Runner):
             if self.played(container):
                 return self.play(pod, container, log, changed)
             raise
+        if self.played(container) and not image.has_base and not (image.config.get("Entrypoint") or image.config.get("Cmd")):
+            return self.play(pod, container, log, changed)
         place = self.places[pod["metadata"]["uid"]]
         settings = image.config
         own = dict(pair.partition("=")[::2] for pair in settings.get("Env") or [])
