@@ -64,7 +64,9 @@ async fn application(session: &Session) -> Result<Option<Vec<String>>, Failure> 
     let snapshot = session.snapshot(&mut session.register(0)).await?;
     let part = |spec: &serde_json::Value| spec.get("part").and_then(serde_json::Value::as_str) == Some("app");
     let of = |kind: &str, spec: &serde_json::Value| match kind {
-        image::Spec::KIND => spec.get("builder").and_then(serde_json::Value::as_str) != Some(image::COPY),
+        image::Spec::KIND => {
+            spec.get("builder").and_then(serde_json::Value::as_str) != Some(image::Spec::COPY)
+        }
         "manifest" => part(spec),
         _ => false,
     };

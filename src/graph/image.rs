@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     model::{Address, In},
-    resources::image::{COPY, Spec},
+    resources::image::Spec,
     stack::{
         Nat, Stack,
         cluster::Arch,
@@ -85,7 +85,7 @@ pub(super) fn image(build: &mut Build<'_>, stack: &Stack, context: &Context) {
             content: format!("{tag}-{}", archs.join("-")),
             tags: Vec::new(),
             path: format!("{registry}/{name}:{tag}"),
-            builder: COPY.to_owned(),
+            builder: Spec::COPY.to_owned(),
             platforms: platforms.into_iter().map(str::to_owned).collect(),
         };
         build.add(&copy_address(name), &spec);

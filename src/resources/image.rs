@@ -15,9 +15,6 @@ use std::collections::BTreeMap;
 /// The kind.
 pub struct Image;
 
-/// The builder of an image that is copied from another registry.
-pub const COPY: &str = "copy";
-
 /// What is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,7 +31,7 @@ pub struct Spec {
     pub immutable_tags: bool,
     /// The application's folder, as seen from the stack file's; for a copy the image's reference.
     pub path: String,
-    /// Who builds: `python` or `dockerfile`; [`COPY`]: nobody.
+    /// Who builds: `python` or `dockerfile`; [`Spec::COPY`]: nobody.
     pub builder: String,
     /// The platforms, as `linux/amd64`.
     pub platforms: Vec<String>,
@@ -58,6 +55,11 @@ pub struct Live {
     pub tags: Vec<String>,
     /// Those of the wanted tags that other images have.
     pub taken: Vec<String>,
+}
+
+impl Spec {
+    /// The builder of an image that is copied from another registry.
+    pub const COPY: &'static str = "copy";
 }
 
 impl Desired for Spec {
@@ -150,7 +152,7 @@ impl Lifecycle for Image {
 /// Builds, or fetches, and pushes. The same content ends under the same tag, so that it may be repeated.
 async fn make(cx: &Cx, want: &Spec) -> Result<(), Fault> {
     let platforms = Fault::decode::<Vec<Platform>>(Image::KIND, &want.platforms.clone().into())?;
-    let built = if want.builder == COPY {
+    let built = if want.builder == Spec::COPY {
         copy(cx, want, &platforms).await?
     } else {
         let ask = image::Ask {
