@@ -5,7 +5,6 @@ mod common;
 
 use common::kube::Plane;
 use provisioner::{
-    aws::{Endpoint, Reach, connect},
     kube::{Apply, Cluster, Place, State, Witnesses, changes, state},
     model::Class,
     stack::manifest::{ManifestFile, Variables, render},
@@ -13,22 +12,7 @@ use provisioner::{
 use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
 
-const CALLER: &str = "arn:aws:iam::123456789012:role/caller";
-
-/// Lets the keys in that are used with the sandbox.
-fn admit(plane: &Plane) {
-    plane.identify(&json!({
-        "credentials": {"sandbox": {"secret": "sandbox", "arn": CALLER}},
-        "access": {CALLER: {"groups": ["system:masters"]}},
-    }));
-}
-
-/// A client of `plane` for the cluster of this name.
-async fn client(plane: &Plane, name: &str) -> Cluster {
-    let clients = connect(&Endpoint::Sandbox("http://127.0.0.1:9".to_owned()), "eu-central-1").await;
-    let reach = Reach { arn: CALLER.to_owned(), endpoint: plane.endpoint.clone(), ca: plane.ca.clone() };
-    Cluster::new(&clients, &reach, name, "eu-central-1").unwrap()
-}
+const ADMIN: &[&str] = &["system:masters"];
 
 fn place(object: &Value) -> Place {
     Place::of(object).unwrap()
@@ -47,10 +31,9 @@ fn deployment(image: &str, replicas: u32) -> Value {
 #[tokio::test]
 async fn objects_are_applied_compared_and_removed() {
     let Some(plane) = Plane::start("demo") else { return };
-    admit(&plane);
-    let cluster = client(&plane, "demo").await;
+    let cluster = plane.client("demo", ADMIN).await;
 
-    let other = client(&plane, "another").await.get(&place(&deployment("a:1", 1))).await;
+    let other = plane.client("another", ADMIN).await.get(&place(&deployment("a:1", 1))).await;
     assert_eq!(other.unwrap_err().class, Class::Eventual, "a token for another cluster lets nobody in");
 
     let want = deployment("nginx:1", 2);
@@ -138,36 +121,94 @@ async fn wait(cluster: &Cluster, object: &Value) -> Value {
     panic!("it was not rolled out in time");
 }
 
-#[tokio::test]
-async fn a_broken_new_spec_is_no_finished_rollout() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_breaks_off_or_is_full_is_asked_again() {
     let Some(plane) = Plane::start("demo") else { return };
-    admit(&plane);
-    let cluster = client(&plane, "demo").await;
-    cluster.apply(&deployment("nginx:1", 1), Apply::Now).await.unwrap();
-    wait(&cluster, &deployment("nginx:1", 1)).await;
-    plane.behave(&json!([{"image": "broken:1", "behaviour": {"exit": {"code": 3}}}]));
-    let broken = deployment("broken:1", 1);
-    let applied = cluster.apply(&broken, Apply::Now).await.unwrap();
-    assert!(
-        matches!(state(&applied, &Witnesses::default()), State::Waiting(_)),
-        "the controller has not seen it"
-    );
-    let labels = [("app".to_owned(), "web".to_owned())].into();
-    for _ in 0..300 {
-        let live = cluster.get(&place(&broken)).await.unwrap().unwrap();
-        let pods = cluster.newest_pods("default", &labels, &live).await.unwrap();
-        let warnings = cluster.warnings("default").await.unwrap();
-        match state(&live, &Witnesses { pods, warnings }) {
-            State::Ready => panic!("it counts as rolled out"),
-            State::Troubled(why) => {
-                assert!(why.contains("CrashLoopBackOff") && why.contains("exit code 3"), "{why}");
-                return;
+    // Nobody is ever too much for an administrator of `system:masters`.
+    let cluster = plane.client("demo", &["admins"]).await;
+    let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"], "namespaces": ["*"], "clusterScope": true}]);
+    let flow = "flowcontrol.apiserver.k8s.io/v1";
+    plane.make(&[
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "admins"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "admins"}],
+        }),
+        json!({
+            "apiVersion": flow, "kind": "PriorityLevelConfiguration", "metadata": {"name": "narrow"},
+            "spec": {"type": "Limited", "limited": {
+                "nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0, "limitResponse": {"type": "Reject"},
+            }},
+        }),
+    ]);
+    let want = deployment("nginx:1", 1);
+    cluster.apply(&want, Apply::Now).await.unwrap();
+    wait(&cluster, &want).await;
+
+    // All connections break, and the next calls meet nobody: what is not known is told from what is not there.
+    let restarted = std::thread::scope(|scope| {
+        let restart = scope.spawn(|| plane.restart());
+        let runtime = tokio::runtime::Handle::current();
+        let mut broken = 0;
+        tokio::task::block_in_place(|| {
+            while !restart.is_finished() {
+                match runtime.block_on(cluster.get(&place(&want))) {
+                    Ok(found) => assert!(found.is_some(), "it is still there"),
+                    // Before it has read its roles, a server that starts denies.
+                    Err(fault) => {
+                        assert_ne!(fault.class, Class::Gone, "{fault:?}");
+                        broken += usize::from(fault.class == Class::Ambiguous);
+                    }
+                }
             }
-            State::Waiting(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        });
+        restart.join().unwrap();
+        broken
+    });
+    assert!(restarted > 0, "nothing broke");
+    wait(&cluster, &want).await;
+
+    // One request has the only seat, since its body does not come.
+    plane.make(&[json!({
+        "apiVersion": flow, "kind": "FlowSchema", "metadata": {"name": "narrow"},
+        "spec": {"priorityLevelConfiguration": {"name": "narrow"}, "matchingPrecedence": 2, "rules": [{
+            "subjects": [{"kind": "Group", "group": {"name": "admins"}}], "resourceRules": all,
+        }]},
+    })]);
+    let mut sits = std::process::Command::new(common::python());
+    sits.args(["-c", SITS, &plane.endpoint, &plane.ca]).stdin(std::process::Stdio::piped());
+    sits.env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("sandbox"));
+    let mut sits = sits.spawn().unwrap();
+    let mut full = None;
+    for _ in 0..300 {
+        if let Err(fault) = cluster.get(&place(&want)).await {
+            full = Some(fault);
+            break;
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("nobody saw what is wrong");
+    drop(sits.stdin.take());
+    sits.wait().unwrap();
+    assert_eq!(full.map(|fault| fault.class), Some(Class::Throttled));
+    wait(&cluster, &want).await;
 }
+
+/// Keeps a request unfinished until its standard input ends; again and again, since the rule that gives it the only seat
+/// counts a moment after it was made.
+const SITS: &str = "import base64, http.client, select, ssl, sys, time
+from provisioner_sandbox.kube import tokens
+server, context = sys.argv[1].removeprefix('https://'), ssl.create_default_context(cadata=base64.b64decode(sys.argv[2]).decode())
+while True:
+    token = tokens.presign(cluster='demo', region='eu-central-1', key='sandbox', secret='sandbox', now=time.time())
+    sitting = http.client.HTTPSConnection(server, context=context, timeout=10)
+    sitting.putrequest('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews')
+    for name, value in {'Authorization': f'Bearer {token}', 'Content-Type': 'application/json', 'Content-Length': '1000'}.items():
+        sitting.putheader(name, value)
+    sitting.endheaders()
+    if select.select([sys.stdin], [], [], 2)[0]:
+        break
+    sitting.close()
+";
 
 fn variables(ingress: &str) -> Variables {
     let texts = [
@@ -238,8 +279,7 @@ fn objects(ingress: &str) -> Vec<Value> {
 #[tokio::test]
 async fn our_own_manifests_are_accepted_and_their_pods_are_admitted_as_restricted() {
     let Some(plane) = Plane::start("demo") else { return };
-    admit(&plane);
-    let cluster = client(&plane, "demo").await;
+    let cluster = plane.client("demo", ADMIN).await;
     // The webhooks' certificate, which has no manifest.
     let files = ["tls.crt", "tls.key", "ca.crt"].map(|name| format!("--from-literal={name}=x"));
     let made = ["-n", "kube-system", "create", "secret", "generic", "aws-load-balancer-tls"];

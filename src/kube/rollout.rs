@@ -167,21 +167,44 @@ fn of_pod(pod: &Value, warnings: &[Value]) -> Option<Trouble> {
             said = vec![format!("it ended with exit code {code} ({why}) {}", text(end, "/message"))];
         }
         let place = format!("pod {name}, container {}", text(container, "/name"));
-        let text = format!("{reason}: {place}: {}", said.concat().trim());
+        // Its exit code does not tell that a probe had it ended.
+        let probe = |message: &str| {
+            ["Liveness probe failed", "Startup probe failed"].iter().any(|it| message.starts_with(it))
+        };
+        let ended = latest(warnings, name, &|event| probe(text(event, "/message")));
+        let ended = ended.filter(|_| reason == "CrashLoopBackOff").map(|event| text(event, "/message"));
+        let said = [said.concat().trim(), ended.unwrap_or_default()].join("; ");
+        let text = format!("{reason}: {place}: {}", said.trim_end_matches("; "));
         return Some(Trouble { text, lasting: LASTING.contains(&reason) });
     }
     if let Some(("False", "Unschedulable", message)) = condition(pod, "PodScheduled") {
         return Some(Trouble { text: format!("Unschedulable: pod {name}: {message}"), lasting: true });
     }
     // What a probe or a mount meets shows in events only.
-    let mine = |event: &&Value| text(event, "/involvedObject/name") == name;
-    let last = warnings.iter().filter(mine).max_by_key(|event| {
+    let last = latest(warnings, name, &|_| true)?;
+    let ready = matches!(condition(pod, "Ready"), Some(("True", ..)));
+    let lasting = is_absent(last);
+    let text = format!("{}: pod {name}: {}", text(last, "/reason"), text(last, "/message"));
+    (!ready).then_some(Trouble { text, lasting })
+}
+
+/// The last warning of a pod that is wanted.
+fn latest<'a>(warnings: &'a [Value], pod: &str, wanted: &dyn Fn(&Value) -> bool) -> Option<&'a Value> {
+    let mine = warnings.iter().filter(|event| text(event, "/involvedObject/name") == pod && wanted(event));
+    mine.max_by_key(|event| {
         [text(event, "/lastTimestamp"), text(event, "/eventTime"), text(event, "/metadata/creationTimestamp")]
             .map(str::to_owned)
-    })?;
-    let ready = matches!(condition(pod, "Ready"), Some(("True", ..)));
-    let text = format!("{}: pod {name}: {}", text(last, "/reason"), text(last, "/message"));
-    (!ready).then_some(Trouble { text, lasting: false })
+    })
+}
+
+/// How often the kubelet looks in vain for a volume's source before this counts as lasting: about seven seconds, in which
+/// somebody else's controller may still make it.
+const VAIN: i64 = 4;
+
+/// Whether an event tells of a volume whose ConfigMap or Secret is not there.
+fn is_absent(event: &Value) -> bool {
+    let times = number(event, "/count").or(number(event, "/series/count")).unwrap_or(1);
+    text(event, "/reason") == "FailedMount" && text(event, "/message").contains("not found") && times >= VAIN
 }
 
 /// Whether the controller has seen the newest spec.
@@ -296,6 +319,14 @@ mod tests {
             {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}]}));
         let State::Troubled(why) = judged(&over, vec![unready], warnings) else { panic!() };
         assert!(why.starts_with("ProgressDeadlineExceeded") && why.contains("late"), "{why}");
+
+        let absent = |count: i64| {
+            let event = json!({"involvedObject": {"name": "web-1"}, "reason": "FailedMount", "count": count,
+                "message": "MountVolume.SetUp failed for volume \"keys\" : secret \"keys\" not found"});
+            judged(&slow, vec![pod(json!({}))], vec![event])
+        };
+        assert!(matches!(absent(1), State::Waiting(_)), "it may still come");
+        assert!(matches!(absent(VAIN), State::Troubled(why) if why.contains("secret \"keys\" not found")));
 
         let refused = with(
             json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",

@@ -3,13 +3,12 @@
 use super::{Asked, Found, Lifecycle};
 use crate::{
     aws::{Cx, Tags},
-    kube::{self, Apply, Cluster, Later, Place, State, Witnesses},
+    kube::{self, Apply, Cluster, Later, Place, State},
     model::{Change, Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, object, tag},
 };
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The kind.
 pub struct Manifest;
@@ -58,8 +57,6 @@ pub struct Live {
     pub waiting: Option<String>,
     /// What is wrong with it.
     pub trouble: Option<String>,
-    /// The name of its load balancer.
-    pub hostname: Option<String>,
 }
 
 impl Desired for Spec {
@@ -207,8 +204,6 @@ async fn look(
         conflict: None,
         waiting: None,
         trouble: None,
-        hostname: text("/status/loadBalancer/ingress/0/hostname")
-            .or(text("/status/loadBalancer/ingress/0/ip")),
     };
     if object.pointer("/metadata/deletionTimestamp").is_some() {
         live.waiting = Some("it is being removed".to_owned());
@@ -217,7 +212,7 @@ async fn look(
     if let Some(want) = want {
         compare(cluster, want, &object, &mut live).await?;
     }
-    match condition(cluster, &object).await? {
+    match kube::judge(cluster, &object).await? {
         State::Ready => {}
         State::Waiting(why) => live.waiting = Some(why),
         // Nodes come for it.
@@ -264,29 +259,6 @@ fn change(path: &str, live: &Value, want: &Value, forces_replace: bool) -> Chang
         value.pointer(&pointer).cloned().unwrap_or_default()
     };
     Change { path: path.to_owned(), old: at(live), new: at(want), forces_replace }
-}
-
-/// How far it is, with its pods and their last words where these tell.
-async fn condition(cluster: &Cluster, object: &Value) -> Result<State, Fault> {
-    if !kube::wants_witnesses(object) {
-        return Ok(kube::state(object, &Witnesses::default()));
-    }
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let labels = object.pointer("/spec/selector/matchLabels").cloned().unwrap_or_default();
-    let labels: BTreeMap<String, String> = serde_json::from_value(labels).unwrap_or_default();
-    let pods = cluster.newest_pods(namespace, &labels, object).await?;
-    let warnings = cluster.warnings(namespace).await?;
-    let witnesses = Witnesses { pods, warnings };
-    let state = kube::state(object, &witnesses);
-    match (state, kube::crashing(&witnesses.pods)) {
-        (State::Troubled(why), Some((pod, container))) => {
-            let words = cluster.log(namespace, &pod, &container, true).await.unwrap_or_default();
-            let words = words.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join(" | ");
-            let words: String = words.chars().take(600).collect();
-            Ok(State::Troubled(if words.is_empty() { why } else { format!("{why}; it wrote: {words}") }))
-        }
-        (state, _) => Ok(state),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! A Kubernetes cluster on loopback: a real API server, EKS tokens, nodes that pretend (`tests/kube/README.md`).
 
 use super::{Ended, python};
+use provisioner::{
+    aws::{Endpoint, Reach, connect},
+    kube::Cluster,
+};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -20,6 +24,9 @@ const STOP: Duration = Duration::from_secs(20);
 pub const KEY: &str = "AKIDEXAMPLE";
 /// The secret to `KEY`.
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// Who calls by the keys that this program uses with the sandbox.
+pub const CALLER: &str = "arn:aws:iam::123456789012:role/caller";
 
 /// The folder of the testbed.
 pub fn testbed() -> PathBuf {
@@ -118,6 +125,17 @@ impl Plane {
         replace(&self.behaviour, rules);
     }
 
+    /// This program's client for the cluster of this name, whose caller's access entry gives it these groups.
+    pub async fn client(&self, name: &str, groups: &[&str]) -> Cluster {
+        self.identify(&json!({
+            "credentials": {"sandbox": {"secret": "sandbox", "arn": CALLER}},
+            "access": {CALLER: {"groups": groups}},
+        }));
+        let clients = connect(&Endpoint::Sandbox("http://127.0.0.1:9".to_owned()), "eu-central-1").await;
+        let reach = Reach { arn: CALLER.to_owned(), endpoint: self.endpoint.clone(), ca: self.ca.clone() };
+        Cluster::new(&clients, &reach, name, "eu-central-1").unwrap()
+    }
+
     /// Starts the API server again: connections break, and watches that ask for what was before get 410.
     pub fn restart(&self) {
         Ended::of(&testplane("restart-api-server").arg("--dir").arg(self.folder.path()).output().unwrap())
@@ -134,6 +152,14 @@ impl Plane {
         let mut command = Command::new(&self.kubectl);
         command.arg("--kubeconfig").arg(kubeconfig).args(args).stdin(Stdio::null());
         Ended::of(&command.output().unwrap())
+    }
+
+    /// Makes objects as an administrator.
+    pub fn make(&self, objects: &[Value]) {
+        let file = self.folder.path().join("made.json");
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        fs::write(&file, list.to_string()).unwrap();
+        self.kubectl(&["apply", "-f", &file.display().to_string()]).with(0);
     }
 
     /// An object as JSON; `args` are those of `kubectl get`.
