@@ -4,7 +4,10 @@
 
 mod common;
 
-use common::World;
+use common::{
+    Ended, World,
+    kube::{built, kubectl},
+};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -22,13 +25,14 @@ const STACK: &str = "name: shop\nregion: eu-central-1\nnetwork: {zones: 2, nat: 
     parameters: [{name: /shop/message, value: from the parameter store}]\n\
     app: {replicas: 2, parameter: /shop/message, env: {DEMO_ROOT_RESPONSE: first}}\n";
 
-/// A world with the demo application in its folder.
-fn world(stack: &str) -> World {
+/// A world with the demo application in its folder, whose clusters this Kubernetes serves.
+fn world(stack: &str, kubernetes: &str) -> World {
     let world = World::new(stack);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("app");
     let status = Command::new("cp").arg("-r").arg(source).arg(world.path()).status().unwrap();
     assert!(status.success());
-    world.run(&["sandbox", "start", "--time-scale", "120"]).with(0);
+    let kubernetes = format!("--kubernetes={kubernetes}");
+    world.run(&["sandbox", "start", "--time-scale", "120", &kubernetes]).with(0);
     world
 }
 
@@ -49,7 +53,9 @@ fn rolled_out(world: &World) -> (String, u64) {
     let digest = state["resources"]["application/image"]["live"]["digest"].as_str().unwrap().to_owned();
     let config = world.path().join("kubeconfig").display().to_string();
     world.run(&["kubeconfig", "--file", &config, "--sandbox"]).with(0);
-    let mut command = Command::new("kubectl");
+    // The generation tells of a rollout that should not be; where there is no kubectl, the digest alone tells.
+    let Some(kubectl) = kubectl() else { return (digest, 0) };
+    let mut command = Command::new(kubectl);
     command.args([
         "--kubeconfig",
         &config,
@@ -58,17 +64,26 @@ fn rolled_out(world: &World) -> (String, u64) {
         "get",
         "deployment",
         "demo-application",
-        "-o",
     ]);
-    let output = command.arg("jsonpath={.metadata.generation}").output();
-    // The generation tells of a rollout that should not be; where kubectl is missing, the digest alone tells.
-    let generation = output.ok().and_then(|it| String::from_utf8(it.stdout).ok()?.parse().ok()).unwrap_or(0);
-    (digest, generation)
+    let output =
+        Ended::of(&command.args(["-o", "jsonpath={.metadata.generation}"]).output().unwrap()).with(0);
+    (digest, output.out.parse().unwrap())
 }
 
 #[test]
-fn the_old_journey() {
-    let world = world(STACK);
+fn the_old_journey_on_the_stand_in() {
+    journey("stand-in");
+}
+
+#[test]
+fn the_old_journey_on_a_real_api_server() {
+    if built() {
+        journey("real");
+    }
+}
+
+fn journey(kubernetes: &str) {
+    let world = world(STACK, kubernetes);
     let up = world.run(&["up", "--sandbox", "--yes"]).with(0);
     let url = up.out.trim().to_owned();
     assert_eq!(world.run(&["url", "--sandbox"]).with(0).out.trim(), url);
@@ -199,7 +214,8 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, &'static [&'static
 
 #[test]
 fn each_way_for_a_rollout_to_fail_is_named_with_its_cause() {
-    let world = world(&STACK.replace("app: {replicas: 2,", "app: {ingress: none, manifests: own,"));
+    let world =
+        world(&STACK.replace("app: {replicas: 2,", "app: {ingress: none, manifests: own,"), "stand-in");
     let mut text = String::from(
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: plain}\n---\n\
          apiVersion: v1\nkind: Namespace\nmetadata: {name: tight}\n---\n\

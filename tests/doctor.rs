@@ -89,4 +89,13 @@ fn a_private_api_server_is_told_before_it_is_made() {
     let (state, text, hint) = checks(&world, "API server", 0).remove(0);
     assert_eq!(state, "warning");
     assert!(text.contains("private") && hint.contains("VPN"), "{text} {hint}");
+    // A plan says it where something is to be deployed.
+    let warning = "nothing can be deployed from here";
+    assert!(!world.run(&["plan", "--sandbox"]).with(0).err.contains(warning));
+    world.stack(
+        "name: shop\nregion: eu-central-1\nnetwork: {cidr: 10.254.0.0/16}\ncluster: {endpoint: {public: false}}\n\
+         controllers: {clusterAutoscaler: true}\n",
+    );
+    let plan = world.run(&["plan", "--sandbox"]).with(0);
+    assert!(plan.err.contains(warning) && plan.err.contains("VPN"), "{}", plan.err);
 }

@@ -4,6 +4,7 @@ mod args;
 mod backend;
 mod deploy;
 mod doctor;
+mod door;
 mod down;
 mod exit;
 mod facts;

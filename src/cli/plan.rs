@@ -2,6 +2,7 @@
 
 use super::{
     args::{Global, Plan as Args},
+    door,
     exit::{Exit, Failure},
     saved::Saved,
     session::Session,
@@ -25,6 +26,7 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     let mut snapshot = session.snapshot(&mut register).await?;
     let graph = session.graph(&mut snapshot).await?;
     let (plan, _) = session.plan(&graph, &snapshot).await?;
+    door::warn(ui, &session.stack, &graph, &plan);
     if let Some(path) = &args.out {
         Saved::new(&session, &snapshot, &plan)?.write(path)?;
     }

@@ -2,6 +2,7 @@
 
 use super::{
     args::{Global, Up as Args},
+    door,
     exit::{Exit, Failure, of_run},
     lock::{Scene, give_back},
     plan::total,
@@ -134,6 +135,7 @@ async fn decide(session: &Session, snapshot: &mut Snapshot, saved: Option<&Saved
     if let Some(saved) = saved {
         saved.check(session, snapshot, &plan)?;
     }
+    door::warn(session.ui, &session.stack, &graph, &plan);
     match session.only {
         Some(stage) => only(stage, &plan),
         None => Ok(plan),

@@ -8,6 +8,7 @@ const HOPELESS: &[&str] = &[
     "CreateContainerError",
     "ErrImageNeverPull",
     "FailedCreate",
+    "FailedMount",
     "ImagePullBackOff",
     "InvalidImageName",
     "ProgressDeadlineExceeded",
@@ -44,6 +45,11 @@ const ADVICE: &[(&str, &str)] = &[
         "CreateContainerConfigError",
         "a ConfigMap, a Secret, or a key in it is missing: add it to the manifests, then run again",
     ),
+    (
+        "FailedMount",
+        "a ConfigMap or a Secret that a volume is made of is missing: add it to the manifests, or make it, then run again",
+    ),
+    ("serviceaccount \"", "the pods' ServiceAccount is missing: add it to the manifests, then run again"),
     (
         "ImagePullBackOff",
         "the nodes cannot pull the image: check its name, and that they reach its registry (NAT or endpoints)",

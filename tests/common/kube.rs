@@ -46,6 +46,16 @@ pub fn built() -> bool {
     true
 }
 
+/// The kubectl of the control plane's own version, where there is one (see `built`).
+pub fn kubectl() -> Option<PathBuf> {
+    if !built() {
+        return None;
+    }
+    let output = testplane("build").output().unwrap();
+    let program = String::from_utf8(output.stdout).unwrap();
+    Some(Path::new(program.trim()).with_file_name("kubectl"))
+}
+
 fn testplane(command: &str) -> Command {
     let mut program = Command::new(python());
     program.arg("-B").arg(testbed().join("testplane.py")).arg(command).stdin(Stdio::null());

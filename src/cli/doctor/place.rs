@@ -1,10 +1,8 @@
 //! Region, zones and versions; and whether this machine will reach the API server.
 
 use super::{Check, Patient, State};
-use crate::graph::cluster_name;
-use ipnet::IpNet;
+use crate::cli::door::{self, Door};
 use serde_json::Value;
-use std::net::{IpAddr, UdpSocket};
 
 /// What the region offers, as the plan took it.
 pub fn offers(patient: &Patient<'_>) -> Check {
@@ -28,36 +26,11 @@ pub fn offers(patient: &Patient<'_>) -> Check {
 /// Whether the API server will answer this machine.
 pub fn door(patient: &Patient<'_>) -> Check {
     const NAME: &str = "API server";
-    let stack = &patient.session.stack;
-    let node = patient.graph.nodes.values().find(|node| node.kind == "eks_cluster");
-    let spec = node.map(|node| &node.spec);
-    let public = spec.and_then(|spec| spec.get("endpointPublic")).and_then(Value::as_bool).unwrap_or(false);
-    if public {
-        let blocks = spec.and_then(|spec| spec.get("publicCidrs")).and_then(Value::as_array);
-        let blocks: Vec<&str> = blocks.into_iter().flatten().filter_map(Value::as_str).collect();
-        return Check::new(NAME, State::Ok, format!("open to {}", blocks.join(", ")));
+    match door::of(&patient.session.stack, patient.graph) {
+        Door::Open(blocks) => Check::new(NAME, State::Ok, format!("open to {}", blocks.join(", "))),
+        Door::Inside => {
+            Check::new(NAME, State::Ok, "private; this machine has an address in the VPC's block")
+        }
+        Door::Shut(why) => Check::new(NAME, State::Warn, why).then(door::TO_DO),
     }
-    // The block of a network that is there already is not in the file.
-    let made = stack.network.as_ref().filter(|network| network.existing.is_none());
-    let inside = made.is_some_and(|network| is_inside(&network.cidr.to_string()));
-    if inside {
-        return Check::new(NAME, State::Ok, "private; this machine has an address in the VPC's block");
-    }
-    let text = format!(
-        "private, and this machine is not in the VPC: cluster {} is made, and nothing can be deployed from here",
-        cluster_name(stack)
-    );
-    Check::new(NAME, State::Warn, text)
-        .then("run from inside the VPC or over a VPN, or open `cluster.endpoint.public` to this address")
-}
-
-/// Whether the way to `block` leaves from an address in it. Connecting a UDP socket sends nothing.
-fn is_inside(block: &str) -> bool {
-    let Ok(block) = block.parse::<IpNet>() else { return false };
-    let local = || -> std::io::Result<IpAddr> {
-        let socket = UdpSocket::bind(("0.0.0.0", 0))?;
-        socket.connect((block.network(), 9))?;
-        Ok(socket.local_addr()?.ip())
-    };
-    local().is_ok_and(|address| block.contains(&address))
 }
