@@ -92,9 +92,8 @@ fn base(release: &str, uri: &str) -> (PathBuf, String) {
         make.args(["debootstrap", "--variant=minbase", &format!("--include={PACKAGES}"), release]);
         let made = make.arg(&root).arg(uri).output().unwrap();
         assert!(made.status.success(), "debootstrap: {}", String::from_utf8_lossy(&made.stdout));
-        for path in WASTE.map(|path| root.join(path)) {
-            fs::remove_dir_all(&path).unwrap();
-            fs::create_dir(&path).unwrap();
+        for path in WASTE.map(|path| root.join(path)).iter().filter(|path| path.exists()) {
+            fs::remove_dir_all(path).unwrap();
         }
         let (layout, image) = (layout.display().to_string(), format!("{}:base", layout.display()));
         run("umoci", &["init", "--layout", &layout]);
