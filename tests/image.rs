@@ -10,11 +10,14 @@
 
 mod common;
 
-use common::{World, copy, fixture};
+use common::{
+    World, copy, fixture,
+    image::{Registry, built, built_by, have, unpacked},
+};
 use provisioner::{
     aws::{Cx, Endpoint, connect},
-    image::{Ask, Builder, Built, LAYOUT, Platform, build, survey, write_layout},
-    model::{Class, Fault, Intent, Owner, Process, Stage},
+    image::{Builder, LAYOUT, Platform, survey, write_layout},
+    model::{Class, Intent, Owner, Process, Stage},
     resources::{Ask as Look, handler},
 };
 use serde_json::{Value, json};
@@ -31,18 +34,6 @@ const BOTH: [Platform; 2] = [Platform::Amd64, Platform::Arm64];
 
 /// Says to a copy of a test that it is one, and what it is to build.
 const CHILD: &str = "IMAGE_TEST_FOLDER";
-
-fn built(folder: &Path, cache: &Path, platforms: &[Platform]) -> Result<Built, Fault> {
-    built_by(Builder::Python, folder, cache, platforms)
-}
-
-fn built_by(builder: Builder, folder: &Path, cache: &Path, platforms: &[Platform]) -> Result<Built, Fault> {
-    let tag = survey(folder, builder, platforms)?.tag;
-    let (folder, cache) = (folder.to_path_buf(), cache.to_path_buf());
-    let ask = Ask { folder, builder, platforms: platforms.to_vec(), tag, cache, without_base: false };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(build(&ask))
-}
 
 /// Runs one test of this file again, in a process of its own.
 fn again(test: &str, prefix: &[&str], folder: &Path, cache: &Path, program: &Path) -> Command {
@@ -158,29 +149,6 @@ fn tree(folder: &Path) -> BTreeMap<String, (u32, String)> {
     found
 }
 
-/// Whether the programs are there. CI must have them.
-fn have(programs: &[&str]) -> bool {
-    let missing: Vec<&&str> = programs
-        .iter()
-        .filter(|name| {
-            let found =
-                Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-            found.is_err()
-        })
-        .collect();
-    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    assert!(missing.is_empty() || !ci, "CI must have {missing:?}");
-    if !missing.is_empty() {
-        println!("skipped: {missing:?} are not installed");
-    }
-    missing.is_empty()
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
 #[test]
 fn others_copy_it_and_unpack_what_went_in() {
     if child(&[Platform::Arm64]) {
@@ -190,29 +158,13 @@ fn others_copy_it_and_unpack_what_went_in() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    let at = |name: &str| home.path().join(name).display().to_string();
     // The base is read where the variable says; a process of its own has one.
     let test = "others_copy_it_and_unpack_what_went_in";
     let program = std::env::current_exe().unwrap();
     digests(again(test, &[], &fixture("app"), &home.path().join("cache"), &program));
     // Everything is in the cache by now.
     let image = built(&fixture("app"), &home.path().join("cache"), &[Platform::Arm64]).unwrap();
-    write_layout(&image, &home.path().join("layout"), "v1").unwrap();
-    run(
-        "skopeo",
-        &[
-            "copy",
-            "--insecure-policy",
-            &format!("oci:{}:v1", at("layout")),
-            &format!("oci:{}:v1", at("copy")),
-        ],
-    );
-    let mut unpack = vec!["unpack"];
-    if !rustix::process::geteuid().is_root() {
-        unpack.push("--rootless");
-    }
-    let (source, bundle) = (format!("{}:v1", at("copy")), at("bundle"));
-    run("umoci", &[&unpack[..], &["--image", &source, &bundle]].concat());
+    let bundle = unpacked(&image, home.path());
     let file = |mode: u32, text: &str| (mode, text.to_owned());
     let wanted: BTreeMap<String, (u32, String)> = [
         ("app", file(0o755, "folder")),
@@ -226,9 +178,8 @@ fn others_copy_it_and_unpack_what_went_in() {
     ]
     .map(|(path, what)| (path.to_owned(), what))
     .into();
-    assert_eq!(tree(&home.path().join("bundle/rootfs")), wanted);
-    let config: Value =
-        serde_json::from_slice(&fs::read(home.path().join("bundle/config.json")).unwrap()).unwrap();
+    assert_eq!(tree(&bundle.join("rootfs")), wanted);
+    let config: Value = serde_json::from_slice(&fs::read(bundle.join("config.json")).unwrap()).unwrap();
     assert_eq!(config["process"]["args"], json!(["/usr/bin/python3", "serve.py"]));
     assert_eq!(config["process"]["cwd"], "/app");
     assert_eq!(config["process"]["user"]["uid"], 65532);
@@ -237,47 +188,18 @@ fn others_copy_it_and_unpack_what_went_in() {
     assert!(env.contains(&"GREETING=hello") && env.contains(&"PATH=/usr/bin:/bin"), "{env:?}");
 }
 
-/// The program that ends with us.
-struct Ends(std::process::Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_base_is_pulled_from_its_registry_by_digest_and_kept() {
     if !have(&["skopeo", "docker-registry"]) {
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = format!(
-        "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
-        home.path().join("registry").display()
-    );
-    fs::write(home.path().join("config.yml"), config).unwrap();
-    let mut serve = Command::new("docker-registry");
-    serve.arg("serve").arg(home.path().join("config.yml")).stdout(Stdio::null()).stderr(Stdio::null());
-    let registry = Ends(serve.spawn().unwrap());
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline, "the registry does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let from = format!("oci:{}:base", fixture("base").display());
-    let to = format!("docker://127.0.0.1:{port}/tests/base:1");
-    run(
-        "skopeo",
-        &["copy", "--insecure-policy", "--all", "--preserve-digests", "--dest-tls-verify=false", &from, &to],
-    );
+    let registry = Registry::serve(home.path());
+    registry.take(&format!("{}:base", fixture("base").display()), "tests/base:1");
     let app = home.path().join("app");
     copy(&fixture("app"), &app);
     let text = fs::read_to_string(app.join("Dockerfile")).unwrap();
-    let at_home =
-        |digest: &str| text.replace("registry.invalid", &format!("127.0.0.1:{port}")).replace("c756", digest);
+    let at_home = |digest: &str| text.replace("registry.invalid", &registry.host).replace("c756", digest);
     fs::write(app.join("Dockerfile"), at_home("c756")).unwrap();
     let image = built(&app, &home.path().join("cache"), &BOTH).unwrap();
     // The same files on the same base are the same image, wherever the base came from.

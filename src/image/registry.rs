@@ -60,6 +60,7 @@ impl Registry {
         self.client.get_or_init(|| {
             let registry = self.reference.resolve_registry();
             let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+            // Such a registry is a person's or a test's own, and has no certificate; docker and skopeo ask it likewise.
             let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
             let config = ClientConfig {
                 protocol: if loopback { ClientProtocol::Http } else { ClientProtocol::Https },

@@ -1,6 +1,7 @@
 //! A folder with a sandbox of its own, the real binary, and boto3 and the aws CLI as witnesses.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub mod image;
 pub mod kube;
 
 use serde_json::Value;
@@ -23,12 +24,7 @@ pub fn environment(name: &str, lock: &str) -> PathBuf {
     let hash = provisioner::model::Snapshot::hash(&fs::read(root.join(lock)).unwrap());
     let folder = cache().join("provisioner").join(format!("{name}-{}", &hash[..16]));
     let python = folder.join("bin/python");
-    let guard = fs::create_dir_all(folder.parent().unwrap())
-        .and_then(|()| fs::File::create(folder.with_extension("lock")));
-    let guard = guard.unwrap();
-    // Several test binaries run at once; one makes it.
-    rustix::fs::flock(&guard, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    if !folder.join("complete").exists() {
+    once(&folder, || {
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
         let mut pip = Command::new(&python);
         pip.args([
@@ -41,12 +37,25 @@ pub fn environment(name: &str, lock: &str) -> PathBuf {
             "-r",
         ]);
         run(pip.arg(root.join(lock)));
-        fs::write(folder.join("complete"), "").unwrap();
-    }
+    });
     python
 }
 
-fn cache() -> PathBuf {
+/// Makes what is in a folder of the cache, unless it is complete.
+pub fn once(folder: &Path, make: impl FnOnce()) {
+    let guard = fs::create_dir_all(folder.parent().unwrap())
+        .and_then(|()| fs::File::create(folder.with_extension("lock")));
+    let guard = guard.unwrap();
+    // Several test binaries run at once; one makes it.
+    rustix::fs::flock(&guard, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    if !folder.join("complete").exists() {
+        make();
+        fs::write(folder.join("complete"), "").unwrap();
+    }
+}
+
+/// The user's cache folder.
+pub fn cache() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap();
     std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from)
 }
