@@ -16,8 +16,8 @@ use common::{
 };
 use provisioner::{
     aws::{Cx, Endpoint, connect},
-    image::{Builder, LAYOUT, Platform, survey, write_layout},
-    model::{Class, Intent, Owner, Process, Stage},
+    image::{self, Builder, Built, LAYOUT, Platform, Remote, Store, push, survey, write_layout},
+    model::{Class, Fault, Intent, Owner, Process, Stage},
     resources::{Ask as Look, handler},
 };
 use serde_json::{Value, json};
@@ -213,6 +213,76 @@ fn a_base_is_pulled_from_its_registry_by_digest_and_kept() {
     assert_eq!(built(&app, &home.path().join("cache"), &BOTH).unwrap().documents, image.documents);
     let fault = built(&app, &home.path().join("empty"), &BOTH).unwrap_err();
     assert!(fault.hint.unwrap().contains("must be reachable"), "{}", fault.message);
+}
+
+/// Copies an image of another registry.
+fn copied(cache: &Path, reference: &str, platforms: &[Platform]) -> Result<Built, Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(image::copy(&Store::new(cache), reference, platforms))
+}
+
+/// The digests of the manifests that an index names.
+fn listed(index: &str) -> BTreeSet<String> {
+    let index: Value = serde_json::from_str(index).unwrap();
+    let all = index["manifests"].as_array().unwrap().iter();
+    all.map(|one| one["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_image_of_another_registry_is_copied_to_the_byte() {
+    if std::env::var_os(CHILD).is_some() {
+        let cache = PathBuf::from(std::env::var_os("IMAGE_TEST_CACHE").unwrap());
+        println!("built {}", copied(&cache, "base", &BOTH).unwrap().root().unwrap().digest);
+        return;
+    }
+    if !have(&["skopeo", "docker-registry"]) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let cache = home.path().join("cache");
+    let registry = Registry::serve(home.path());
+    registry.take(&format!("{}:base", fixture("base").display()), "team/controller:v1");
+    let reference = format!("{}/team/controller:v1", registry.host);
+    let both = copied(&cache, &reference, &BOTH).unwrap();
+    let raw = Command::new("skopeo")
+        .args(["inspect", "--raw", "--tls-verify=false", &format!("docker://{reference}")])
+        .output()
+        .unwrap();
+    let theirs = listed(&String::from_utf8(raw.stdout).unwrap());
+    let ours: BTreeSet<String> = both.documents[..2].iter().map(|one| one.digest.clone()).collect();
+    assert_eq!((both.documents.len(), &ours), (3, &theirs), "the manifests are those of the registry");
+
+    // Of one platform, it is that platform's image; by a digest, that one, which is not for another platform.
+    let one = copied(&cache, &reference, &[Platform::Arm64]).unwrap();
+    assert_eq!(one.documents, [both.documents[1].clone()]);
+    let exact = format!("{}/team/controller@{}", registry.host, one.documents[0].digest);
+    assert_eq!(copied(&cache, &exact, &[Platform::Arm64]).unwrap().documents, one.documents);
+    let other = copied(&cache, &exact, &[Platform::Amd64]).unwrap_err();
+    assert!(other.message.contains("it is for linux/arm64, not for linux/amd64"), "{other}");
+    let missing = copied(&cache, &reference.replace(":v1", ":v2"), &BOTH).unwrap_err();
+    assert!(missing.message.contains("team/controller:v2") && missing.hint.is_some(), "{missing}");
+
+    // ECR takes it as it is.
+    let world = World::new("name: shop\nregion: eu-central-1\nrepositories: [{name: shop/controller}]\n");
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let clients = runtime.block_on(connect(&Endpoint::Sandbox(world.endpoint()), "eu-central-1"));
+    let remote = Remote { ecr: &clients.ecr, repository: "shop/controller" };
+    runtime.block_on(push(remote, &both, &["v1-both".to_owned()])).unwrap();
+    let there = world.boto3(
+        "got = client('ecr').batch_get_image(repositoryName='shop/controller', imageIds=[{'imageTag': 'v1-both'}])\n\
+         print(json.dumps(got['images'][0]['imageManifest']))",
+    );
+    assert_eq!(listed(there.as_str().unwrap()), theirs);
+
+    // Without the registry: a tag cannot be looked up, unless a layout near by names it.
+    drop(registry);
+    let away = copied(&home.path().join("empty"), &reference, &BOTH).unwrap_err();
+    assert!(away.hint.unwrap().contains(LAYOUT), "{}", away.message);
+    let test = "an_image_of_another_registry_is_copied_to_the_byte";
+    let program = std::env::current_exe().unwrap();
+    let near = digests(again(test, &[], home.path(), &home.path().join("near"), &program));
+    assert_eq!(near, both.root().unwrap().digest);
 }
 
 #[test]
