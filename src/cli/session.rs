@@ -321,7 +321,7 @@ impl Session {
                 (Some(name), _) => ("env", Secret::Env(name.clone())),
                 (None, file) => ("file", Secret::File(file.clone().unwrap_or_default())),
             };
-            if let Err(fault) = read_secret(&secret) {
+            if let Err(fault) = read_secret(&secret, &self.folder()) {
                 let path = format!("parameters[{index}].secret.{field}");
                 return Err(self.stack.diagnostic(&path, fault.message, fault.hint).into());
             }

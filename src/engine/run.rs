@@ -245,7 +245,12 @@ impl<'a> Progress<'a> {
             }
             Ended::Failed((fault, left)) => {
                 let problem = Problem::at(&id.address, fault, left);
-                let event = Event::StepFailed { action: step.action, problem: Box::new(problem.clone()) };
+                let event = Event::StepFailed {
+                    kind: step.kind.clone(),
+                    stage: step.stage,
+                    action: step.action,
+                    problem: Box::new(problem.clone()),
+                };
                 let _ = self.shared.events.send(event);
                 self.problems.push(problem);
                 return;

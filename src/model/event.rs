@@ -36,6 +36,10 @@ pub enum Event {
     },
     /// A step failed; the rest that does not stand on it goes on.
     StepFailed {
+        /// Its kind.
+        kind: String,
+        /// Its stage.
+        stage: Stage,
         /// What is being done.
         action: Action,
         /// What went wrong.

@@ -123,7 +123,7 @@ impl Lifecycle for SsmParameter {
         let mut sources: BTreeMap<&String, String> = BTreeMap::new();
         for (name, asked) in &named {
             if let Some(ContentSpec::Secret(source)) = asked.want.as_ref().map(|want| &want.content)
-                && let Ok(text) = read_secret(source)
+                && let Ok(text) = read_secret(source, &cx.local.folder)
             {
                 sources.insert(name, text);
             }
@@ -206,7 +206,9 @@ fn put(
         ContentSpec::Plain(value) => call.r#type(ParameterType::String).value(value),
         ContentSpec::Secret(source) => {
             let key = want.key.as_ref().map(|key| given(key, "key")).transpose()?;
-            call.r#type(ParameterType::SecureString).value(read_secret(source)?).set_key_id(key.cloned())
+            call.r#type(ParameterType::SecureString)
+                .value(read_secret(source, &cx.local.folder)?)
+                .set_key_id(key.cloned())
         }
     })
 }

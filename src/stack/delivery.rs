@@ -92,7 +92,7 @@ pub struct Parameter {
 pub struct Secret {
     /// An environment variable.
     pub env: Option<String>,
-    /// A file.
+    /// A file, as seen from the stack file's folder.
     pub file: Option<String>,
 }
 

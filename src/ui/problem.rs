@@ -70,9 +70,10 @@ pub fn event_json(event: &Event) -> Value {
                 "state": state, "reason": reason,
             })
         }
-        Event::StepFailed { action, problem } => {
-            json!({"type": "step", "address": problem.address, "action": action, "state": "failed", "reason": problem.fault.message})
-        }
+        Event::StepFailed { kind, stage, action, problem } => json!({
+            "type": "step", "address": problem.address, "kind": kind, "stage": stage, "action": action,
+            "state": "failed", "reason": problem.fault.message,
+        }),
         Event::Stopping => json!({"type": "run", "state": "stopping"}),
         Event::Notice(text) => json!({"type": "notice", "message": text}),
         Event::RunEnded { done, failed, left } => json!({

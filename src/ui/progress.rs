@@ -78,7 +78,7 @@ impl Progress {
                 StepState::Waiting(reason) => self.waiting(address, reason),
                 StepState::Done => self.done(address, *action),
             },
-            Event::StepFailed { action, problem } => {
+            Event::StepFailed { action, problem, .. } => {
                 if let Some(address) = &problem.address {
                     let line = self.end(address);
                     let text = format!("{address}: {} failed after {}", verb(*action, false), seconds(line));
