@@ -31,6 +31,8 @@ PLAYED = {
     "aws-load-balancer-controller": "the sandbox itself makes load balancers of Services and Ingresses",
     "cluster-autoscaler": "in the sandbox nobody scales node groups",
 }
+# The port, by its name, at which the API server asks a controller before it stores something.
+WEBHOOKS = "webhook-server"
 # The interpreter itself, not the sandbox's environment: its packages are not the application's.
 PYTHON = os.path.realpath(sys.executable)
 PYTHONS = re.compile(r"(/usr/(local/)?bin/)?python3?(\.\d+)?")
@@ -155,13 +157,22 @@ class ProcessRunner(Runner):
 
     def play(self, pod: dict[str, Any], container: dict[str, Any], log: Log, changed: Callable[[], None]) -> Process:
         address = self.places[pod["metadata"]["uid"]].address
-        ports = sorted({str(port["containerPort"]) for port in container.get("ports", [])})
-        text = f"{self.played(container)}; this process only answers probes in the place of {container['image']}"
+        keys = self.keys(container, self.places[pod["metadata"]["uid"]])
+        ports = [
+            f"{port['containerPort']}{f'={keys}' if keys and port.get('name') == WEBHOOKS else ''}"
+            for port in container.get("ports", [])
+        ]
+        text = f"{self.played(container)}; in the place of {container['image']} this process answers probes, and admits what webhooks ask about"
         plan = {
             "argv": [PYTHON, "-I", "-S", str(PLAYED_BY), address, text, *ports], "env": {"PATH": PATH}, "cwd": "/", "uid": None,
             "gid": None, "groups": [], "root": None,
         }  # fmt: skip
         return Container(plan, Probing(address, container), container, log, changed)
+
+    def keys(self, container: dict[str, Any], place: Place) -> Path | None:
+        """A mounted volume with a certificate."""
+        folders = [place.volumes[mount["name"]][0] for mount in container.get("volumeMounts", [])]
+        return next((folder for folder in folders if (folder / "tls.crt").exists()), None)
 
     def start(
         self, pod: dict[str, Any], container: dict[str, Any], environment: dict[str, str], log: Log, changed: Callable[[], None],
