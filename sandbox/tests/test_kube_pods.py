@@ -189,7 +189,7 @@ class TestRunning:
         controller = "public.ecr.aws/eks/aws-load-balancer-controller:v9.9.9"
         kube.roll_out(deployment("", spec=pod_spec(controller)))
         name = kube.pods()[0]["metadata"]["name"]
-        assert "only answers probes in the place of" in kube.api("GET", f"{kube.ns}/pods/{name}/log")[1]
+        assert f"in the place of {controller} this process answers probes" in kube.api("GET", f"{kube.ns}/pods/{name}/log")[1]
 
 
 class TestFailing:
@@ -217,6 +217,27 @@ class TestFailing:
         assert said in found["state"]["waiting"]["message"]
         if reason == "CrashLoopBackOff":
             assert found["lastState"]["terminated"]["exitCode"] == (3 if "args" in change else 128)
+
+    def test_at_its_start_where_no_probe_tells(self, kube: Kube, image: str) -> None:
+        spec = pod_spec(image, args=["-c", "raise SystemExit(3)"], readinessProbe=None)
+        kube.api.apply(kube.deployment, deployment("", spec=spec, minReadySeconds=5))
+        until(lambda: kube.waiting("CrashLoopBackOff") or kube.rolled_out(), SLOW)
+        assert not kube.rolled_out()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+    def test_for_want_of_memory(self, kube: Kube, image: str) -> None:
+        large = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(2**28); input()'])"
+        limits = {"limits": {"memory": "64Mi"}}
+        kube.api.apply(
+            kube.deployment, deployment("", spec=pod_spec(image, args=["-c", large], resources=limits, readinessProbe=None))
+        )
+        found = until(lambda: kube.waiting("CrashLoopBackOff"), SLOW)["lastState"]["terminated"]
+        assert (found["exitCode"], found["reason"]) == (137, "OOMKilled")
+
+    def test_for_want_of_a_service_account(self, kube: Kube, image: str) -> None:
+        kube.api.apply(kube.deployment, deployment("", spec={**pod_spec(image), "serviceAccountName": "none"}))
+        said = until(lambda: kube.events("FailedCreate"), SLOW)[0]
+        assert 'error looking up service account test/none: serviceaccount "none" not found' in said
 
     def test_to_be_scheduled(self, kube: Kube, image: str) -> None:
         for change, said in (

@@ -18,7 +18,8 @@ from typing import Any
 from provisioner_sandbox.kube.kubelet.client import Api
 from provisioner_sandbox.kube.kubelet.log import Log
 from provisioner_sandbox.kube.kubelet.runner import Exit, Process, Refused, Runner
-from provisioner_sandbox.kube.kubelet.spec import Spec, expand
+from provisioner_sandbox.kube.kubelet.spec import Spec, expand, quantity
+from provisioner_sandbox.kube.processes import memory
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
 from provisioner_sandbox.kube.processes.images import Image, Images
 from provisioner_sandbox.kube.processes.probing import LEAST_TIMEOUT, Probing
@@ -162,7 +163,8 @@ class ProcessRunner(Runner):
             f"{port['containerPort']}{f'={keys}' if keys and port.get('name') == WEBHOOKS else ''}"
             for port in container.get("ports", [])
         ]
-        text = f"{self.played(container)}; in the place of {container['image']} this process answers probes, and admits what webhooks ask about"
+        place = f"in the place of {container['image']} this process answers probes, and admits what webhooks ask about"
+        text = f"{self.played(container)}; {place}"
         plan = {
             "argv": [PYTHON, "-I", "-S", str(PLAYED_BY), address, text, *ports], "env": {"PATH": PATH}, "cwd": "/", "uid": None,
             "gid": None, "groups": [], "root": None,
@@ -408,15 +410,29 @@ class Container(Process):
         self.probing = probing
         self.log = log
         self.ended: Exit | None = None
+        self.over = threading.Event()
+        self.too_large = False
         self.process, self.child = launch(plan)
+        limit = spec.get("resources", {}).get("limits", {}).get("memory")
+        if limit is not None and sys.platform == "linux":
+            bound = int(quantity(str(limit)))
+            threading.Thread(target=self.confine, args=(bound,), name=f"limit {spec['name']}", daemon=True).start()
         threading.Thread(target=self.watch, args=(changed,), name=f"wait {spec['name']}", daemon=True).start()
 
     def watch(self, changed: Callable[[], None]) -> None:
         for line in self.process.stdout or ():
             self.log.write(line.decode("utf-8", "replace").rstrip("\n"))
         code = self.process.wait()
-        self.ended = Exit(code if code >= 0 else 128 - code)
+        self.over.set()
+        self.ended = Exit(128 + signal.SIGKILL, "OOMKilled") if self.too_large else Exit(code if code >= 0 else 128 - code)
         changed()
+
+    def confine(self, limit: int) -> None:
+        while not self.over.wait(memory.LOOK_SECONDS):
+            if memory.exceeds(self.child, limit):
+                self.too_large = True
+                self.kill()
+                return
 
     def exit(self) -> Exit | None:
         return self.ended
