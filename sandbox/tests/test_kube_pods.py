@@ -189,7 +189,8 @@ class TestRunning:
         controller = "public.ecr.aws/eks/aws-load-balancer-controller:v9.9.9"
         kube.roll_out(deployment("", spec=pod_spec(controller)))
         name = kube.pods()[0]["metadata"]["name"]
-        assert f"in the place of {controller} this process answers probes" in kube.api("GET", f"{kube.ns}/pods/{name}/log")[1]
+        said = kube.api("GET", f"{kube.ns}/pods/{name}/log")[1]
+        assert f"in the place of {controller} this process answers probes" in said
 
 
 class TestFailing:
@@ -228,9 +229,8 @@ class TestFailing:
     def test_for_want_of_memory(self, kube: Kube, image: str) -> None:
         large = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(2**28); input()'])"
         limits = {"limits": {"memory": "64Mi"}}
-        kube.api.apply(
-            kube.deployment, deployment("", spec=pod_spec(image, args=["-c", large], resources=limits, readinessProbe=None))
-        )
+        spec = pod_spec(image, args=["-c", large], resources=limits, readinessProbe=None)
+        kube.api.apply(kube.deployment, deployment("", spec=spec))
         found = until(lambda: kube.waiting("CrashLoopBackOff"), SLOW)["lastState"]["terminated"]
         assert (found["exitCode"], found["reason"]) == (137, "OOMKilled")
 

@@ -167,13 +167,14 @@ def keys(name: str) -> dict[str, str]:
 
 
 def webhook(authority: str) -> dict[str, Any]:
+    asked = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
     return {
         "metadata": {"name": "guard"},
         "webhooks": [
             {
                 "name": "guard.sandbox.test",
                 "clientConfig": {"service": {"name": "web", "namespace": "test"}, "caBundle": authority},
-                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+                "rules": [asked],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "test"}},
                 "sideEffects": "None",
                 "admissionReviewVersions": ["v1beta1"],

@@ -79,7 +79,10 @@ class Closed(Exception):
 
 
 async def both(
-    reader: asyncio.StreamReader, onward: asyncio.StreamWriter, there: asyncio.StreamReader, writer: asyncio.StreamWriter
+    reader: asyncio.StreamReader,
+    onward: asyncio.StreamWriter,
+    there: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
 ) -> None:
     """Until one side ends: TLS knows no half of a connection."""
     pumps = [asyncio.ensure_future(pump(reader, onward)), asyncio.ensure_future(pump(there, writer))]

@@ -141,6 +141,7 @@ class RealPlane:
             world = World(self, found, self.settings)
             world.start()
         except Exception as error:
+            self.passage.close()
             if self.closed:
                 return
             said = (self.folder / "log").read_text(errors="replace").strip().splitlines()
@@ -174,8 +175,6 @@ class RealPlane:
             world, self.world = self.world, None
         if world is not None:
             world.close()
-        else:
-            self.passage.close()
         if self.process.stdin:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()

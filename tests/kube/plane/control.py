@@ -84,9 +84,7 @@ class ControlPlane:
     """`folder` takes keys, data and logs (in `logs`); `ended` hears of a process that ended by itself; `egress` is a
     proxy for CONNECT between the API server and nodes and pods."""
 
-    def __init__(
-        self, binary: Path, folder: Path, ended: Callable[[Component], None], egress: str | None = None
-    ):
+    def __init__(self, binary: Path, folder: Path, ended: Callable[[Component], None], egress: str | None = None):
         """Makes the keys. Raises `StartFailed`."""
         self.binary = binary
         self.egress = egress

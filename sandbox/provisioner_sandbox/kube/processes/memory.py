@@ -1,4 +1,4 @@
-"""How much memory a container has, for its limit: nothing but Linux tells, and there are no control groups of our own."""
+"""How much memory a container has, for its limit. Linux alone tells; control groups are not everywhere ours to make."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def descendants(pid: int) -> list[int]:
 
 def children(pid: int) -> list[int]:
     try:
-        return [int(one) for task in (PROC / f"{pid}/task").iterdir() for one in (task / "children").read_text().split()]
+        tasks = (PROC / f"{pid}/task").iterdir()
+        return [int(one) for task in tasks for one in (task / "children").read_text().split()]
     except OSError:
         return []
 

@@ -424,7 +424,10 @@ class Container(Process):
             self.log.write(line.decode("utf-8", "replace").rstrip("\n"))
         code = self.process.wait()
         self.over.set()
-        self.ended = Exit(128 + signal.SIGKILL, "OOMKilled") if self.too_large else Exit(code if code >= 0 else 128 - code)
+        if self.too_large:
+            self.ended = Exit(128 + signal.SIGKILL, "OOMKilled")
+        else:
+            self.ended = Exit(code if code >= 0 else 128 - code)
         changed()
 
     def confine(self, limit: int) -> None:
