@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +21,8 @@ import pytest
 from botocore.exceptions import ClientError
 from conftest import REGION, Sandbox, until
 from kubernetes import ACCOUNT, RESTRICTED, SLOW, WEB, Kube, deployment, fetch, pod_spec, push, service, token
+
+from provisioner_sandbox.kube.balancer import Listener
 
 ISOLATED = sys.platform == "linux" and os.geteuid() == 0
 HERE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -296,6 +301,29 @@ class TestFailing:
 
 
 class TestBalancer:
+    def test_both_ends_of_a_connection_are_closed(self) -> None:
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+        with socket.create_server(("127.0.0.1", 0)) as target:
+            listener = Listener(loop, "127.0.0.1", 0)
+            listener.start()
+            listener.targets = [target.getsockname()]
+            assert listener.server is not None
+            client = socket.create_connection(listener.server.sockets[0].getsockname())
+            client.sendall(b"question")
+            there, _ = target.accept()
+            assert there.recv(100) == b"question"
+            there.sendall(b"answer")
+            there.close()
+            # With the answer unread, this is a reset.
+            client.close()
+            until(lambda: not listener.open)
+            mine = [one for one in gc.get_objects() if isinstance(one, asyncio.Transport) and one._loop is loop]
+            assert all(one.is_closing() for one in mine)
+        listener.stop()
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+
     @pytest.mark.parametrize("kind", ["Service", "Ingress"])
     def test_it_spreads_over_what_is_ready(self, kube: Kube, image: str, kind: str) -> None:
         if kind == "Service":
