@@ -49,7 +49,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             pod: json!({"initContainers": [{"name": "first", "image": "testplane.test/crash:4"}]}),
-            ..case("init", &["CrashLoopBackOff", "container first", "exit code 4"])
+            ..case("init", &["CrashLoopBackOff", "init container first", "exit code 4"])
         },
         Case {
             container: json!({"envFrom": [{"configMapRef": {"name": "nowhere"}}]}),

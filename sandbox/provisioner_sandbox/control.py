@@ -8,6 +8,7 @@ from typing import Any
 
 from provisioner_sandbox import __version__
 from provisioner_sandbox.config import ConfigError
+from provisioner_sandbox.kube import planes
 from provisioner_sandbox.kube.processes.images import machine
 from provisioner_sandbox.wire.message import Answer, Request
 from provisioner_sandbox.world import World
@@ -58,6 +59,7 @@ class Control:
                 # What runs images that have no base of their own.
                 "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
                 "platform": f"linux/{machine()}",
+                "kubernetes": planes.SETTINGS.kubernetes(),
             },
         )
 

@@ -31,6 +31,7 @@ def test_start_writes_the_endpoint_once_it_answers_and_sigterm_ends_it(tmp_path:
         assert answer.pop("platform").startswith("linux/")
         assert answer == {
             "running": True, "version": endpoint["version"], "timeScale": 7.0, "calls": 0, "held": None, "python": python,
+            "kubernetes": "stand-in",
         }  # fmt: skip
     finally:
         process.terminate()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +21,8 @@ import pytest
 from botocore.exceptions import ClientError
 from conftest import REGION, Sandbox, until
 from kubernetes import ACCOUNT, RESTRICTED, SLOW, WEB, Kube, deployment, fetch, pod_spec, push, service, token
+
+from provisioner_sandbox.kube.balancer import Listener
 
 ISOLATED = sys.platform == "linux" and os.geteuid() == 0
 HERE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -189,7 +194,8 @@ class TestRunning:
         controller = "public.ecr.aws/eks/aws-load-balancer-controller:v9.9.9"
         kube.roll_out(deployment("", spec=pod_spec(controller)))
         name = kube.pods()[0]["metadata"]["name"]
-        assert "only answers probes in the place of" in kube.api("GET", f"{kube.ns}/pods/{name}/log")[1]
+        said = kube.api("GET", f"{kube.ns}/pods/{name}/log")[1]
+        assert f"in the place of {controller} this process answers probes" in said
 
 
 class TestFailing:
@@ -217,6 +223,26 @@ class TestFailing:
         assert said in found["state"]["waiting"]["message"]
         if reason == "CrashLoopBackOff":
             assert found["lastState"]["terminated"]["exitCode"] == (3 if "args" in change else 128)
+
+    def test_at_its_start_where_no_probe_tells(self, kube: Kube, image: str) -> None:
+        spec = pod_spec(image, args=["-c", "raise SystemExit(3)"], readinessProbe=None)
+        kube.api.apply(kube.deployment, deployment("", spec=spec, minReadySeconds=5))
+        until(lambda: kube.waiting("CrashLoopBackOff") or kube.rolled_out(), SLOW)
+        assert not kube.rolled_out()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+    def test_for_want_of_memory(self, kube: Kube, image: str) -> None:
+        large = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(2**28); input()'])"
+        limits = {"limits": {"memory": "64Mi"}}
+        spec = pod_spec(image, args=["-c", large], resources=limits, readinessProbe=None)
+        kube.api.apply(kube.deployment, deployment("", spec=spec))
+        found = until(lambda: kube.waiting("CrashLoopBackOff"), SLOW)["lastState"]["terminated"]
+        assert (found["exitCode"], found["reason"]) == (137, "OOMKilled")
+
+    def test_for_want_of_a_service_account(self, kube: Kube, image: str) -> None:
+        kube.api.apply(kube.deployment, deployment("", spec={**pod_spec(image), "serviceAccountName": "none"}))
+        said = until(lambda: kube.events("FailedCreate"), SLOW)[0]
+        assert 'error looking up service account test/none: serviceaccount "none" not found' in said
 
     def test_to_be_scheduled(self, kube: Kube, image: str) -> None:
         for change, said in (
@@ -275,6 +301,29 @@ class TestFailing:
 
 
 class TestBalancer:
+    def test_both_ends_of_a_connection_are_closed(self) -> None:
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+        with socket.create_server(("127.0.0.1", 0)) as target:
+            listener = Listener(loop, "127.0.0.1", 0)
+            listener.start()
+            listener.targets = [target.getsockname()]
+            assert listener.server is not None
+            client = socket.create_connection(listener.server.sockets[0].getsockname())
+            client.sendall(b"question")
+            there, _ = target.accept()
+            assert there.recv(100) == b"question"
+            there.sendall(b"answer")
+            there.close()
+            # With the answer unread, this is a reset.
+            client.close()
+            until(lambda: not listener.open)
+            mine = [one for one in gc.get_objects() if isinstance(one, asyncio.Transport) and one._loop is loop]
+            assert all(one.is_closing() for one in mine)
+        listener.stop()
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+
     @pytest.mark.parametrize("kind", ["Service", "Ingress"])
     def test_it_spreads_over_what_is_ready(self, kube: Kube, image: str, kind: str) -> None:
         if kind == "Service":

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import re
+import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, Sandbox, await_endpoint, start, until
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from eks import Eks
 from kubernetes import MERGE, RESTRICTED, SLOW, Client, Kube, deployment, fetch, pod_spec, push, service, token
+from test_kube_nodes import processes
+
+from provisioner_sandbox.kube.certificates import certificate
 
 TESTBED = ROOT.parent / "tests" / "kube"
 
@@ -51,7 +63,8 @@ def patiently(self: Eks, condition: object) -> object:
 
 
 needed = pytest.mark.skipif(
-    not built(), reason="the Kubernetes control plane is not built: `tests/kube/testplane.py build`"
+    not built() and os.environ.get("CI") != "true",
+    reason="the Kubernetes control plane is not built: `tests/kube/testplane.py build`",
 )
 # Differ from run to run.
 OWN = {
@@ -142,9 +155,127 @@ def test_the_stand_in_answers_as_it_does(real: Kube, running: Sandbox) -> None:
         assert ours == theirs
 
 
+def keys(name: str) -> dict[str, str]:
+    """Of a server that nobody but itself stands for, as a Secret has them."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = certificate(name, name, key, key, (x509.SubjectAlternativeName([x509.DNSName(name)]), False))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    texts = {"tls.crt": made.public_bytes(serialization.Encoding.PEM), "tls.key": private}
+    return {name: base64.b64encode(text).decode() for name, text in texts.items()}
+
+
+def webhook(authority: str) -> dict[str, Any]:
+    asked = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    return {
+        "metadata": {"name": "guard"},
+        "webhooks": [
+            {
+                "name": "guard.sandbox.test",
+                "clientConfig": {"service": {"name": "web", "namespace": "test"}, "caBundle": authority},
+                "rules": [asked],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "test"}},
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1beta1"],
+            }
+        ],
+    }
+
+
+@needed
+def test_it_reaches_pods(real: Kube) -> None:
+    until(lambda: len(real.api.get("/api/v1/nodes")["items"]) == 2, SLOW)
+    real.namespace()
+    made = keys("web.test.svc")
+    real.api("POST", f"{real.ns}/secrets", {"metadata": {"name": "keys"}, "data": made})
+    spec = pod_spec(
+        "public.ecr.aws/eks/aws-load-balancer-controller:v9.9.9",
+        ports=[{"name": "webhook-server", "containerPort": 9443}, {"name": "http", "containerPort": 8000}],
+        volumeMounts=[{"name": "keys", "mountPath": "/keys"}],
+    )
+    spec["volumes"] = [{"name": "keys", "secret": {"secretName": "keys"}}]
+    real.roll_out(deployment("", spec=spec))
+    name = real.pods()[0]["metadata"]["name"]
+    assert real.api("GET", f"{real.ns}/pods/{name}:8000/proxy/") == (200, "ok\n")
+    assert real.api("GET", f"{real.ns}/pods/{name}:1/proxy/")[0] == 503
+    hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    ports = [{"port": 443, "targetPort": "webhook-server"}]
+    real.api("POST", f"{real.ns}/services", service(ports=ports))
+    until(lambda: real.api("GET", f"{real.ns}/endpoints/web")[1].get("subsets"), SLOW)
+
+    def ask(name: str) -> tuple[int, Any]:
+        return real.api("POST", f"{real.ns}/configmaps", {"metadata": {"name": name}})
+
+    try:
+        assert real.api("POST", hooks, webhook(made["tls.crt"]))[0] == 201
+        real.api("PATCH", real.deployment, {"spec": {"replicas": 0}}, MERGE)
+        until(lambda: not real.pods(), SLOW)
+        refused = until(lambda: (answer := ask(f"no-{os.urandom(4).hex()}"))[0] >= 400 and answer, SLOW)
+        assert 'failed calling webhook "guard.sandbox.test"' in refused[1]["message"]
+        real.api("PATCH", real.deployment, {"spec": {"replicas": 1}}, MERGE)
+        until(lambda: ask("yes")[0] == 201, SLOW)
+    finally:
+        real.api("DELETE", f"{hooks}/guard")
+        real.api("DELETE", real.ns)
+    until(lambda: real.api("GET", real.ns)[0] == 404, 60)
+
+
+def unpacked(folder: Path) -> subprocess.Popen[bytes]:
+    """As `provisioner` starts it: sandbox and testbed beside each other, and hardly an environment."""
+    source, state = folder / "source", folder / "state"
+    skipped = shutil.ignore_patterns("__pycache__", ".*")
+    shutil.copytree(ROOT / "provisioner_sandbox", source / "provisioner_sandbox", ignore=skipped)
+    shutil.copytree(TESTBED, source / "testbed", ignore=skipped)
+    state.mkdir()
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(state), "PYTHONPATH": str(source), "XDG_CACHE_HOME": cache,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "provisioner_sandbox", "--state-dir", str(state), "--time-scale", "200"]
+    return subprocess.Popen(
+        [*command, "--kubernetes", str(source / "testbed" / "testplane.py")],
+        cwd=folder, env=environment, stderr=(state / "stderr").open("wb"),
+    )  # fmt: skip
+
+
+def working_in(folder: Path) -> list[str]:
+    """Programs whose working folder is in this one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and (entry / "cwd").resolve().is_relative_to(folder):
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@needed
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_the_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(Eks, "wait", patiently)
+    process = unpacked(tmp_path)
+    try:
+        kube = Kube(Sandbox(await_endpoint(tmp_path / "state", process)["endpoint"]), nodes=1)
+        until(lambda: kube.api.get("/api/v1/nodes")["items"], SLOW)
+        kube.namespace()
+        env = [{"name": "PLACE", "value": str(tmp_path)}]
+        kube.roll_out(deployment("", spec=pod_spec(push(kube.sandbox), env=env)))
+        assert processes(tmp_path)
+        assert any("kube-apiserver" in one for one in working_in(tmp_path))
+    finally:
+        process.send_signal(number)
+        process.wait()
+    until(lambda: not processes(tmp_path) and not working_in(tmp_path), SLOW)
+
+
 @needed
 def test_the_journey(real: Kube) -> None:
-    assert "sandbox" not in real.api.get("/version")["gitVersion"]
+    assert real.api.get("/version")["gitVersion"] == f"v{real.sandbox.ext('GET', 'status')[1]['kubernetes']}"
     assert Client(real.cluster(), token("other"))("GET", "/api/v1/namespaces")[0] == 401
     until(lambda: len(real.api.get("/api/v1/nodes")["items"]) == 2, SLOW)
     real.namespace(**RESTRICTED)

@@ -68,7 +68,7 @@ pub async fn after(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
             && told.replace(why) != why
         {
             // Nobody may be listening.
-            let _ = scene.events.send(Event::Notice(format!("the application is rolled out; {why}")));
+            let _ = scene.events.send(Event::Notice(format!("waiting for the application's address: {why}")));
         }
         Ok(url.ok())
     };

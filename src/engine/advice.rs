@@ -38,6 +38,10 @@ const HOPELESS: &[&str] = &[
 /// <https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html> and the enums of the EKS API.
 const ADVICE: &[(&str, &str)] = &[
     (
+        "OOMKilled",
+        "the container needs more memory than its limit: raise `resources.limits.memory`, or let it need less, then run again",
+    ),
+    (
         "CrashLoopBackOff",
         "the container ends soon after its start: its last lines say why; mend the application or its settings, then run again",
     ),

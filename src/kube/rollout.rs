@@ -143,19 +143,23 @@ fn trouble(witnesses: &Witnesses) -> Option<Trouble> {
 /// The pod, the container, and whether its last run is meant, of the first container that ends again and again.
 pub fn crashing(pods: &[Value]) -> Option<(String, String)> {
     pods.iter().find_map(|pod| {
-        let container = containers(pod).find(|it| text(it, "/state/waiting/reason") == "CrashLoopBackOff")?;
+        let crashes = |it: &Value| text(it, "/state/waiting/reason") == "CrashLoopBackOff";
+        let (_, container) = containers(pod).find(|(_, it)| crashes(it))?;
         Some((text(pod, "/metadata/name").to_owned(), text(container, "/name").to_owned()))
     })
 }
 
-fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
-    let of = |path: &str| pod.pointer(path).and_then(Value::as_array).into_iter().flatten();
-    of("/status/initContainerStatuses").chain(of("/status/containerStatuses"))
+/// What containers are called, and their states: those that come first, first.
+fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
+    let of = |what: &'static str, path: &str| {
+        pod.pointer(path).and_then(Value::as_array).into_iter().flatten().map(move |it| (what, it))
+    };
+    of("init container", "/status/initContainerStatuses").chain(of("container", "/status/containerStatuses"))
 }
 
 fn of_pod(pod: &Value, warnings: &[Value]) -> Option<Trouble> {
     let name = text(pod, "/metadata/name");
-    for container in containers(pod) {
+    for (what, container) in containers(pod) {
         let reason = text(container, "/state/waiting/reason");
         if !LASTING.contains(&reason) && reason != "ErrImagePull" {
             continue;
@@ -166,7 +170,7 @@ fn of_pod(pod: &Value, warnings: &[Value]) -> Option<Trouble> {
             let why = text(end, "/reason");
             said = vec![format!("it ended with exit code {code} ({why}) {}", text(end, "/message"))];
         }
-        let place = format!("pod {name}, container {}", text(container, "/name"));
+        let place = format!("pod {name}, {what} {}", text(container, "/name"));
         // Its exit code does not tell that a probe had it ended.
         let probe = |message: &str| {
             ["Liveness probe failed", "Startup probe failed"].iter().any(|it| message.starts_with(it))

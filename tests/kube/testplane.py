@@ -39,6 +39,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     cluster.add_argument("--region", required=True, help="region whose STS must have been asked")
     cluster.add_argument("--identities", type=Path, help="keys and access entries (default: DIR/identities.json)")
     cluster.add_argument("--sts", help="origin of one more STS that tokens may name, as http://127.0.0.1:5700")
+    cluster.add_argument("--egress", help="HOST:PORT of a proxy for CONNECT that leads to nodes and pods (README.md)")
     cluster.add_argument("--nodes", type=int, default=2, help="how many, over three zones (default: 2)")
     cluster.add_argument("--node-cpu", default=Size.cpu, help=f"of each for pods (default: {Size.cpu})")
     cluster.add_argument("--node-memory", default=Size.memory, help=f"of each for pods (default: {Size.memory})")
@@ -66,6 +67,7 @@ def options(parsed: argparse.Namespace) -> supervisor.Options:
         region=parsed.region,
         identities=(parsed.identities or folder / supervisor.IDENTITIES).absolute(),
         sts=parsed.sts,
+        egress=parsed.egress,
         nodes=parsed.nodes,
         size=Size(parsed.node_cpu, parsed.node_memory, parsed.node_pods),
         scale=parsed.time_scale,

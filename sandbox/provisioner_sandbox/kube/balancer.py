@@ -67,6 +67,7 @@ class Listener:
         if task is not None:
             self.open.add(task)
             task.add_done_callback(self.open.discard)
+        target = None
         try:
             target = await self.connect()
             if target is None:
@@ -79,6 +80,10 @@ class Listener:
             pass
         finally:
             writer.close()
+            # One that is left to the garbage collector may be closed after its descriptor is another's: that one then
+            # hears nothing more.
+            if target is not None:
+                target[1].close()
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """To the next target; one that does not answer costs the caller nothing but a moment."""

@@ -7,6 +7,7 @@ is made when somebody first asks.
 from __future__ import annotations
 
 import atexit
+import re
 import shutil
 import tempfile
 import threading
@@ -46,6 +47,13 @@ class Settings:
             known = sorted(self.images().iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
             for old in known[KEPT_IMAGES:] + [one for one in known if one.name.startswith("partial-")]:
                 shutil.rmtree(old, ignore_errors=True)
+
+    def kubernetes(self) -> str:
+        """The version that clusters get, or that they get the stand-in."""
+        if self.testbed is None:
+            return "stand-in"
+        found = re.search(r"k8s\.io/kubernetes v(\S+)", (self.testbed.parent / "go.mod").read_text())
+        return found[1] if found else "unknown"
 
     def images(self) -> Path:
         return self.place() / "images"

@@ -12,6 +12,7 @@ import ipaddress
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -34,6 +35,7 @@ from provisioner_sandbox.kube.kubelet.pod import Node, Tools
 from provisioner_sandbox.kube.kubelet.remote import Api, Follower
 from provisioner_sandbox.kube.kubelet.spec import Spec
 from provisioner_sandbox.kube.nodes import FARGATE, PROFILE, Machine, document, fargate_size, state, wanted
+from provisioner_sandbox.kube.passage import Passage
 from provisioner_sandbox.kube.processes.addresses import ADDRESSES
 from provisioner_sandbox.kube.processes.images import Images, machine
 from provisioner_sandbox.kube.processes.runner import ProcessRunner
@@ -72,6 +74,12 @@ class RealRunner(ProcessRunner):
         place = self.places.get(pod["metadata"]["uid"])
         return place.address if place else ""
 
+    def behind(self, address: str) -> str | None:
+        """Where the process of the pod listens that Kubernetes knows by this address."""
+        uid = next((uid for uid, shown in list(self.shown.items()) if shown == address), "")
+        place = self.places.get(uid)
+        return place.address or None if place else None
+
     def release(self, pod: Object) -> None:
         super().release(pod)
         self.shown.pop(pod["metadata"]["uid"], None)
@@ -104,6 +112,7 @@ class RealPlane:
         self.endpoint = self.authority_data = ""
         self.world: World | None = None
         self.closed = False
+        self.passage = socket.create_server((HOST, 0))
         self.process = self.launch()
         threading.Thread(target=self.wait, name=f"testbed {cluster}", daemon=True).start()
 
@@ -112,7 +121,7 @@ class RealPlane:
         command = [
             sys.executable, "-B", str(self.settings.testbed), "run", "--dir", str(self.folder / "plane"), "--cluster", self.cluster,
             "--region", self.region, "--identities", str(self.folder / "identities.json"), "--sts", self.settings.endpoint,
-            "--nodes", "0",
+            "--nodes", "0", "--egress", f"{HOST}:{self.passage.getsockname()[1]}",
         ]  # fmt: skip
         with (self.folder / "log").open("wb") as log:
             # Its standard input is its lifeline: it ends with this process, however this one ends.
@@ -132,6 +141,7 @@ class RealPlane:
             world = World(self, found, self.settings)
             world.start()
         except Exception as error:
+            self.passage.close()
             if self.closed:
                 return
             said = (self.folder / "log").read_text(errors="replace").strip().splitlines()
@@ -204,9 +214,11 @@ class World:
         kinds = (resources.SERVICES, resources.INGRESSES, resources.INGRESS_CLASSES, resources.PODS)
         self.known = {kind: Known(self.api, kind.path()) for kind in kinds}
         self.balancers = Balancers(self.source(), ADDRESSES)
+        self.passage = Passage(plane.passage, pki, self.way)
 
     def start(self) -> None:
         """Nodes and identities are there when it returns."""
+        self.passage.start()
         self.look()
         self.pods.start()
         for known in self.known.values():
@@ -227,8 +239,12 @@ class World:
     def close(self) -> None:
         self.stopped.set()
         self.balancers.stop()
+        self.passage.stop()
         self.keeper.stop()
         threading.Thread(target=self.logs.shutdown, daemon=True).start()
+
+    def way(self, host: str, port: int) -> str | None:
+        return HOST if (host, port) == (HOST, self.logs.port) else self.runner.behind(host)
 
     def look(self) -> None:
         with self.settings.guard:

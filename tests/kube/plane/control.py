@@ -81,11 +81,13 @@ class Component:
 
 
 class ControlPlane:
-    """`folder` takes keys, data and logs (in `logs`); `ended` hears of a process that ended by itself."""
+    """`folder` takes keys, data and logs (in `logs`); `ended` hears of a process that ended by itself; `egress` is a
+    proxy for CONNECT between the API server and nodes and pods."""
 
-    def __init__(self, binary: Path, folder: Path, ended: Callable[[Component], None]):
+    def __init__(self, binary: Path, folder: Path, ended: Callable[[Component], None], egress: str | None = None):
         """Makes the keys. Raises `StartFailed`."""
         self.binary = binary
+        self.egress = egress
         self.folder = folder
         self.pki = folder / "pki"
         self.keys()
@@ -156,6 +158,7 @@ class ControlPlane:
             # Webhooks are called at their service's endpoints, as on EKS, and not at its address, which is nowhere.
             "--enable-aggregator-routing",
             "--profiling=false",
+            *(["--egress-selector-config-file=egress.json"] if self.egress else []),
         ]
 
     def scheduler(self) -> list[str]:
@@ -177,6 +180,8 @@ class ControlPlane:
     def start(self, webhook_port: int) -> Api:
         """Until it answers as a cluster should. Raises `StartFailed`; what was started is `stop`'s to end."""
         self.kubeconfigs(webhook_port)
+        if self.egress:
+            self.write_egress(self.egress)
         limit = time.monotonic() + READY_SECONDS
         self.components["etcd"].start()
         self.components["kube-apiserver"].start()
@@ -249,6 +254,22 @@ class ControlPlane:
         }
         path.touch(0o600)
         path.write_text(json.dumps(document, indent=1) + "\n")
+
+    def write_egress(self, proxy: str) -> None:
+        keys = {
+            "caBundle": "pki/ca.crt",
+            "clientCert": "pki/apiserver-client.crt",
+            "clientKey": "pki/apiserver-client.key",
+        }
+        transport = {"tcp": {"url": f"https://{proxy}", "tlsConfig": keys}}
+        document = {
+            "apiVersion": "apiserver.k8s.io/v1beta1",
+            "kind": "EgressSelectorConfiguration",
+            "egressSelections": [
+                {"name": "cluster", "connection": {"proxyProtocol": "HTTPConnect", "transport": transport}}
+            ],
+        }
+        (self.folder / "egress.json").write_text(json.dumps(document, indent=1) + "\n")
 
     def encoded(self, name: str) -> str:
         return base64.b64encode((self.pki / name).read_bytes()).decode()

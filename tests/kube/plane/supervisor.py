@@ -48,6 +48,7 @@ class Options:
     region: str
     identities: Path
     sts: str | None
+    egress: str | None
     nodes: int
     size: Size
     scale: float
@@ -119,7 +120,7 @@ class Plane:
         self.notes = Notes(folder / "logs" / "nodes.log")
         reviews = Notes(folder / "logs" / "webhook.log")
         # The keys are needed before the webhook can listen, and its port before the API server can start.
-        self.control = ControlPlane(control_plane_binary, folder, self.ended)
+        self.control = ControlPlane(control_plane_binary, folder, self.ended, options.egress)
         identities = webhook.Identities(options.identities)
         reviewer = webhook.Reviewer(options.cluster, options.region, identities, options.sts)
         self.webhook = webhook.serve(self.control.pki, reviewer, reviews.tell)

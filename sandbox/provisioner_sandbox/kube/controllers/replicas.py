@@ -20,6 +20,8 @@ from provisioner_sandbox.kube.store import Object
 COMPONENT = "replicaset-controller"
 # Between two tries at what was refused.
 RETRY_SECONDS = 1.0
+# A process takes as long as ever to fail at its start.
+LEAST_READY_SECONDS = 1.0
 
 
 class ReplicaSets:
@@ -107,7 +109,8 @@ class ReplicaSets:
 
     def report(self, one: Object, pods: list[Object], failure: str) -> float | None:
         active = [pod for pod in pods if is_active(pod)]
-        patience = one["spec"].get("minReadySeconds", 0) / self.context.clock.scale
+        asked = one["spec"].get("minReadySeconds", 0)
+        patience = max(asked / self.context.clock.scale, min(asked, LEAST_READY_SECONDS))
         now = time.monotonic()
         ends = [self.ready_since.get(pod["metadata"]["uid"], now) + patience for pod in active if is_ready(pod)]
         labels = one["spec"]["template"]["metadata"].get("labels", {})

@@ -18,7 +18,8 @@ from typing import Any
 from provisioner_sandbox.kube.kubelet.client import Api
 from provisioner_sandbox.kube.kubelet.log import Log
 from provisioner_sandbox.kube.kubelet.runner import Exit, Process, Refused, Runner
-from provisioner_sandbox.kube.kubelet.spec import Spec, expand
+from provisioner_sandbox.kube.kubelet.spec import Spec, expand, quantity
+from provisioner_sandbox.kube.processes import memory
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
 from provisioner_sandbox.kube.processes.images import Image, Images
 from provisioner_sandbox.kube.processes.probing import LEAST_TIMEOUT, Probing
@@ -31,6 +32,8 @@ PLAYED = {
     "aws-load-balancer-controller": "the sandbox itself makes load balancers of Services and Ingresses",
     "cluster-autoscaler": "in the sandbox nobody scales node groups",
 }
+# The port, by its name, at which the API server asks a controller before it stores something.
+WEBHOOKS = "webhook-server"
 # The interpreter itself, not the sandbox's environment: its packages are not the application's.
 PYTHON = os.path.realpath(sys.executable)
 PYTHONS = re.compile(r"(/usr/(local/)?bin/)?python3?(\.\d+)?")
@@ -155,13 +158,23 @@ class ProcessRunner(Runner):
 
     def play(self, pod: dict[str, Any], container: dict[str, Any], log: Log, changed: Callable[[], None]) -> Process:
         address = self.places[pod["metadata"]["uid"]].address
-        ports = sorted({str(port["containerPort"]) for port in container.get("ports", [])})
-        text = f"{self.played(container)}; this process only answers probes in the place of {container['image']}"
+        keys = self.keys(container, self.places[pod["metadata"]["uid"]])
+        ports = [
+            f"{port['containerPort']}{f'={keys}' if keys and port.get('name') == WEBHOOKS else ''}"
+            for port in container.get("ports", [])
+        ]
+        place = f"in the place of {container['image']} this process answers probes, and admits what webhooks ask about"
+        text = f"{self.played(container)}; {place}"
         plan = {
             "argv": [PYTHON, "-I", "-S", str(PLAYED_BY), address, text, *ports], "env": {"PATH": PATH}, "cwd": "/", "uid": None,
             "gid": None, "groups": [], "root": None,
         }  # fmt: skip
         return Container(plan, Probing(address, container), container, log, changed)
+
+    def keys(self, container: dict[str, Any], place: Place) -> Path | None:
+        """A mounted volume with a certificate."""
+        folders = [place.volumes[mount["name"]][0] for mount in container.get("volumeMounts", [])]
+        return next((folder for folder in folders if (folder / "tls.crt").exists()), None)
 
     def start(
         self, pod: dict[str, Any], container: dict[str, Any], environment: dict[str, str], log: Log, changed: Callable[[], None],
@@ -399,15 +412,32 @@ class Container(Process):
         self.probing = probing
         self.log = log
         self.ended: Exit | None = None
+        self.over = threading.Event()
+        self.too_large = False
         self.process, self.child = launch(plan)
+        limit = spec.get("resources", {}).get("limits", {}).get("memory")
+        if limit is not None and sys.platform == "linux":
+            bound = int(quantity(str(limit)))
+            threading.Thread(target=self.confine, args=(bound,), name=f"limit {spec['name']}", daemon=True).start()
         threading.Thread(target=self.watch, args=(changed,), name=f"wait {spec['name']}", daemon=True).start()
 
     def watch(self, changed: Callable[[], None]) -> None:
         for line in self.process.stdout or ():
             self.log.write(line.decode("utf-8", "replace").rstrip("\n"))
         code = self.process.wait()
-        self.ended = Exit(code if code >= 0 else 128 - code)
+        self.over.set()
+        if self.too_large:
+            self.ended = Exit(128 + signal.SIGKILL, "OOMKilled")
+        else:
+            self.ended = Exit(code if code >= 0 else 128 - code)
         changed()
+
+    def confine(self, limit: int) -> None:
+        while not self.over.wait(memory.LOOK_SECONDS):
+            if memory.exceeds(self.child, limit):
+                self.too_large = True
+                self.kill()
+                return
 
     def exit(self) -> Exit | None:
         return self.ended
