@@ -91,8 +91,8 @@ fn the_aws_cli_shows_what_the_file_says() {
         "{trust}"
     );
     let repositories = aws(&["ecr", "describe-repositories"]);
-    let repository = &repositories["repositories"][0];
-    assert_eq!(repository["repositoryName"], "isolated/web");
+    let repositories = repositories["repositories"].as_array().unwrap();
+    let repository = repositories.iter().find(|it| it["repositoryName"] == "isolated/web").unwrap();
     assert_eq!(repository["imageTagMutability"], "IMMUTABLE");
     assert_eq!(repository["imageScanningConfiguration"]["scanOnPush"], true);
     assert_eq!(repository["encryptionConfiguration"]["encryptionType"], "KMS");

@@ -15,6 +15,8 @@ pub struct Progress {
     bars: MultiProgress,
     whole: Option<ProgressBar>,
     steps: BTreeMap<Address, Line>,
+    /// What each step was last said to wait for, to a program.
+    waits: BTreeMap<Address, String>,
     started: Instant,
 }
 
@@ -61,6 +63,7 @@ impl Progress {
             bars: MultiProgress::with_draw_target(target),
             whole: None,
             steps: BTreeMap::new(),
+            waits: BTreeMap::new(),
             started: Instant::now(),
         }
     }
@@ -68,7 +71,9 @@ impl Progress {
     /// One more event.
     pub fn show(&mut self, event: &Event) {
         if self.ui.json {
-            self.ui.event(event);
+            if self.is_news(event) {
+                self.ui.event(event);
+            }
             return;
         }
         match event {
@@ -95,6 +100,20 @@ impl Progress {
                 }
                 let _ = self.bars.clear();
             }
+        }
+    }
+
+    /// Whether a program does not know it yet: what is waited for is said once, however often it is looked at.
+    fn is_news(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Step { address, state: StepState::Waiting(reason), .. } => {
+                self.waits.insert(address.clone(), reason.clone()).as_ref() != Some(reason)
+            }
+            Event::Step { address, .. } => {
+                self.waits.remove(address);
+                true
+            }
+            _ => true,
         }
     }
 
