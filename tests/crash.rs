@@ -17,9 +17,11 @@ mod common;
 use common::{World, python};
 use serde_json::{Value, json};
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fs,
-    process::Command,
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -85,10 +87,48 @@ struct Spot {
     moment: Moment,
 }
 
+/// boto3, which takes longer to start than to count.
+struct Counter {
+    process: Child,
+    asks: ChildStdin,
+    says: BufReader<ChildStdout>,
+}
+
+impl Counter {
+    fn new(endpoint: &str) -> Self {
+        let head = include_str!("common/census.py");
+        let script = format!(
+            "import boto3, functools, json, sys\n@functools.cache\ndef client(name, region='eu-central-1'):\n    \
+             return boto3.client(name, endpoint_url=sys.argv[1], region_name=region, aws_access_key_id='x', \
+             aws_secret_access_key='x')\n{head}\nfor line in sys.stdin:\n    print(json.dumps(census('eu-central-1')), flush=True)"
+        );
+        let mut command = Command::new(python());
+        command.args(["-c", &script, endpoint]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let (asks, says) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        Counter { process, asks, says: BufReader::new(says) }
+    }
+
+    fn count(&mut self) -> Value {
+        self.asks.write_all(b"\n").unwrap();
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// A sandbox that is emptied between trials.
 struct Bench {
     world: World,
     endpoint: String,
+    counter: RefCell<Counter>,
 }
 
 impl Bench {
@@ -96,7 +136,8 @@ impl Bench {
         let world = World::new(STACK);
         world.run(&["sandbox", "start", "--time-scale", "1200"]).with(0);
         let endpoint = world.endpoint();
-        Bench { world, endpoint }
+        let counter = RefCell::new(Counter::new(&endpoint));
+        Bench { world, endpoint, counter }
     }
 
     fn ext(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -147,15 +188,7 @@ impl Bench {
 
     /// What is there.
     fn census(&self) -> Value {
-        let head = include_str!("common/census.py");
-        let script = format!(
-            "import boto3, json, sys\ndef client(name, region='eu-central-1'):\n    return boto3.client(name, \
-             endpoint_url=sys.argv[1], region_name=region, aws_access_key_id='x', aws_secret_access_key='x')\n{head}\n\
-             print(json.dumps(census('eu-central-1')))"
-        );
-        let output = Command::new(python()).args(["-c", &script, &self.endpoint]).output().unwrap();
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+        self.counter.borrow_mut().count()
     }
 
     /// The calls of an undisturbed phase, and what is there after it.

@@ -100,7 +100,8 @@ def script(kube: Kube) -> list[Any]:
         if isinstance(document, dict) and document.get("kind") == "Deployment":
             # What controllers add comes in its own time.
             entries = [one for one in document["metadata"]["managedFields"] if one["operation"] == "Apply"]
-            document = {"spec": document["spec"], "entries": entries}
+            # Entries come in the order of their times, which have whole seconds, then of their managers.
+            document = {"spec": document["spec"], "entries": sorted(entries, key=lambda one: one["manager"])}
         said.append((code, plain(document), api.warning))
 
     ask(api.apply(config, CONFIG, "one"))

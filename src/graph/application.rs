@@ -5,7 +5,7 @@ use super::{
     build::{Build, arn},
     cluster::{cluster_name, eks, fargate_profiles},
     delivery::load_balancer_controller,
-    image::{AUTOSCALER, LOAD_BALANCERS, app_image, controller_image, platforms},
+    image::{app_image, controller_images, platforms},
     network, nodes,
 };
 use crate::{
@@ -59,8 +59,6 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
         ("network.vpcId", json!(network::vpc(stack))),
         ("network.public", json!(public)),
         ("network.scheme", json!(if public { "internet-facing" } else { "internal" })),
-        ("images.clusterAutoscaler", controller_image(stack, AUTOSCALER)),
-        ("images.loadBalancerController", controller_image(stack, LOAD_BALANCERS)),
         (
             "clusterAutoscaler.roleArn",
             role(stack, "kube-system", "cluster-autoscaler", stack.controllers.cluster_autoscaler),
@@ -71,6 +69,7 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
         ),
         ("loadBalancerController.caBundle", json!(In::<String>::of(&certificate(), "ca"))),
     ]);
+    all.extend(controller_images(stack));
     if let Some(app) = &stack.app {
         let platforms = platforms(stack, app);
         let archs: Vec<&str> =

@@ -21,74 +21,95 @@ pub fn app_image() -> Address {
     Address::from("application/image")
 }
 
-/// The controllers' images, each of a release that the manifests beside this program were written for: the name of the
-/// controller, its registry, and its tag.
-/// Sources: <https://github.com/kubernetes/autoscaler/releases>,
-/// <https://github.com/kubernetes-sigs/aws-load-balancer-controller/releases>
-pub(super) const CONTROLLERS: [(&str, &str, &str); 2] = [
-    (AUTOSCALER, "registry.k8s.io/autoscaling", "v1.35.2"),
-    (LOAD_BALANCERS, "public.ecr.aws/eks", "v3.5.0"),
-];
-pub(super) const AUTOSCALER: &str = "cluster-autoscaler";
-pub(super) const LOAD_BALANCERS: &str = "aws-load-balancer-controller";
-
-/// The controllers that the file asks for.
-fn controllers(stack: &Stack) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let wanted = |name: &str| match name {
-        AUTOSCALER => stack.controllers.cluster_autoscaler,
-        _ => load_balancer_controller(stack),
-    };
-    let any = stack.cluster.is_some();
-    CONTROLLERS.into_iter().filter(move |(name, ..)| any && wanted(name))
+/// A controller that the manifests beside this program run, in the release that they were written for.
+struct Controller {
+    name: &'static str,
+    registry: &'static str,
+    tag: &'static str,
 }
 
-/// What pods name for a controller's image: its registry's, or the copy in ECR where nodes reach nothing else.
-pub(super) fn controller_image(stack: &Stack, wanted: &str) -> Value {
-    let found = CONTROLLERS.into_iter().find(|(name, ..)| *name == wanted);
-    let Some((name, registry, tag)) = found else { return Value::Null };
-    match copied(stack).any(|(copied, ..)| copied == name) {
-        true => json!(In::<String>::of(&copy_address(name), "uri")),
-        false => json!(format!("{registry}/{name}:{tag}")),
+/// Sources: <https://github.com/kubernetes/autoscaler/releases>,
+/// <https://github.com/kubernetes-sigs/aws-load-balancer-controller/releases>
+const AUTOSCALER: Controller =
+    Controller { name: "cluster-autoscaler", registry: "registry.k8s.io/autoscaling", tag: "v1.35.2" };
+const LOAD_BALANCERS: Controller =
+    Controller { name: "aws-load-balancer-controller", registry: "public.ecr.aws/eks", tag: "v3.5.0" };
+
+impl Controller {
+    fn reference(&self) -> String {
+        format!("{}/{}:{}", self.registry, self.name, self.tag)
+    }
+
+    /// The repository of its copy.
+    fn repository(&self, stack: &Stack) -> String {
+        format!("{}/{}", stack.name, self.name)
+    }
+
+    /// The address of its copy.
+    fn copy(&self) -> Address {
+        Address::new(format!("application/copy/{}", self.name))
+    }
+
+    /// What pods name: its registry's image, or the copy in ECR where nodes reach nothing else.
+    fn image(&self, stack: &Stack) -> Value {
+        match copied(stack).any(|controller| controller.name == self.name) {
+            true => json!(In::<String>::of(&self.copy(), "uri")),
+            false => json!(self.reference()),
+        }
     }
 }
 
-/// The controllers whose images are copied to ECR: all, where the nodes have no way to other registries.
-fn copied(stack: &Stack) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let closed =
-        stack.network.as_ref().is_some_and(|network| network.existing.is_none() && network.nat == Nat::None);
-    controllers(stack).filter(move |_| closed)
+/// The variables for the controllers' images.
+pub(super) fn controller_images(stack: &Stack) -> [(&'static str, Value); 2] {
+    [
+        ("images.clusterAutoscaler", AUTOSCALER.image(stack)),
+        ("images.loadBalancerController", LOAD_BALANCERS.image(stack)),
+    ]
+}
+
+/// Whether nodes have no way to other registries than ECR. Of a network that is there already nobody knows.
+fn is_closed(stack: &Stack) -> bool {
+    let network = stack.network.as_ref();
+    network.is_some_and(|network| network.existing.is_none() && network.nat == Nat::None)
+}
+
+/// The controllers of the file whose images are copied to ECR.
+fn copied(stack: &Stack) -> impl Iterator<Item = Controller> {
+    let wanted = [
+        stack.controllers.cluster_autoscaler.then_some(AUTOSCALER),
+        load_balancer_controller(stack).then_some(LOAD_BALANCERS),
+    ];
+    let closed = stack.cluster.is_some() && is_closed(stack);
+    wanted.into_iter().flatten().filter(move |_| closed)
 }
 
 /// The repositories of the copies.
 pub(super) fn copies(stack: &Stack) -> impl Iterator<Item = String> {
-    copied(stack).map(|(name, ..)| copy_repository(stack, name))
+    copied(stack).map(|controller| controller.repository(stack))
 }
 
-fn copy_repository(stack: &Stack, name: &str) -> String {
-    format!("{}/{name}", stack.name)
+fn copy(build: &mut Build<'_>, stack: &Stack, controller: &Controller) {
+    let platforms = pod_platforms(stack);
+    let archs: Vec<&str> = platforms.iter().map(|it| it.trim_start_matches("linux/")).collect();
+    let repository = controller.repository(stack);
+    let spec = Spec {
+        registry: In::of(&address(&repository), "uri"),
+        immutable_tags: is_immutable(stack, &repository),
+        repository,
+        // Another platform is another image.
+        content: format!("{}-{}", controller.tag, archs.join("-")),
+        tags: Vec::new(),
+        path: controller.reference(),
+        builder: Spec::COPY.to_owned(),
+        platforms: platforms.into_iter().map(str::to_owned).collect(),
+    };
+    build.add(&controller.copy(), &spec);
 }
 
-fn copy_address(name: &str) -> Address {
-    Address::new(format!("application/copy/{name}"))
-}
-
+/// The images.
 pub(super) fn image(build: &mut Build<'_>, stack: &Stack, context: &Context) {
-    for (name, registry, tag) in copied(stack) {
-        let platforms = pod_platforms(stack);
-        let archs: Vec<&str> = platforms.iter().map(|it| it.trim_start_matches("linux/")).collect();
-        let repository = copy_repository(stack, name);
-        let spec = Spec {
-            registry: In::of(&address(&repository), "uri"),
-            immutable_tags: is_immutable(stack, &repository),
-            repository,
-            // Another platform is another image.
-            content: format!("{tag}-{}", archs.join("-")),
-            tags: Vec::new(),
-            path: format!("{registry}/{name}:{tag}"),
-            builder: Spec::COPY.to_owned(),
-            platforms: platforms.into_iter().map(str::to_owned).collect(),
-        };
-        build.add(&copy_address(name), &spec);
+    for controller in copied(stack) {
+        copy(build, stack, &controller);
     }
     let Some(app) = &stack.app else { return };
     let name = application(stack, app);
@@ -157,6 +178,31 @@ mod tests {
         let text = format!("name: shop\nregion: eu-central-1\ncluster: {{}}\n{text}");
         let stack = crate::stack::load("stack.yaml", text.as_bytes(), &|_| None).unwrap();
         platforms(&stack, stack.app.as_ref().unwrap())
+    }
+
+    #[test]
+    fn nodes_that_reach_no_other_registry_take_controllers_from_ecr() {
+        let stack = |network: &str| {
+            let text = format!(
+                "name: shop\nregion: eu-central-1\nnetwork: {network}\ncluster: {{}}\napp: {{}}\nnodeGroups: [{{name: a, arch: arm64}}]\n"
+            );
+            crate::stack::load("stack.yaml", text.as_bytes(), &|_| None).unwrap()
+        };
+        let open = stack("{}");
+        assert_eq!(copies(&open).count(), 0);
+        let public = json!("public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0");
+        assert_eq!(controller_images(&open)[1].1, public);
+        // The autoscaler is not asked for.
+        let closed = stack("{nat: none}");
+        assert_eq!(copies(&closed).collect::<Vec<_>>(), ["shop/aws-load-balancer-controller"]);
+        let [(_, autoscaler), (_, balancers)] = controller_images(&closed);
+        assert!(autoscaler.is_string() && balancers.is_object(), "{autoscaler} {balancers}");
+        let owner = crate::model::Owner::default();
+        let mut build = Build::new(&owner, &closed.tags, crate::model::Stage::Application);
+        image(&mut build, &closed, &Context::default());
+        let spec = &build.graph.nodes[&LOAD_BALANCERS.copy()].spec;
+        assert_eq!(spec["content"], "v3.5.0-arm64");
+        assert_eq!((&spec["path"], &spec["platforms"]), (&public, &json!(["linux/arm64"])));
     }
 
     #[test]
