@@ -52,9 +52,8 @@ pub fn specific(service: &str, operation: &str, code: &str, message: &str) -> Op
             "LayersNotFoundException" | "ReferencedImagesNotFoundException" | "UploadNotFoundException",
         ) => Class::Eventual,
         // A key made a moment ago.
-        ("ecr", "CreateRepository", "KmsException") | ("ssm", "PutParameter", "InvalidKeyId") => {
-            Class::Eventual
-        }
+        // So with the grants that ECR makes for itself, which its uploads need.
+        ("ecr", _, "KmsException") | ("ssm", "PutParameter", "InvalidKeyId") => Class::Eventual,
         ("ssm", _, "ParameterAlreadyExists") => Class::Exists,
         ("ssm", _, "InvalidResourceId") => Class::Gone,
         ("ssm", _, "TooManyUpdates") => Class::Conflict,

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     aws::reach,
     engine::{Awaited, until},
-    graph::{cluster_name, entrance},
+    graph::{cluster_name, entrance, faces_internet},
     kube::{Cluster, Place},
     model::{Class, Event, Fault},
     stack::delivery::Ingress,
@@ -57,15 +57,20 @@ pub async fn after(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
         ));
     };
     let cluster = Cluster::new(&session.target.clients, &there, &name, &session.stack.region)?;
-    let told = std::cell::Cell::new("");
+    let told = std::cell::RefCell::new(String::new());
+    // Whoever is outside cannot tell whether it answers inside.
+    let inside = !faces_internet(&session.stack) && session.target.sandbox.is_none();
     let look = async || {
         let url = match address(&cluster, &place).await? {
-            None => Err("its load balancer has no name yet"),
-            Some(url) if answers(&url).await => Ok(url),
-            Some(_) => Err("its load balancer does not answer yet"),
+            None => Err(match trouble(&cluster, &place).await {
+                Some(trouble) => format!("its load balancer has no name yet; {trouble}"),
+                None => "its load balancer has no name yet".to_owned(),
+            }),
+            Some(url) if inside || answers(&url).await => Ok(url),
+            Some(_) => Err("its load balancer does not answer yet".to_owned()),
         };
-        if let Err(why) = url
-            && told.replace(why) != why
+        if let Err(why) = &url
+            && told.replace(why.clone()) != *why
         {
             // Nobody may be listening.
             let _ = scene.events.send(Event::Notice(format!("waiting for the application's address: {why}")));
@@ -74,11 +79,15 @@ pub async fn after(session: &Session, scene: &Scene) -> Result<Exit, Failure> {
     };
     let awaited = Awaited { longest: session.target.pace.of(LONGEST), pace: session.target.pace };
     let Some(url) = until(awaited, &scene.halt, look).await? else {
-        let fault = Fault::new(Class::Deadline, format!("the application is rolled out, but {}", told.get()));
+        let fault =
+            Fault::new(Class::Deadline, format!("the application is rolled out, but {}", told.borrow()));
         let hint = "`provisioner url` goes on waiting; `kubectl describe` of its Ingress or Service says what holds the load balancer up";
         session.ui.problem(&fault.hint(hint).into());
         return Ok(Exit::Partial);
     };
+    if inside {
+        session.ui.tell("the address is one of the VPC's: it was not asked whether it answers there");
+    }
     match session.ui.json {
         true => session.ui.line(json!({"type": "url", "url": url})),
         false => session.ui.data(&url),
@@ -114,12 +123,29 @@ async fn address(cluster: &Cluster, place: &Place) -> Result<Option<String>, Fau
     Ok(text("hostname").or(text("ip")).map(|host| format!("http://{host}{port}")))
 }
 
-/// Whether anything but a load balancer without targets answers there.
+/// What the controller of the load balancer said last of what holds it up.
+async fn trouble(cluster: &Cluster, place: &Place) -> Option<String> {
+    let warnings = cluster.warnings(place.namespace.as_deref()?).await.ok()?;
+    let text = |event: &Value, path: &str| {
+        event.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let mine = warnings.iter().filter(|event| {
+        text(event, "/involvedObject/kind") == place.kind && text(event, "/involvedObject/name") == place.name
+    });
+    let last = mine.max_by_key(|event| text(event, "/lastTimestamp"))?;
+    Some(format!("{}: {}", text(last, "/reason"), text(last, "/message")))
+}
+
+/// Whether anything but a load balancer without targets answers there: whatever the application says, it is the application.
 async fn answers(url: &str) -> bool {
     let url = format!("{url}/");
     let asked = tokio::task::spawn_blocking(move || {
-        let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build();
-        ureq::Agent::new_with_config(config).get(&url).call().is_ok()
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(5)))
+            .http_status_as_error(false)
+            .build();
+        let answer = ureq::Agent::new_with_config(config).get(&url).call();
+        answer.is_ok_and(|answer| !matches!(answer.status().as_u16(), 502..=504))
     });
     asked.await.unwrap_or(false)
 }

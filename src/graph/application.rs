@@ -47,7 +47,7 @@ pub fn renders(stack: &Stack, folder: &str) -> bool {
 
 /// What the manifests' variables stand for.
 pub fn variables(stack: &Stack, context: &Context) -> Variables {
-    let public = has_public_subnets(stack);
+    let public = faces_internet(stack);
     let mut all = BTreeMap::from([
         ("stack.name", json!(stack.name)),
         ("stack.region", json!(stack.region)),
@@ -69,12 +69,13 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
         ),
         ("loadBalancerController.caBundle", json!(In::<String>::of(&certificate(), "ca"))),
     ]);
-    all.extend(controller_images(stack));
+    all.extend(controller_images(stack, &context.version));
     if let Some(app) = &stack.app {
         let platforms = platforms(stack, app);
         let archs: Vec<&str> =
             platforms.iter().filter_map(|it| it.split_once('/').map(|(_, arch)| arch)).collect();
         let parameter = app.parameter.clone().unwrap_or_default();
+        let ending = Ending::of(app.ingress);
         let by_pod_identity = account(stack, &app.namespace, &app.release).is_some_and(|it| it);
         all.extend([
             ("image", json!(In::<String>::of(&app_image(), "uri"))),
@@ -87,6 +88,9 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
             ("app.env", json!(app.env)),
             ("app.configHash", json!(config_hash(&app.env, &parameter))),
             ("app.parameter", json!(parameter)),
+            ("app.drainSeconds", json!(ending.drain)),
+            ("app.graceSeconds", json!(ending.grace)),
+            ("app.deadlineSeconds", json!(ending.deadline)),
             ("app.ingress", json!(app.ingress)),
             ("app.archs", json!(archs)),
             ("app.platforms", json!(platforms)),
@@ -95,6 +99,28 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
         ]);
     }
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// How long a load balancer takes to let go of a pod and to take a new one, in seconds.
+struct Ending {
+    /// How long a pod that ends serves on as if nothing were.
+    drain: u32,
+    /// How long it may take to end.
+    grace: u32,
+    /// How long a rollout may go without progress.
+    deadline: u32,
+}
+
+impl Ending {
+    /// A network load balancer sends new connections for up to two minutes to a target that it was told to drop, and takes
+    /// minutes to find a new one healthy; an application load balancer does both in seconds.
+    /// Source: <https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/1834>
+    fn of(ingress: Ingress) -> Self {
+        match ingress {
+            Ingress::Nlb => Ending { drain: 120, grace: 180, deadline: 900 },
+            Ingress::Alb | Ingress::None => Ending { drain: 15, grace: 60, deadline: 300 },
+        }
+    }
 }
 
 /// Whether the file gives the service account a role; whether by Pod Identity.
@@ -113,7 +139,7 @@ fn role(stack: &Stack, namespace: &str, name: &str, granted: bool) -> Value {
 }
 
 /// Whether load balancers can face the internet.
-fn has_public_subnets(stack: &Stack) -> bool {
+pub fn faces_internet(stack: &Stack) -> bool {
     stack.network.as_ref().is_some_and(|network| match &network.existing {
         Some(existing) => !existing.public_subnet_ids.is_empty(),
         None => network.nat != Nat::None,

@@ -21,23 +21,47 @@ pub fn app_image() -> Address {
     Address::from("application/image")
 }
 
-/// A controller that the manifests beside this program run, in the release that they were written for.
+/// A controller that the manifests beside this program run.
 struct Controller {
     name: &'static str,
     registry: &'static str,
-    tag: &'static str,
+    /// The release for each minor of Kubernetes and those after it, the newest first.
+    tags: &'static [(u16, &'static str)],
 }
 
+/// It watches what its own minor serves: a newer one never starts to work on an older cluster.
 /// Sources: <https://github.com/kubernetes/autoscaler/releases>,
-/// <https://github.com/kubernetes-sigs/aws-load-balancer-controller/releases>
-const AUTOSCALER: Controller =
-    Controller { name: "cluster-autoscaler", registry: "registry.k8s.io/autoscaling", tag: "v1.35.2" };
-const LOAD_BALANCERS: Controller =
-    Controller { name: "aws-load-balancer-controller", registry: "public.ecr.aws/eks", tag: "v3.5.0" };
+/// <https://github.com/kubernetes/autoscaler/issues/9244>
+const AUTOSCALER: Controller = Controller {
+    name: "cluster-autoscaler",
+    registry: "registry.k8s.io/autoscaling",
+    tags: &[
+        (35, "v1.35.2"),
+        (34, "v1.34.4"),
+        (33, "v1.33.5"),
+        (32, "v1.32.5"),
+        (31, "v1.31.2"),
+        (30, "v1.30.4"),
+    ],
+};
+/// One release for all versions.
+/// Source: <https://github.com/kubernetes-sigs/aws-load-balancer-controller/releases>
+const LOAD_BALANCERS: Controller = Controller {
+    name: "aws-load-balancer-controller",
+    registry: "public.ecr.aws/eks",
+    tags: &[(0, "v3.5.0")],
+};
 
 impl Controller {
-    fn reference(&self) -> String {
-        format!("{}/{}:{}", self.registry, self.name, self.tag)
+    /// The tag for a version of Kubernetes, such as `1.35`.
+    fn tag(&self, version: &str) -> &'static str {
+        let minor = version.strip_prefix("1.").and_then(|minor| minor.parse().ok()).unwrap_or(u16::MAX);
+        let fits = self.tags.iter().find(|(least, _)| *least <= minor);
+        fits.or(self.tags.last()).map_or("", |(_, tag)| tag)
+    }
+
+    fn reference(&self, version: &str) -> String {
+        format!("{}/{}:{}", self.registry, self.name, self.tag(version))
     }
 
     /// The repository of its copy.
@@ -51,19 +75,19 @@ impl Controller {
     }
 
     /// What pods name: its registry's image, or the copy in ECR where nodes reach nothing else.
-    fn image(&self, stack: &Stack) -> Value {
+    fn image(&self, stack: &Stack, version: &str) -> Value {
         match copied(stack).any(|controller| controller.name == self.name) {
             true => json!(In::<String>::of(&self.copy(), "uri")),
-            false => json!(self.reference()),
+            false => json!(self.reference(version)),
         }
     }
 }
 
 /// The variables for the controllers' images.
-pub(super) fn controller_images(stack: &Stack) -> [(&'static str, Value); 2] {
+pub(super) fn controller_images(stack: &Stack, version: &str) -> [(&'static str, Value); 2] {
     [
-        ("images.clusterAutoscaler", AUTOSCALER.image(stack)),
-        ("images.loadBalancerController", LOAD_BALANCERS.image(stack)),
+        ("images.clusterAutoscaler", AUTOSCALER.image(stack, version)),
+        ("images.loadBalancerController", LOAD_BALANCERS.image(stack, version)),
     ]
 }
 
@@ -88,7 +112,7 @@ pub(super) fn copies(stack: &Stack) -> impl Iterator<Item = String> {
     copied(stack).map(|controller| controller.repository(stack))
 }
 
-fn copy(build: &mut Build<'_>, stack: &Stack, controller: &Controller) {
+fn copy(build: &mut Build<'_>, stack: &Stack, controller: &Controller, version: &str) {
     let platforms = pod_platforms(stack);
     let archs: Vec<&str> = platforms.iter().map(|it| it.trim_start_matches("linux/")).collect();
     let repository = controller.repository(stack);
@@ -97,9 +121,9 @@ fn copy(build: &mut Build<'_>, stack: &Stack, controller: &Controller) {
         immutable_tags: is_immutable(stack, &repository),
         repository,
         // Another platform is another image.
-        content: format!("{}-{}", controller.tag, archs.join("-")),
+        content: format!("{}-{}", controller.tag(version), archs.join("-")),
         tags: Vec::new(),
-        path: controller.reference(),
+        path: controller.reference(version),
         builder: Spec::COPY.to_owned(),
         platforms: platforms.into_iter().map(str::to_owned).collect(),
     };
@@ -109,7 +133,7 @@ fn copy(build: &mut Build<'_>, stack: &Stack, controller: &Controller) {
 /// The images.
 pub(super) fn image(build: &mut Build<'_>, stack: &Stack, context: &Context) {
     for controller in copied(stack) {
-        copy(build, stack, &controller);
+        copy(build, stack, &controller, &context.version);
     }
     let Some(app) = &stack.app else { return };
     let name = application(stack, app);
@@ -191,13 +215,18 @@ mod tests {
         let open = stack("{}");
         assert_eq!(copies(&open).count(), 0);
         let public = json!("public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0");
-        assert_eq!(controller_images(&open)[1].1, public);
+        assert_eq!(controller_images(&open, "1.35")[1].1, public);
         // The autoscaler is not asked for.
         let closed = stack("{nat: none}");
         assert_eq!(copies(&closed).collect::<Vec<_>>(), ["shop/aws-load-balancer-controller"]);
-        let [(_, autoscaler), (_, balancers)] = controller_images(&closed);
+        let [(_, autoscaler), (_, balancers)] = controller_images(&closed, "1.35");
         assert!(autoscaler.is_string() && balancers.is_object(), "{autoscaler} {balancers}");
         let owner = crate::model::Owner::default();
+        for (version, tag) in
+            [("1.30", "v1.30.4"), ("1.34", "v1.34.4"), ("1.35", "v1.35.2"), ("1.36", "v1.35.2")]
+        {
+            assert_eq!(AUTOSCALER.tag(version), tag, "{version}");
+        }
         let mut build = Build::new(&owner, &closed.tags, crate::model::Stage::Application);
         image(&mut build, &closed, &Context::default());
         let spec = &build.graph.nodes[&LOAD_BALANCERS.copy()].spec;

@@ -17,7 +17,7 @@ mod policy;
 
 pub use access::{caller_has_entry, principal_slug};
 pub use addons::{Wanted, addons};
-pub use application::{deploys, entrance, renders, variables};
+pub use application::{deploys, entrance, faces_internet, renders, variables};
 pub use backend::{BACKEND, Backend, backend};
 pub use cluster::{cluster_name, fargate_profiles};
 pub use image::{app_image, builder, platforms};

@@ -246,8 +246,11 @@ impl Plan<'_> {
             let tags = build.tags(&gateway);
             let spec =
                 nat_gateway::Spec { subnet: id(&subnet_address(true, zone)), allocation: id(&address), tags };
-            // A public one in a VPC whose internet gateway is not attached fails.
-            build.add_after(&gateway, &spec, &[&gateway_address(), &Address::from("network/route/public")]);
+            // A public one in a VPC whose internet gateway is not attached fails. As long as it works it needs its own
+            // subnet's way out, too: what is removed before it still speaks to AWS through it.
+            let way = Address::new(format!("network/association/public-{zone}"));
+            let before = [&gateway_address(), &Address::from("network/route/public"), &way];
+            build.add_after(&gateway, &spec, &before);
         }
         let first = self.zones().next();
         for zone in self.zones().filter(|_| count > 0) {

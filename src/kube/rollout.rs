@@ -63,11 +63,22 @@ pub fn state(object: &Value, witnesses: &Witnesses) -> State {
                 _ => State::Waiting("it is not established yet".to_owned()),
             }
         }
+        ("v1", "Service") if text(object, "/spec/type") != "LoadBalancer" && has_balancer(object) => {
+            State::Waiting("the load balancer that it had is being removed".to_owned())
+        }
         ("v1", "Namespace") if text(object, "/status/phase") == "Terminating" => {
             State::Waiting("an earlier namespace of this name is being removed".to_owned())
         }
         _ => State::Ready,
     }
+}
+
+/// Whether a load balancer of the Service is there: its controller holds the Service as long as that is so.
+/// Source: <https://kubernetes.io/docs/tasks/access-application-cluster/create-external-load-balancer/#garbage-collecting-load-balancers>
+fn has_balancer(service: &Value) -> bool {
+    const HOLDS: [&str; 2] = ["service.k8s.aws/resources", "service.kubernetes.io/load-balancer-cleanup"];
+    let held = service.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
+    held.filter_map(Value::as_str).any(|name| HOLDS.contains(&name))
 }
 
 fn deployment(object: &Value, witnesses: &Witnesses) -> State {
@@ -355,5 +366,8 @@ mod tests {
         let daemons = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "status": {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 1}});
         assert!(matches!(judged(&daemons, vec![], vec![]), State::Waiting(_)));
         assert_eq!(judged(&json!({"apiVersion": "v1", "kind": "ConfigMap"}), vec![], vec![]), State::Ready);
+        let service = |kind: &str| json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": kind}, "metadata": {"finalizers": ["service.k8s.aws/resources"]}});
+        assert_eq!(judged(&service("LoadBalancer"), vec![], vec![]), State::Ready);
+        assert!(matches!(judged(&service("ClusterIP"), vec![], vec![]), State::Waiting(_)));
     }
 }
