@@ -166,3 +166,64 @@ fn what_somebody_protected_is_not_removed_by_the_way() {
     let clusters = world.boto3("print(json.dumps(client('eks').list_clusters()['clusters']))");
     assert_eq!(clusters, json!([]));
 }
+
+/// Moves the API server away from the caller, behind this program's back.
+fn close(world: &World) {
+    world.boto3(
+        "eks = client('eks')\neks.update_cluster_config(name='shop', resourcesVpcConfig={'publicAccessCidrs': ['198.51.100.0/24']})\n\
+         import time\n\
+         while eks.describe_cluster(name='shop')['cluster']['status'] != 'ACTIVE': time.sleep(0.1)\nprint('null')",
+    );
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_stops_neither_the_plan_that_opens_it_nor_its_end() {
+    let world = world(&format!("{STACK}controllers: {{clusterAutoscaler: true}}\n"), &json!({}));
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    close(&world);
+    let plan = world.run(&["plan", "--sandbox"]).with(0);
+    assert!(
+        plan.out.contains("publicCidrs") && plan.out.contains("not looked at"),
+        "{}{}",
+        plan.out,
+        plan.err
+    );
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+
+    // Without a load balancer all that is in the cluster may go with it.
+    close(&world);
+    let down = world.run(&["down", "--sandbox", "--yes"]).with(0);
+    assert!(down.err.contains("goes with it") && down.err.contains("finds nothing"), "{}", down.err);
+}
+
+#[test]
+fn whom_the_cluster_does_not_know_is_let_in_before_anything_else() {
+    let stack = |app: &str| format!("{STACK}app: {{replicas: 0, {app}}}\n");
+    let world = world(&stack("env: {A: one}"), &json!({}));
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    let forget = || {
+        world.boto3(
+            "eks = client('eks')\nwho = 'arn:aws:iam::123456789012:user/sandbox'\n\
+             eks.delete_access_entry(clusterName='shop', principalArn=who)\nprint('null')",
+        )
+    };
+    forget();
+    world.stack(&stack("env: {A: two}"));
+    let up = world.run(&["up", "--sandbox", "--yes"]).with(0);
+    assert!(
+        up.err.contains("application/configmap/demo-application/demo-application: updated"),
+        "{}",
+        up.err
+    );
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+
+    // A load balancer would stay: its controller must hear of the end.
+    forget();
+    let refused = world.run(&["down", "--sandbox", "--yes"]).with(3);
+    assert!(refused.err.contains("has a load balancer that would stay"), "{}", refused.err);
+    assert!(refused.err.contains("up --target cluster/access"), "{}", refused.err);
+    world.run(&["up", "--sandbox", "--yes", "--target", "cluster/access"]).with(0);
+    let down = world.run(&["down", "--sandbox", "--yes"]).with(0);
+    assert!(down.err.contains("finds nothing"), "{}", down.err);
+}

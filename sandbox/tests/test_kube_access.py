@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from conftest import Sandbox
+from conftest import Sandbox, until
 from eks import trust
 from kubernetes import ACCOUNT, Client, Kube, deployment, token
 
@@ -39,6 +39,26 @@ def why(answer: tuple[int, Any]) -> str:
     assert answer[0] == 401, answer
     assert (answer[1]["reason"], answer[1]["message"]) == ("Unauthorized", "Unauthorized")
     return answer[1]["details"]["causes"][0]["message"]
+
+
+class TestAddress:
+    def test_the_caller_is_at_one(self, kube: Kube) -> None:
+        """Another kind of token is a pod's, which is inside, whatever the endpoint is open to."""
+        pod = Client(kube.cluster(), "nonsense")
+        for access, open_ in (
+            ({"publicAccessCidrs": ["198.51.100.0/24"]}, False),
+            ({"publicAccessCidrs": ["198.51.100.0/24", "203.0.113.7/32"]}, True),
+            ({"endpointPublicAccess": False, "endpointPrivateAccess": True}, False),
+        ):
+            kube.call("update_cluster_config", resourcesVpcConfig=access)
+            until(lambda: kube.cluster()["status"] == "ACTIVE")
+            outside = Client(kube.cluster(), token())
+            if open_:
+                assert outside("GET", "/version")[0] == 200
+            else:
+                with pytest.raises(OSError):
+                    outside("GET", "/version")
+            assert pod("GET", "/version")[0] == 401
 
 
 class TestTokens:

@@ -1,8 +1,11 @@
 //! Whether this machine will reach the cluster's API server, told before anything is made.
 
+use super::{exit::Failure, session::Session};
 use crate::{
+    aws::reach,
     graph::cluster_name,
-    model::{Graph, Plan},
+    kube::{Cluster, Place, shut_out},
+    model::{Class, Graph, Plan},
     stack::Stack,
     ui::Ui,
 };
@@ -50,6 +53,39 @@ pub fn warn(ui: Ui, stack: &Stack, graph: &Graph, plan: &Plan) {
     if deploys && let Door::Shut(why) = of(stack, graph) {
         ui.warn(&format!("the API server is {why}: {TO_DO}"));
     }
+}
+
+/// Why nothing in the cluster can be looked at from here. None: it can, or there is no cluster.
+pub async fn barred(session: &Session) -> Result<Option<Barred>, Failure> {
+    let name = cluster_name(&session.stack);
+    let clients = &session.target.clients;
+    let Some(there) = reach(clients, &name).await? else { return Ok(None) };
+    let cluster = Cluster::new(clients, &there, &name, &session.stack.region)?;
+    let place = Place {
+        api_version: "v1".to_owned(),
+        kind: "Namespace".to_owned(),
+        namespace: None,
+        name: "kube-system".to_owned(),
+    };
+    // Once more: a single lost answer bars nobody.
+    let answer = match cluster.get(&place).await {
+        Err(fault) if fault.class == Class::Ambiguous => cluster.get(&place).await,
+        answer => answer,
+    };
+    match answer {
+        Ok(_) => Ok(None),
+        Err(fault) if shut_out(&fault) => Ok(Some(Barred::Unknown(fault.message))),
+        Err(fault) if fault.class == Class::Ambiguous => Ok(Some(Barred::Silent(fault.message))),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+/// Why the cluster is of no use from here.
+pub enum Barred {
+    /// It does not know the caller.
+    Unknown(String),
+    /// It does not answer.
+    Silent(String),
 }
 
 /// Whether the way to `block` leaves from an address in it. Connecting a UDP socket sends nothing.

@@ -2,6 +2,7 @@
 
 use super::{
     args::{Down as Args, DownWhat, Global},
+    door::{self, Barred},
     exit::{Exit, Failure},
     lock::{Scene, give_back},
     proof,
@@ -10,13 +11,14 @@ use super::{
 };
 use crate::{
     engine::{Closed, Held, Journal, Run, sweep},
-    model::{Class, Desired as _, Graph, Outcome, Phase, Plan, Record, Snapshot, Stage},
+    model::{Address, Class, Desired as _, Graph, Outcome, Phase, Plan, Record, Snapshot, Stage},
     plan::{Strays, counts, render},
-    resources::image,
+    resources::{image, manifest, webhook_certificate},
     store::Register,
     ui::{Ui, plan_in_colour},
 };
-use std::sync::Arc;
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Removes it.
 pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
@@ -110,13 +112,57 @@ async fn go(session: &Session, scene: &Scene, args: &Args) -> Result<Exit, Failu
     }
 }
 
+/// Where nobody gets into the cluster from here, its objects go with it and not one by one; but a load balancer is removed
+/// by a controller in the cluster, when its object is removed, and by nobody else.
+async fn leave_to_the_cluster(session: &Session, snapshot: &mut Snapshot) -> Result<(), Failure> {
+    let inside = |kind: &str| [manifest::Spec::KIND, webhook_certificate::Spec::KIND].contains(&kind);
+    let made =
+        snapshot.resources.iter().filter(|(_, entry)| inside(&entry.kind)).map(|(at, it)| (at, &it.spec));
+    let begun = snapshot.intents.iter().filter(|(_, it)| inside(&it.kind)).map(|(at, it)| (at, &it.request));
+    let objects: BTreeMap<&Address, &Value> = begun.chain(made).collect();
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let (why, hint) = match door::barred(session).await? {
+        None => return Ok(()),
+        Some(Barred::Unknown(why)) => {
+            (why, "`provisioner up --target cluster/access` lets this caller in; then run `down` again")
+        }
+        Some(Barred::Silent(why)) => (
+            why,
+            "`provisioner up --target cluster/eks` moves `publicCidrs` to this machine; a private API server is reached from \
+             inside the VPC. Then run `down` again",
+        ),
+    };
+    let text = |object: &Value, path: &str| {
+        object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let balanced = objects.iter().find(|(_, object)| {
+        text(object, "/object/kind") == "Ingress" || text(object, "/object/spec/type") == "LoadBalancer"
+    });
+    if let Some((address, _)) = balanced {
+        let message = format!(
+            "nothing in the cluster can be removed from here ({why}), and {address} has a load balancer that would stay, and \
+             hold the network; nothing was changed"
+        );
+        return Err(Failure::refused(message, hint));
+    }
+    session.ui.warn(&format!("what is in the cluster goes with it, since nobody gets in from here: {why}"));
+    snapshot.resources.retain(|_, entry| !inside(&entry.kind));
+    snapshot.intents.retain(|_, intent| !inside(&intent.kind));
+    Ok(())
+}
+
 async fn stack(
     session: &Session,
     scene: &Scene,
     register: Register,
-    snapshot: Snapshot,
+    mut snapshot: Snapshot,
 ) -> Result<Exit, Failure> {
     let ui = session.ui;
+    if session.global.target.is_empty() {
+        scene.reading(leave_to_the_cluster(session, &mut snapshot)).await?;
+    }
     let plan = scene.reading(plan(session, &snapshot)).await?;
     let known = snapshot.version > 0;
     if !plan.is_empty() {

@@ -80,7 +80,7 @@ async fn look<'a>(
     let world = world.fresh();
     let rounds = asks.iter().map(|(kind, asks)| {
         let world = &world;
-        async move { Ok((*kind, patiently(world.as_ref(), kind, asks).await?)) }
+        async move { Ok((*kind, seen(world.as_ref(), kind, asks).await?)) }
     });
     let mut observed = Observed::default();
     for (kind, found) in try_join_all(rounds).await? {
@@ -131,10 +131,32 @@ pub fn choose(lives: &[Value], recorded: Option<&Value>, nonce: Option<&str>) ->
     by_id().or_else(by_nonce).or((!lives.is_empty()).then_some(0))
 }
 
+/// What is found of a kind. Where nobody answers for one that hides, what is recorded: what makes it answer may be part of the
+/// plan.
+async fn seen(world: &dyn World, kind: &str, asks: &[Ask]) -> Result<Vec<Found<Value>>, Fault> {
+    let hiding = world.kind(kind).filter(|kind| kind.hides);
+    match (patiently(world, kind, asks, if hiding.is_some() { 1 } else { 8 }).await, hiding) {
+        (Err(fault), Some(kind)) if fault.class == Class::Ambiguous => {
+            let recorded = asks.iter().filter(|ask| !ask.last.is_null());
+            let marked = recorded.map(|ask| {
+                let live = (kind.unseen)(&ask.last, &fault.message)?;
+                Ok(Found { address: ask.address.clone(), live })
+            });
+            marked.collect()
+        }
+        (answer, _) => answer,
+    }
+}
+
 /// A look that is throttled or unanswered is taken again a few times.
-async fn patiently(world: &dyn World, kind: &str, asks: &[Ask]) -> Result<Vec<Found<Value>>, Fault> {
+async fn patiently(
+    world: &dyn World,
+    kind: &str,
+    asks: &[Ask],
+    more: u32,
+) -> Result<Vec<Found<Value>>, Fault> {
     let mut backoff = super::budget::Backoff::default();
-    for _ in 0..8 {
+    for _ in 0..more {
         match world.find(kind, asks).await {
             Err(fault) if matches!(fault.class, Class::Throttled | Class::Ambiguous) => {
                 tokio::time::sleep(backoff.next().unwrap_or_default()).await;

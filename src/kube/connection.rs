@@ -3,8 +3,9 @@
 use super::{client::Cluster, errors::SERVICE};
 use crate::{
     aws::{Cx, reach},
-    model::{Class, Fault},
+    model::{Change, Changes, Class, Fault},
 };
+use serde_json::json;
 
 /// The way that was found last, and to which cluster.
 #[derive(Clone)]
@@ -30,6 +31,17 @@ pub fn forget_on_silence<T>(cx: &Cx, result: Result<T, Fault>) -> Result<T, Faul
         cx.keep(Known(String::new(), None));
     }
     result
+}
+
+/// What a plan shows of an object that nobody could look at: the step that follows looks, and changes what differs.
+pub fn not_compared(why: &str) -> Changes {
+    let old = json!(format!("not looked at: {why}"));
+    Changes(vec![Change {
+        path: "object".to_owned(),
+        old,
+        new: json!("as the manifest says"),
+        forces_replace: false,
+    }])
 }
 
 /// Whether the cluster does not know the caller, or lets it do nothing: so it is until its access entry is made.

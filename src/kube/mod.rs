@@ -12,7 +12,7 @@ mod token;
 
 pub use client::{Apply, Cluster, MANAGER, Place};
 pub use compare::changes;
-pub use connection::{cluster, forget_on_silence, shut_out};
+pub use connection::{cluster, forget_on_silence, not_compared, shut_out};
 pub use judge::judge;
 pub use known::{Later, filled, named};
 pub use kubeconfig::{Entry, Exec, merge, write};

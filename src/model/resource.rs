@@ -68,6 +68,9 @@ pub trait Resource: Send + Sync + Sized + 'static {
     /// What stands in its ARN before its name (`:log-group:`), where the tagging API lists the kind and its name alone
     /// finds it.
     const NAMED: Option<&'static str> = None;
+    /// Whether something that the same plan changes may keep everybody from looking at it. Then a plan goes on where nobody
+    /// answers for the kind: with [`Resource::unseen`] of what is recorded, and nothing of the rest.
+    const HIDES: bool = false;
     /// What is asked for. Fields fed by other resources are [`In`](super::In).
     type Spec: Serialize + DeserializeOwned + Send + Sync;
     /// What AWS reports, reduced to what the spec says, ids and status.
@@ -84,6 +87,10 @@ pub trait Resource: Send + Sync + Sized + 'static {
     /// What its removal does beside removing it, where a reader of the plan should know.
     fn farewell(_live: &Self::Live) -> Option<String> {
         None
+    }
+    /// The recorded form, marked as not looked at for this reason, so that it differs from what is asked for.
+    fn unseen(recorded: Self::Live, _why: &str) -> Self::Live {
+        recorded
     }
 }
 
@@ -118,6 +125,10 @@ pub struct Kind {
     pub refuse: fn(&Value, &Value) -> Result<Option<String>, Fault>,
     /// [`Resource::farewell`], over a serialised live form.
     pub farewell: fn(&Value) -> Result<Option<String>, Fault>,
+    /// [`Resource::HIDES`].
+    pub hides: bool,
+    /// [`Resource::unseen`], over a serialised live form.
+    pub unseen: fn(&Value, &str) -> Result<Value, Fault>,
 }
 
 impl Kind {
@@ -142,6 +153,11 @@ impl Kind {
             diff: |want, live| Ok(R::diff(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?)),
             ready: |live| Ok(R::ready(&Fault::decode(R::KIND, live)?)),
             farewell: |live| Ok(R::farewell(&Fault::decode(R::KIND, live)?)),
+            hides: R::HIDES,
+            unseen: |live, why| {
+                let live = R::unseen(Fault::decode(R::KIND, live)?, why);
+                serde_json::to_value(live).map_err(|error| Fault::bug(error.to_string()))
+            },
             refuse: |want, live| {
                 Ok(R::refuse(&Fault::decode(R::KIND, want)?, &Fault::decode(R::KIND, live)?))
             },

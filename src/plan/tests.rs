@@ -39,6 +39,8 @@ fn kind(name: &str) -> Option<Kind> {
         ready,
         refuse,
         farewell: |_| Ok(Some("with all in it".to_owned())),
+        hides: false,
+        unseen: |live, _| Ok(live.clone()),
     })
 }
 

@@ -57,6 +57,9 @@ pub struct Live {
     pub waiting: Option<String>,
     /// What is wrong with it.
     pub trouble: Option<String>,
+    /// Why nobody could look, where this is what was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
 }
 
 impl Desired for Spec {
@@ -68,11 +71,15 @@ impl Resource for Manifest {
     const IAM: &'static [&'static str] = &["eks:DescribeCluster"];
     const IDENTITY: Identity = Identity::Name;
     const MENDS: bool = true;
+    const HIDES: bool = true;
     const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
     type Spec = Spec;
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
+        if let Some(why) = &live.unseen {
+            return kube::not_compared(why);
+        }
         let later = live.later.iter().filter_map(|later| later.change(&want.object));
         Changes(live.pending.0.iter().cloned().chain(later).collect())
     }
@@ -89,6 +96,17 @@ impl Resource for Manifest {
         live.conflict.as_ref().map(|conflict| {
             format!("{conflict}: take the field out of the manifest, or let its owner give it up")
         })
+    }
+
+    fn unseen(recorded: Live, why: &str) -> Live {
+        Live {
+            pending: Changes::default(),
+            later: Vec::new(),
+            waiting: Some(format!("nobody could look: {why}")),
+            trouble: None,
+            unseen: Some(why.to_owned()),
+            ..recorded
+        }
     }
 }
 
@@ -108,12 +126,10 @@ impl Lifecycle for Manifest {
                 let live = look(&cluster, name, &place, asked.want.as_ref()).await;
                 let found = match kube::forget_on_silence(cx, live) {
                     // What is to let the caller in may be part of the same plan: what was recorded stands until then.
-                    Err(fault) if kube::shut_out(&fault) => asked.last.clone().map(|last| Live {
-                        pending: Changes::default(),
-                        later: Vec::new(),
-                        waiting: Some(format!("the cluster does not let the caller look: {}", fault.message)),
-                        ..last
-                    }),
+                    Err(fault) if kube::shut_out(&fault) => {
+                        let why = format!("the cluster does not let the caller look: {}", fault.message);
+                        asked.last.clone().map(|last| Manifest::unseen(last, &why))
+                    }
                     live => live?,
                 };
                 Ok::<_, Fault>(found.map(|live| Found { address: asked.address.clone(), live }))
@@ -204,6 +220,7 @@ async fn look(
         conflict: None,
         waiting: None,
         trouble: None,
+        unseen: None,
     };
     if object.pointer("/metadata/deletionTimestamp").is_some() {
         live.waiting = Some("it is being removed".to_owned());

@@ -64,6 +64,9 @@ pub struct Live {
     pub fresh: bool,
     /// Whose it is.
     pub tags: Tags,
+    /// Why nobody could look, where this is what was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
 }
 
 impl Desired for Spec {
@@ -75,11 +78,15 @@ impl Resource for WebhookCertificate {
     const IAM: &'static [&'static str] = &["eks:DescribeCluster"];
     const IDENTITY: Identity = Identity::Name;
     const MOVES: &'static [&'static str] = &["ca"];
+    const HIDES: bool = true;
     const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
     type Spec = Spec;
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
+        if let Some(why) = &live.unseen {
+            return kube::not_compared(why);
+        }
         Changes::default()
             .fixed("cluster", &want.cluster, &live.cluster)
             .fixed("namespace", &want.namespace, &live.namespace)
@@ -88,8 +95,13 @@ impl Resource for WebhookCertificate {
             .mutable("fresh", &true, &live.fresh)
     }
 
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
+    fn ready(live: &Live) -> Ready {
+        // Another certificate is made only where it is known to be needed.
+        live.unseen.clone().map_or(Ready::Yes, Ready::Wait)
+    }
+
+    fn unseen(recorded: Live, why: &str) -> Live {
+        Live { unseen: Some(why.to_owned()), ..recorded }
     }
 }
 
@@ -103,7 +115,10 @@ impl Lifecycle for WebhookCertificate {
             let Some(cluster) = kube::cluster(cx, name).await? else { continue };
             let there = match kube::forget_on_silence(cx, cluster.get(&place).await) {
                 // See `manifest.rs`.
-                Err(fault) if kube::shut_out(&fault) => asked.last.clone(),
+                Err(fault) if kube::shut_out(&fault) => {
+                    let why = format!("the cluster does not let the caller look: {}", fault.message);
+                    asked.last.clone().map(|last| WebhookCertificate::unseen(last, &why))
+                }
                 object => object?.map(|object| live(name, &object)),
             };
             found.extend(there.map(|live| Found { address: asked.address.clone(), live }));
@@ -197,6 +212,7 @@ fn live(cluster: &str, object: &Value) -> Live {
         id: text("/metadata/uid"),
         dns_names: note(NAMES).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         ca: text("/data/ca.crt"),
+        unseen: None,
         fresh: end.is_some_and(|end| end - OffsetDateTime::now_utc() > EARLY)
             && !text("/data/tls.key").is_empty(),
         until,

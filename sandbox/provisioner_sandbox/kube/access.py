@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 MASTERS = "system:masters"
 # The sandbox's own credentials, which `provisioner --sandbox` uses.
 OWN_KEY = OWN_SECRET = "sandbox"
+# Where all people are who call, one of the addresses that are kept for documentation; `provisioner` knows it as `myip`.
+CALLER_ADDRESS = "203.0.113.7"
+EVERYWHERE = "0.0.0.0/0"
 READS = ["get", "list", "watch"]
 WRITES = ["create", "delete", "deletecollection", "patch", "update"]
 ALL = ["*"]
@@ -122,6 +126,10 @@ def principal(arn: str) -> tuple[str, str]:
     return known or f"arn:{head.split(':')[1]}:iam::{ACCOUNT}:role/{name}", session
 
 
+class OutOfReach(Exception):
+    """The API server is not open to where the caller is."""
+
+
 @dataclass
 class Gate:
     """Of one cluster. `guard` is held while AWS's state is read."""
@@ -139,6 +147,15 @@ class Gate:
             cluster = eks_state(self.region).clusters.get(self.cluster)
             return cluster.doc["version"] if cluster else "1.35"
 
+    def is_reached(self) -> bool:
+        """By people, who are all at one public address: what has a service account's token is in the VPC."""
+        cluster = eks_state(self.region).clusters.get(self.cluster)
+        network = cluster.doc["resourcesVpcConfig"] if cluster else {}
+        blocks = network.get("publicAccessCidrs") or [EVERYWHERE]
+        caller = ipaddress.ip_address(CALLER_ADDRESS)
+        inside = any(caller in ipaddress.ip_network(block) for block in blocks)
+        return bool(network.get("endpointPublicAccess", True)) and inside
+
     def user(self, header: str) -> User:
         """Whoever an Authorization header is from. Raises `Refused`."""
         kind, _, token = header.partition(" ")
@@ -148,6 +165,8 @@ class Gate:
         if not token.startswith(tokens.PREFIX):
             return self.account(token)
         with self.guard:
+            if not self.is_reached():
+                raise OutOfReach
             known = credentials(self.region)
             try:
                 arn = tokens.verify(

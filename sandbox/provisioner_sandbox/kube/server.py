@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
-from provisioner_sandbox.kube import status
+from provisioner_sandbox.kube import access, status
 from provisioner_sandbox.kube.api import Api, Ask, Reply
 from provisioner_sandbox.kube.certificates import Authority
 
@@ -108,6 +108,10 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(Reply(refused.code, refused.document()))
                 return
             user = None
+        except access.OutOfReach:
+            # A real one's packets are dropped; nobody waits for that here.
+            self.close_connection = True
+            return
         self.send(api.handle(ask, user))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = respond

@@ -139,6 +139,8 @@ pub(super) fn kind_of(name: &'static str, identity: Identity) -> Kind {
         },
         refuse: |_, _| Ok(None),
         farewell: |_| Ok(None),
+        hides: false,
+        unseen: |live, _| Ok(live.clone()),
     }
 }
 
