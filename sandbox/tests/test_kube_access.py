@@ -50,7 +50,7 @@ class TestAddress:
             ({"publicAccessCidrs": ["198.51.100.0/24", "203.0.113.7/32"]}, True),
             ({"endpointPublicAccess": False, "endpointPrivateAccess": True}, False),
         ):
-            kube.call("update_cluster_config", resourcesVpcConfig=access)
+            kube.client.update_cluster_config(name=kube.name, resourcesVpcConfig=access)
             until(lambda: kube.cluster()["status"] == "ACTIVE")
             outside = Client(kube.cluster(), token())
             if open_:
