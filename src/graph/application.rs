@@ -244,3 +244,67 @@ pub fn entrance(stack: &Stack) -> Option<Address> {
     };
     Some(Address::new(format!("application/{kind}/{}/{}", app.namespace, app.release)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// All that must stand as long as `address` does.
+    fn below(graph: &crate::model::Graph, address: &Address) -> BTreeSet<Address> {
+        let mut found = BTreeSet::new();
+        let mut left = vec![address.clone()];
+        while let Some(next) = left.pop() {
+            for dependency in graph.get(&next).unwrap().dependencies() {
+                if found.insert(dependency.clone()) {
+                    left.push(dependency);
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn what_controllers_speak_to_aws_through_lasts_as_long_as_their_objects() {
+        for (nat, ways) in [
+            (
+                "single",
+                vec!["network/association/public-a", "network/nat-gateway/a", "network/route/private-b"],
+            ),
+            (
+                "per-zone",
+                vec!["network/association/public-b", "network/nat-gateway/b", "network/route/private-b"],
+            ),
+            ("none", vec!["network/endpoint/sts", "network/endpoint/elasticloadbalancing"]),
+        ] {
+            let text = format!(
+                "name: shop\nregion: eu-central-1\nnetwork: {{nat: {nat}, zones: 2}}\ncluster: {{}}\napp: {{}}\n"
+            );
+            let stack = crate::stack::load("stack.yaml", text.as_bytes(), &|_| None).unwrap();
+            let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                "metadata": {"name": "demo-application", "namespace": "demo-application"}});
+            let context = Context {
+                account: "123456789012".to_owned(),
+                version: "1.35".to_owned(),
+                caller: Some("arn:aws:iam::123456789012:user/me".to_owned()),
+                my_ip: Some("203.0.113.7/32".to_owned()),
+                zones: vec!["a".to_owned(), "b".to_owned()],
+                shares: [("a".to_owned(), 0), ("b".to_owned(), 1)].into(),
+                releases: [("default".to_owned(), "1.54.0-2f6b08ec".to_owned())].into(),
+                addons: super::super::addons(&stack)
+                    .into_keys()
+                    .map(|name| (name, "v1".to_owned()))
+                    .collect(),
+                objects: vec![Object { path: "app/ingress.yaml".to_owned(), value: ingress }],
+                ..Context::default()
+            };
+            let graph = super::super::graph(&stack, &context).unwrap();
+            let found = below(&graph, &entrance(&stack).unwrap());
+            let always =
+                ["network/association/private-a", "network/association/private-b", "cluster/access/caller"];
+            for address in ways.into_iter().chain(always) {
+                assert!(found.contains(&Address::from(address)), "{nat}: {address} goes too early");
+            }
+        }
+    }
+}

@@ -11,6 +11,11 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of an index.
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+/// What Docker calls a manifest, and a list of them.
+/// Source: <https://distribution.github.io/distribution/spec/manifest-v2-2/>
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
 /// The label of an image that stands on nothing.
 pub const BASE: &str = "provisioner.base";
 
@@ -139,7 +144,10 @@ pub fn index(images: &[(Platform, Document)]) -> Document {
             })
         })
         .collect();
-    Document::new(INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": images}))
+    // Not every registry takes the one kind of list over the other kind of manifests.
+    let docker = images.iter().all(|image| image.get("mediaType") == Some(&json!(DOCKER_MANIFEST)));
+    let kind = if docker { DOCKER_LIST } else { INDEX };
+    Document::new(kind, &json!({"schemaVersion": 2, "mediaType": kind, "manifests": images}))
 }
 
 #[cfg(test)]
@@ -213,5 +221,7 @@ mod tests {
         let value: Value = serde_json::from_str(&both.text).unwrap();
         assert_eq!(value["manifests"][1]["platform"], json!({"os": "linux", "architecture": "arm64"}));
         assert_eq!(value["manifests"][0]["digest"], json!(image.digest));
+        let docker = Document { media_type: DOCKER_MANIFEST.to_owned(), ..image };
+        assert_eq!(index(&[(Platform::Amd64, docker)]).media_type, DOCKER_LIST);
     }
 }

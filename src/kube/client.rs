@@ -147,7 +147,13 @@ impl Cluster {
             .body(body)
             .map_err(|error| Fault::bug(format!("{what}: {error}")))?;
         match tokio::time::timeout(ANSWER, self.client.request_text(request)).await {
-            Ok(answer) => answer.map_err(|error| fault(what, &self.endpoint, &error)),
+            Ok(answer) => answer.map_err(|error| {
+                let fault = fault(what, &self.endpoint, &error);
+                if fault.code == "Unauthorized" {
+                    *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
+                fault
+            }),
             Err(_) => {
                 Err(unreachable(what, &self.endpoint, &format!("no answer within {} s", ANSWER.as_secs())))
             }

@@ -69,7 +69,9 @@ pub fn token(
         http::Request::builder().uri(&url).body(()).map_err(|error| unsigned(error.to_string()))?;
     instructions.apply_to_request_http1x(&mut request);
     let text = format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(request.uri().to_string()));
-    Ok(Token { text, until: now + LIFE })
+    // It is good for no longer than what it was signed with.
+    let until = credentials.expiry().map_or(now + LIFE, |end| end.min(now + LIFE));
+    Ok(Token { text, until })
 }
 
 #[cfg(test)]
