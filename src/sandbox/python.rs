@@ -90,18 +90,22 @@ pub fn build_kubernetes(installed: &Installed, tell: &dyn Fn(&str)) -> Result<()
     let mut command = installed.command();
     command.arg("-B").arg(installed.testplane()).arg("build").stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(at(&installed.python))?;
-    let mut said = Vec::new();
+    // What is no progress is why there is none.
+    let mut why = Vec::new();
     for line in child.stderr.take().into_iter().flat_map(|from| BufReader::new(from).lines()) {
         let line = line.map_err(at(&installed.python))?;
-        let line = line.strip_prefix("testplane: ").unwrap_or(&line);
-        tell(line);
-        said.push(line.to_owned());
+        let line = line.strip_prefix("testplane: ").unwrap_or(&line).to_owned();
+        match ["building ", "built ", "waiting ", "  "].iter().any(|start| line.starts_with(start)) {
+            true => tell(&line),
+            false => why.push(line),
+        }
     }
     let status = child.wait().map_err(at(&installed.python))?;
+    let said = if why.is_empty() { status.to_string() } else { why.join("\n") };
     match status.code() {
         Some(0) => Ok(()),
-        Some(NO_GO) => Err(SandboxError::NoGo(said.pop().unwrap_or_default())),
-        _ => Err(SandboxError::Build(said.pop().unwrap_or_else(|| status.to_string()))),
+        Some(NO_GO) => Err(SandboxError::NoGo(said)),
+        _ => Err(SandboxError::Build(said)),
     }
 }
 
