@@ -227,3 +227,25 @@ fn whom_the_cluster_does_not_know_is_let_in_before_anything_else() {
     let down = world.run(&["down", "--sandbox", "--yes"]).with(0);
     assert!(down.err.contains("finds nothing"), "{}", down.err);
 }
+
+#[test]
+fn a_private_api_server_ends_up_after_the_cluster_and_can_be_opened_or_removed() {
+    let stack = |public: bool| {
+        format!(
+            "{STACK}cluster: {{endpoint: {{public: {public}}}}}\ncontrollers: {{clusterAutoscaler: true}}\n"
+        )
+    };
+    let world = world(&stack(false), &json!({}));
+    let up = world.run(&["up", "--sandbox", "--yes"]).with(6);
+    assert!(up.err.contains("nothing can be deployed from here"), "before anything is made: {}", up.err);
+    assert!(up.err.contains("does not answer") && up.err.contains("inside the VPC"), "{}", up.err);
+    assert_eq!(world.aws(&["eks", "describe-cluster", "--name", "shop"])["cluster"]["status"], "ACTIVE");
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(2);
+    world.stack(&stack(true));
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    world.stack(&stack(false));
+    world.run(&["up", "--sandbox", "--yes", "--target", "cluster/eks"]).with(0);
+    let down = world.run(&["down", "--sandbox", "--yes"]).with(0);
+    assert!(down.err.contains("goes with it") && down.err.contains("finds nothing"), "{}", down.err);
+}
