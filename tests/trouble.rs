@@ -167,6 +167,9 @@ fn what_somebody_protected_is_not_removed_by_the_way() {
     assert_eq!(clusters, json!([]));
 }
 
+/// Where the sandbox's `myip` says that this machine is.
+const HERE: &str = "203.0.113.7";
+
 /// Moves the API server away from the caller, behind this program's back.
 fn close(world: &World) {
     world.boto3(
@@ -178,7 +181,8 @@ fn close(world: &World) {
 
 #[test]
 fn an_api_server_that_does_not_answer_stops_neither_the_plan_that_opens_it_nor_its_end() {
-    let world = world(&format!("{STACK}controllers: {{clusterAutoscaler: true}}\n"), &json!({}));
+    let world =
+        world(&format!("{STACK}controllers: {{clusterAutoscaler: true}}\n"), &json!({"callerAddress": HERE}));
     world.run(&["up", "--sandbox", "--yes"]).with(0);
     close(&world);
     let plan = world.run(&["plan", "--sandbox"]).with(0);
@@ -235,10 +239,14 @@ fn a_private_api_server_ends_up_after_the_cluster_and_can_be_opened_or_removed()
             "{STACK}cluster: {{endpoint: {{public: {public}}}}}\ncontrollers: {{clusterAutoscaler: true}}\n"
         )
     };
-    let world = world(&stack(false), &json!({}));
+    let world = world(&stack(false), &json!({"callerAddress": HERE}));
     let up = world.run(&["up", "--sandbox", "--yes"]).with(6);
     assert!(up.err.contains("nothing can be deployed from here"), "before anything is made: {}", up.err);
-    assert!(up.err.contains("does not answer") && up.err.contains("inside the VPC"), "{}", up.err);
+    assert!(
+        up.err.contains("the application is not deployed") && up.err.contains("inside the VPC"),
+        "{}",
+        up.err
+    );
     assert_eq!(world.aws(&["eks", "describe-cluster", "--name", "shop"])["cluster"]["status"], "ACTIVE");
     world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(2);
     world.stack(&stack(true));

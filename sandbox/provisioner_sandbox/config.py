@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from provisioner_sandbox.quotas import KNOWN
 NUMBER = (int, float)
 FIELDS: dict[str, Any] = {
     "seed": int, "timeScale": NUMBER, "latencyMs": NUMBER, "faults": list, "health": list, "quotas": dict,
-    "callerPolicy": (dict, list), "bottlerocket": str,
+    "callerPolicy": (dict, list), "bottlerocket": str, "callerAddress": str,
 }  # fmt: skip
 FAULT_FIELDS: dict[str, Any] = {
     "on": str, "kind": str, "match": str, "code": str, "status": int, "message": str,
@@ -45,6 +46,8 @@ class Config:
     caller_policy: list[str] | None = None
     # The newest release that is out; None is the newest that is known.
     bottlerocket: str | None = None
+    # From where people call API servers, an address; None is from everywhere.
+    caller_address: str | None = None
 
 
 def read_config(document: Any, default_scale: float) -> Config:
@@ -63,6 +66,7 @@ def read_config(document: Any, default_scale: float) -> Config:
         read_quotas(values.get("quotas", {})),
         read_policies(values["callerPolicy"]) if "callerPolicy" in values else None,
         values.get("bottlerocket"),
+        read_address(values["callerAddress"]) if "callerAddress" in values else None,
     )
 
 
@@ -103,6 +107,13 @@ def read_quotas(values: dict[str, Any]) -> dict[str, float]:
         if value < 0:
             raise ConfigError(f"quotas.{code} must not be negative")
     return values
+
+
+def read_address(given: str) -> str:
+    try:
+        return str(ipaddress.ip_address(given))
+    except ValueError:
+        raise ConfigError("callerAddress must be an IP address") from None
 
 
 def read_policies(given: Any) -> list[str]:

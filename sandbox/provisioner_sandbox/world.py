@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from provisioner_sandbox import authorization, backend, health, quotas, releases
+from provisioner_sandbox import authorization, backend, health, quotas, releases, whereabouts
 from provisioner_sandbox.clock import CLOCK, DEFAULT_SCALE
 from provisioner_sandbox.config import Config, read_config
 from provisioner_sandbox.faults import LONGEST_HOLD, Faults
@@ -41,6 +41,7 @@ class World:
         health.configure(config.health)
         quotas.configure(config.quotas)
         releases.configure(config.bottlerocket)
+        whereabouts.configure(config.caller_address)
         authorization.configure(config.caller_policy)
 
     def reset(self) -> None:

@@ -45,6 +45,7 @@ class TestAddress:
     def test_the_caller_is_at_one(self, kube: Kube) -> None:
         """Another kind of token is a pod's, which is inside, whatever the endpoint is open to."""
         pod = Client(kube.cluster(), "nonsense")
+        kube.sandbox.configure(timeScale=200, callerAddress="203.0.113.7")
         for access, open_ in (
             ({"publicAccessCidrs": ["198.51.100.0/24"]}, False),
             ({"publicAccessCidrs": ["198.51.100.0/24", "203.0.113.7/32"]}, True),

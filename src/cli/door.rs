@@ -47,11 +47,15 @@ pub fn of(stack: &Stack, graph: &Graph) -> Door {
     ))
 }
 
-/// Warns where the plan deploys what will not get to the cluster.
-pub fn warn(ui: Ui, stack: &Stack, graph: &Graph, plan: &Plan) {
+/// Warns where the plan deploys what will not get to the cluster; whether that is so.
+pub fn warn(ui: Ui, stack: &Stack, graph: &Graph, plan: &Plan) -> bool {
     let deploys = plan.changes.iter().any(|change| change.kind == "manifest");
-    if deploys && let Door::Shut(why) = of(stack, graph) {
-        ui.warn(&format!("the API server is {why}: {TO_DO}"));
+    match of(stack, graph) {
+        Door::Shut(why) if deploys => {
+            ui.warn(&format!("the API server is {why}: {TO_DO}"));
+            true
+        }
+        _ => false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     args::{Global, Up as Args},
-    door,
+    door::{self, Barred},
     exit::{Exit, Failure, of_run},
     lock::{Scene, give_back},
     plan::total,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     engine::{Closed, Held, Run},
-    model::{Action, Outcome, Plan, PlannedChange, Report, Snapshot, Stage, Totals},
+    model::{Action, Class, Fault, Outcome, Plan, PlannedChange, Problem, Report, Snapshot, Stage, Totals},
     plan::{change_json, counts, render, summary_json},
     store::Register,
     ui::{Ui, plan_in_colour},
@@ -76,8 +76,8 @@ async fn go(session: &Session, scene: &Scene, saved: Option<&Saved>) -> Result<E
         preview.lineage.clone_from(&saved.lineage);
     }
     let planned = scene.reading(decide(session, &mut preview, saved)).await;
-    let plan = match planned {
-        Ok(plan) => plan,
+    let (plan, shut) = match planned {
+        Ok(planned) => planned,
         Err(failure) => return end(session, work, Err(failure)).await,
     };
     if let Some(work) = &mut work {
@@ -112,7 +112,7 @@ async fn go(session: &Session, scene: &Scene, saved: Option<&Saved>) -> Result<E
         }
         work
     };
-    let exit = stages(session, scene, &mut work, &plan, outcomes).await;
+    let exit = stages(session, scene, &mut work, &plan, shut, outcomes).await;
     end(session, Some(work), exit).await
 }
 
@@ -129,16 +129,21 @@ async fn end(session: &Session, work: Option<Work>, result: Result<Exit, Failure
     result
 }
 
-async fn decide(session: &Session, snapshot: &mut Snapshot, saved: Option<&Saved>) -> Result<Plan, Failure> {
+/// The plan, and whether it deploys to a cluster that may not be reached from here.
+async fn decide(
+    session: &Session,
+    snapshot: &mut Snapshot,
+    saved: Option<&Saved>,
+) -> Result<(Plan, bool), Failure> {
     let graph = session.graph(snapshot).await?;
     let (plan, _) = session.plan(&graph, snapshot).await?;
     if let Some(saved) = saved {
         saved.check(session, snapshot, &plan)?;
     }
-    door::warn(session.ui, &session.stack, &graph, &plan);
+    let shut = door::warn(session.ui, &session.stack, &graph, &plan);
     match session.only {
-        Some(stage) => only(stage, &plan),
-        None => Ok(plan),
+        Some(stage) => Ok((only(stage, &plan)?, shut)),
+        None => Ok((plan, shut)),
     }
 }
 
@@ -162,9 +167,10 @@ async fn stages(
     scene: &Scene,
     work: &mut Work,
     plan: &Plan,
+    shut: bool,
     mut outcomes: Vec<Outcome>,
 ) -> Result<Exit, Failure> {
-    let parts: Vec<(Stage, Plan)> = match session.global.yes {
+    let parts: Vec<(Stage, Plan)> = match session.global.yes && !shut {
         true => vec![(Stage::Network, plan.clone())],
         false => Stage::ALL.into_iter().map(|stage| (stage, plan.stage(stage))).collect(),
     };
@@ -175,6 +181,21 @@ async fn stages(
         if !part.is_empty() && !agreed(session, scene, stage, &part).await {
             let changed = outcomes.iter().any(|outcome| outcome.report().changed);
             return Ok(declined(session, scene, changed));
+        }
+        if shut
+            && stage == Stage::Application
+            && let Some(problem) = unreached(session).await?
+        {
+            let changed = outcomes.iter().any(|outcome| outcome.report().changed);
+            let (problems, left) = (vec![problem], part.steps.len());
+            outcomes.push(Outcome::Partial(Report {
+                problems,
+                left,
+                changed,
+                saved: true,
+                ..Report::default()
+            }));
+            break;
         }
         let before = work.snapshot.clone();
         let outcome = execute(session, scene, work, &part).await;
@@ -198,11 +219,23 @@ async fn stages(
     Ok(report(session, scene, &outcomes))
 }
 
+/// Why nothing can be deployed from here, where the cluster was asked and did not answer.
+async fn unreached(session: &Session) -> Result<Option<Problem>, Failure> {
+    Ok(match door::barred(session).await? {
+        Some(Barred::Silent(why)) => {
+            let fault = Fault::new(Class::Refused, format!("the application is not deployed: {why}"));
+            Some(fault.hint(door::TO_DO).into())
+        }
+        _ => None,
+    })
+}
+
 /// Looks once more for what carries the stack's tags and is in no record, such as a create that came after it was given
 /// up, and removes it.
 async fn remove_late(session: &Session, scene: &Scene, work: &mut Work) -> Option<Outcome> {
     let mut snapshot = work.snapshot.clone();
-    let plan = scene.reading(decide(session, &mut snapshot, None)).await.map(|plan| plan.strays(&snapshot));
+    let plan =
+        scene.reading(decide(session, &mut snapshot, None)).await.map(|(plan, _)| plan.strays(&snapshot));
     match plan {
         Ok(plan) if plan.is_empty() => None,
         Ok(plan) => {

@@ -5,13 +5,13 @@ https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from provisioner_sandbox import whereabouts
 from provisioner_sandbox.backend import ACCOUNT, backend
 from provisioner_sandbox.kube import resources, status, tokens
 from provisioner_sandbox.kube.certificates import Signer
@@ -23,8 +23,6 @@ POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 MASTERS = "system:masters"
 # The sandbox's own credentials, which `provisioner --sandbox` uses.
 OWN_KEY = OWN_SECRET = "sandbox"
-# Where all people are who call, one of the addresses that are kept for documentation; `provisioner` knows it as `myip`.
-CALLER_ADDRESS = "203.0.113.7"
 EVERYWHERE = "0.0.0.0/0"
 READS = ["get", "list", "watch"]
 WRITES = ["create", "delete", "deletecollection", "patch", "update"]
@@ -148,13 +146,12 @@ class Gate:
             return cluster.doc["version"] if cluster else "1.35"
 
     def is_reached(self) -> bool:
-        """By people, who are all at one public address: what has a service account's token is in the VPC."""
+        """By people, who call from outside: what has a service account's token is in the VPC."""
         cluster = eks_state(self.region).clusters.get(self.cluster)
         network = cluster.doc["resourcesVpcConfig"] if cluster else {}
         blocks = network.get("publicAccessCidrs") or [EVERYWHERE]
-        caller = ipaddress.ip_address(CALLER_ADDRESS)
-        inside = any(caller in ipaddress.ip_network(block) for block in blocks)
-        return bool(network.get("endpointPublicAccess", True)) and inside
+        public = network.get("endpointPublicAccess", True) or not whereabouts.CALLER
+        return public and whereabouts.inside(blocks)
 
     def user(self, header: str) -> User:
         """Whoever an Authorization header is from. Raises `Refused`."""
