@@ -4,7 +4,7 @@ use super::{exit::Failure, session::Session};
 use crate::{
     aws::reach,
     graph::cluster_name,
-    kube::{Cluster, Place, shut_out},
+    kube::{Cluster, shut_out},
     model::{Class, Graph, Plan},
     stack::Stack,
     ui::Ui,
@@ -65,15 +65,9 @@ pub async fn barred(session: &Session) -> Result<Option<Barred>, Failure> {
     let clients = &session.target.clients;
     let Some(there) = reach(clients, &name).await? else { return Ok(None) };
     let cluster = Cluster::new(clients, &there, &name, &session.stack.region)?;
-    let place = Place {
-        api_version: "v1".to_owned(),
-        kind: "Namespace".to_owned(),
-        namespace: None,
-        name: "kube-system".to_owned(),
-    };
     // Once more: a single lost answer bars nobody.
-    let answer = match cluster.get(&place).await {
-        Err(fault) if fault.class == Class::Ambiguous => cluster.get(&place).await,
+    let answer = match cluster.version().await {
+        Err(fault) if fault.class == Class::Ambiguous => cluster.version().await,
         answer => answer,
     };
     match answer {

@@ -224,6 +224,11 @@ impl Cluster {
         }))
     }
 
+    /// Asks what everybody may ask whom the cluster knows: its version.
+    pub async fn version(&self) -> Result<Value, Fault> {
+        self.call("get version", Method::GET, "/version", NOTHING).await
+    }
+
     /// The object as it is. None where there is none, or no such kind.
     pub async fn get(&self, place: &Place) -> Result<Option<Value>, Fault> {
         let Some(path) = self.path(place).await? else { return Ok(None) };
