@@ -62,12 +62,6 @@ enum Phase {
     Down,
 }
 
-/// A stack's life.
-const PHASES: [Phase; 3] = [Phase::Up, Phase::Change, Phase::Down];
-
-/// A kill, and what was wrong after it, if anything. None: its spot was not reached.
-type Trial = (Phase, Spot, Option<Result<(), String>>);
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     /// The call never has an effect.
@@ -173,15 +167,15 @@ impl Bench {
         self.configure(&json!([]));
     }
 
-    /// The file of the phase.
-    fn begin(&self, phase: Phase) {
-        match phase {
-            Phase::Up => {
-                self.reset();
-                self.world.stack(STACK);
-            }
-            Phase::Change => self.world.stack(&changed()),
-            Phase::Down => {}
+    /// Everything before the phase, in order.
+    fn prepare(&self, phase: Phase) {
+        self.reset();
+        self.world.stack(STACK);
+        if phase != Phase::Up {
+            self.world.run(&["up", "--sandbox", "--yes"]).with(0);
+        }
+        if phase == Phase::Change {
+            self.world.stack(&changed());
         }
     }
 
@@ -197,9 +191,9 @@ impl Bench {
         self.counter.borrow_mut().count()
     }
 
-    /// The calls of an undisturbed phase, and what is there after it. The phases before it are over.
+    /// The calls of an undisturbed phase, and what is there after it.
     fn rehearse(&self, phase: Phase) -> (Vec<String>, Value) {
-        self.begin(phase);
+        self.prepare(phase);
         self.ext("DELETE", "log", &Value::Null);
         self.world.run(Bench::command(phase)).with(0);
         let log = self.ext("GET", "log", &Value::Null);
@@ -209,28 +203,9 @@ impl Bench {
         (log.as_array().unwrap().iter().map(name).collect(), self.census())
     }
 
-    /// Goes through the phases of one stack's life, killing each at its spot and running it again; ends at the first one after
-    /// which something is wrong.
-    fn life(&self, spots: &BTreeMap<Phase, Spot>, expected: &BTreeMap<Phase, Value>) -> Vec<Trial> {
-        let mut trials = Vec::new();
-        for phase in PHASES {
-            self.begin(phase);
-            let Some(spot) = spots.get(&phase) else {
-                self.world.run(Bench::command(phase)).with(0);
-                continue;
-            };
-            let result = self.trial(phase, spot, &expected[&phase]);
-            let wrong = matches!(result, Some(Err(_)));
-            trials.push((phase, spot.clone(), result));
-            if wrong {
-                break;
-            }
-        }
-        trials
-    }
-
     /// Kills the phase at the spot and runs it again; what was wrong then, if anything. None: the spot was not reached.
     fn trial(&self, phase: Phase, spot: &Spot, expected: &Value) -> Option<Result<(), String>> {
+        self.prepare(phase);
         self.configure(
             &json!([{"on": spot.call, "kind": spot.moment.fault(), "skip": spot.skip, "times": 1}]),
         );
@@ -241,7 +216,6 @@ impl Bench {
                 break;
             }
             if child.try_wait().unwrap().is_some() {
-                self.configure(&json!([]));
                 return None;
             }
             assert!(Instant::now() < deadline, "{phase:?} {spot:?} neither ends nor comes there");
@@ -339,26 +313,21 @@ fn every(calls: &[String]) -> Vec<Spot> {
 /// Goes through the spots of all phases on several sandboxes at once, and prints the table.
 fn sweep(choose: fn(&[String]) -> Vec<Spot>) {
     let bench = Bench::new();
-    let (mut spots, mut expected) = (BTreeMap::new(), BTreeMap::new());
-    for phase in PHASES {
-        let (calls, census) = bench.rehearse(phase);
-        spots.insert(phase, choose(&calls));
-        expected.insert(phase, census);
+    let mut work = Vec::new();
+    for phase in [Phase::Up, Phase::Change, Phase::Down] {
+        let (calls, expected) = bench.rehearse(phase);
+        work.extend(choose(&calls).into_iter().map(|spot| (phase, spot, expected.clone())));
     }
     drop(bench);
-    // Each stack's life takes one spot of each phase, as long as there are some.
-    let most = spots.values().map(Vec::len).max().unwrap_or_default();
-    let life = |n: usize| -> BTreeMap<Phase, Spot> {
-        spots.iter().filter_map(|(phase, spots)| Some((*phase, spots.get(n)?.clone()))).collect()
-    };
-    let (queue, results) = (Mutex::new((0..most).map(life).collect::<Vec<_>>()), Mutex::new(Vec::new()));
+    let (queue, results) = (Mutex::new(work), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 let bench = Bench::new();
                 loop {
-                    let Some(spots) = queue.lock().unwrap().pop() else { return };
-                    results.lock().unwrap().extend(bench.life(&spots, &expected));
+                    let Some((phase, spot, expected)) = queue.lock().unwrap().pop() else { return };
+                    let result = bench.trial(phase, &spot, &expected);
+                    results.lock().unwrap().push((phase, spot, result));
                 }
             });
         }
