@@ -226,7 +226,8 @@ impl Cluster {
 
     /// Asks what everybody may ask whom the cluster knows: its version.
     pub async fn version(&self) -> Result<Value, Fault> {
-        self.call("get version", Method::GET, "/version", NOTHING).await
+        let what = "get version";
+        self.call(what, Method::GET, "/version", NOTHING).await
     }
 
     /// The object as it is. None where there is none, or no such kind.
