@@ -22,6 +22,7 @@ from provisioner_sandbox.kube.clock import Clock
 from provisioner_sandbox.kube.controllers.base import is_ready
 from provisioner_sandbox.kube.controllers.endpoints import behind, target_port
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
+from provisioner_sandbox.kube.relay import relay
 
 Object = dict[str, Any]
 LOOK_SECONDS = 0.1
@@ -30,7 +31,6 @@ PROVISIONING = {"Service": 120, "Ingress": 90}
 CLASS, CONTROLLER = "alb", "ingress.k8s.aws/alb"
 NLB = "service.k8s.aws/nlb"
 CONNECT_SECONDS = 2.0
-CHUNK = 1 << 16
 GATE = "target-health.elbv2.k8s.aws/"
 # Where binding a low port is not allowed.
 HIGH = 8000
@@ -100,11 +100,7 @@ class Listener:
     @staticmethod
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while data := await reader.read(CHUNK):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
+            await relay(reader, writer)
         finally:
             # Half of it may end while the other goes on.
             try:

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-CHUNK = 1 << 16
+from provisioner_sandbox.kube.relay import relay
+
 CONNECT_SECONDS = 5.0
 HEAD_SECONDS = 10.0
 
@@ -85,19 +86,10 @@ async def both(
     writer: asyncio.StreamWriter,
 ) -> None:
     """Until one side ends: TLS knows no half of a connection."""
-    pumps = [asyncio.ensure_future(pump(reader, onward)), asyncio.ensure_future(pump(there, writer))]
+    pumps = [asyncio.ensure_future(relay(reader, onward)), asyncio.ensure_future(relay(there, writer))]
     try:
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for one in pumps:
             one.cancel()
         onward.close()
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
