@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from provisioner_sandbox import __version__
@@ -15,14 +17,14 @@ from provisioner_sandbox.clock import DEFAULT_SCALE
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="provisioner_sandbox", description="An AWS on loopback")
-    parser.add_argument("--port", type=int, default=0, help="0 lets the system choose (default)")
-    parser.add_argument("--state-dir", type=Path, required=True, help="where endpoint.json is written")
+    parser = argparse.ArgumentParser(prog="provisioner_sandbox", description="An AWS-compatible server on loopback")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 selects a free one (default)")
+    parser.add_argument("--state-dir", type=Path, required=True, help="folder for endpoint.json and pods")
     parser.add_argument(
-        "--time-scale", type=float, default=DEFAULT_SCALE, help="how much faster than in AWS things become ready"
+        "--time-scale", type=float, default=DEFAULT_SCALE, help="how many times faster than AWS time runs"
     )
     parser.add_argument(
-        "--kubernetes", type=Path, metavar="TESTPLANE", help="give clusters a real API server, by this testplane.py"
+        "--kubernetes", type=Path, metavar="TESTPLANE", help="give clusters a real API server, started by this testplane.py"
     )
     parsed = parser.parse_args(argv)
     if parsed.time_scale <= 0:
@@ -31,7 +33,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def write_endpoint(directory: Path, port: int) -> None:
-    """By rename, so that whoever waits for the file never reads half of it."""
+    """By rename, so that a reader that waits for the file never reads half of it."""
     directory.mkdir(parents=True, exist_ok=True)
     endpoint = {"endpoint": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid(), "version": __version__}
     partial = directory / f".endpoint.{os.getpid()}"
@@ -39,13 +41,20 @@ def write_endpoint(directory: Path, port: int) -> None:
     partial.replace(directory / "endpoint.json")
 
 
-def warm_up(world: object) -> None:
-    """Loads what the first calls of every run need; a request that comes meanwhile just waits for it."""
+# What the first calls of every run need.
+FIRST_SERVICES = ("sts", "s3", "dynamodb", "kms", "iam", "logs", "ec2")
+ALL_SERVICES = (
+    *FIRST_SERVICES, "eks", "ecr", "ssm", "autoscaling", "service-quotas", "resourcegroupstaggingapi"
+)
+
+
+def warm_up(lock: AbstractContextManager, services: Iterable[str]) -> None:
+    """Loads services; a request that arrives meanwhile waits for one of them at most."""
     from provisioner_sandbox import backend, registry
     from provisioner_sandbox.wire.models import service_model
 
-    for service in ("sts", "s3", "dynamodb", "kms", "iam", "logs", "ec2"):
-        with world.lock:
+    for service in services:
+        with lock:
             service_model(service)
             backend.handlers(service, "us-east-1")
             registry.load(service)
@@ -69,7 +78,7 @@ def main() -> int:
     serving = threading.Thread(target=server.serve_forever, name="serve")
     serving.start()
     write_endpoint(options.state_dir, server.server_address[1])
-    threading.Thread(target=warm_up, args=(world,), name="warm-up", daemon=True).start()
+    threading.Thread(target=warm_up, args=(world.lock, FIRST_SERVICES), name="warm-up", daemon=True).start()
     try:
         serving.join()
     except KeyboardInterrupt:

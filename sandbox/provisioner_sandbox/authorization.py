@@ -11,10 +11,19 @@ from typing import Any
 
 from provisioner_sandbox import iam_actions, iam_context, iam_resources
 from provisioner_sandbox.backend import ACCOUNT, backend
+from provisioner_sandbox.caller import caller as own_caller
 from provisioner_sandbox.errors import AwsError
-from provisioner_sandbox.identity import ADMINISTRATOR, ALLOWED, EXPLICIT_DENY, Policy, decide, read
+from provisioner_sandbox.identity import (
+    ADMINISTRATOR,
+    ALLOWED,
+    EXPLICIT_DENY,
+    Policy,
+    decide,
+    policies_of,
+    read,
+)
 from provisioner_sandbox.policy import Question
-from provisioner_sandbox.services.sts import CALLER, session
+from provisioner_sandbox.sessions import session
 from provisioner_sandbox.subject import subject
 from provisioner_sandbox.wire.identify import UNSIGNED_ACTIONS, Target
 from provisioner_sandbox.wire.message import Request
@@ -65,9 +74,7 @@ def who(request: Request) -> tuple[str, list[Policy]]:
     """The caller, and what he may do: a pod what its role may, everybody else what the configuration says."""
     held = session(request)
     if held is None:
-        return CALLER, POLICIES
-    from provisioner_sandbox.services.iam import policies_of
-
+        return own_caller().arn, POLICIES
     role = next((one for one in backend("iam", "us-east-1").roles.values() if one.arn == held.role_arn), None)
     return held.arn, policies_of("role", role) if role else []
 

@@ -1,7 +1,7 @@
 """Time as the resources see it: real time, run faster by the configured scale.
 
-Nothing runs in the background. A state is computed from when its phase began, at the moment somebody
-reads it. A changed scale counts from then on: what is available does not become pending again.
+Nothing runs in the background. A state is computed from when its phase began, at the moment it is
+read. A changed scale counts from then on: what is available does not become pending again.
 """
 
 from __future__ import annotations

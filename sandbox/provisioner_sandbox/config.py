@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from provisioner_sandbox.backend import ACCOUNT
+from provisioner_sandbox.caller import SESSION
 from provisioner_sandbox.clock import DEFAULT_SCALE
 from provisioner_sandbox.faults import KINDS, Fault
 from provisioner_sandbox.policy import Malformed, identity_statements
@@ -16,7 +19,8 @@ from provisioner_sandbox.quotas import KNOWN
 NUMBER = (int, float)
 FIELDS: dict[str, Any] = {
     "seed": int, "timeScale": NUMBER, "latencyMs": NUMBER, "faults": list, "health": list, "quotas": dict,
-    "callerPolicy": (dict, list), "bottlerocket": str, "callerAddress": str,
+    "callerPolicy": (dict, list), "bottlerocket": str, "callerAddress": str, "caller": str,
+    "endpointZones": dict, "keyCache": NUMBER, "lateLogs": bool, "cniLeftovers": int,
 }  # fmt: skip
 FAULT_FIELDS: dict[str, Any] = {
     "on": str, "kind": str, "match": str, "code": str, "status": int, "message": str,
@@ -24,9 +28,10 @@ FAULT_FIELDS: dict[str, Any] = {
 }  # fmt: skip
 HEALTH_FIELDS: dict[str, Any] = {"on": str, "status": str, "code": str, "message": str, "resourceIds": list}
 KINDS_OF_VALUE: dict[Any, str] = {
-    NUMBER: "a number", int: "an integer", str: "a string", list: "a list", dict: "an object",
-    (dict, list): "a policy document or a list of them",
+    NUMBER: "a number", bool: "a boolean", int: "an integer", str: "a string", list: "a list", dict: "an object",
+    (dict, list): "a policy document or a list of them", (*NUMBER, type(None)): "a number or null",
 }  # fmt: skip
+SERVICE = re.compile(r"com\.amazonaws\.(?P<region>[a-z]{2}(-[a-z]+)+-\d)\.[a-z0-9.-]+")
 HEALTH_PREFIXES = ("addon/", "nodegroup/", "fargateprofile/")
 
 
@@ -41,13 +46,24 @@ class Config:
     latency_ms: float = 0
     faults: list[Fault] = field(default_factory=list)
     health: list[dict[str, Any]] = field(default_factory=list)
-    quotas: dict[str, float] = field(default_factory=dict)
+    # None: the account has no value of its own.
+    quotas: dict[str, float | None] = field(default_factory=dict)
     # The caller's own policies as JSON; None is an administrator, [] may do nothing.
     caller_policy: list[str] | None = None
     # The newest release that is out; None is the newest that is known.
     bottlerocket: str | None = None
     # From where people call API servers, an address; None is from everywhere.
     caller_address: str | None = None
+    # Who calls, the ARN of a session of a role; None is the user.
+    caller: str | None = None
+    # The zones of services of VPC endpoints, by their names; the others are everywhere.
+    endpoint_zones: dict[str, list[str]] = field(default_factory=dict)
+    # For how many AWS seconds S3 and DynamoDB answer with a copy of a key that cannot be used; None is for ever.
+    key_cache: float | None = None
+    # Whether a cluster's last log events arrive after its end.
+    late_logs: bool = False
+    # Interfaces that stay of each node when its instance terminates.
+    cni_leftovers: int = 0
 
 
 def read_config(document: Any, default_scale: float) -> Config:
@@ -55,8 +71,9 @@ def read_config(document: Any, default_scale: float) -> Config:
     scale = values.get("timeScale", default_scale)
     if scale <= 0:
         raise ConfigError("timeScale must be greater than 0")
-    if values.get("latencyMs", 0) < 0:
-        raise ConfigError("latencyMs must not be negative")
+    for name in ("latencyMs", "keyCache", "cniLeftovers"):
+        if values.get(name, 0) < 0:
+            raise ConfigError(f"{name} must not be negative")
     return Config(
         values.get("seed", 0),
         scale,
@@ -67,6 +84,11 @@ def read_config(document: Any, default_scale: float) -> Config:
         read_policies(values["callerPolicy"]) if "callerPolicy" in values else None,
         values.get("bottlerocket"),
         read_address(values["callerAddress"]) if "callerAddress" in values else None,
+        read_caller(values["caller"]) if "caller" in values else None,
+        read_endpoint_zones(values.get("endpointZones", {})),
+        values.get("keyCache"),
+        values.get("lateLogs", False),
+        values.get("cniLeftovers", 0),
     )
 
 
@@ -80,8 +102,8 @@ def read_fault(n: int, item: Any) -> Fault:
         raise ConfigError(f"{name}.ms is missing")
     if not 0 <= values.get("prob", 1) <= 1:
         raise ConfigError(f"{name}.prob must be between 0 and 1")
-    if not 400 <= values.get("status", 400) <= 599:
-        raise ConfigError(f"{name}.status must be between 400 and 599")
+    if not 300 <= values.get("status", 400) <= 599:
+        raise ConfigError(f"{name}.status must be between 300 and 599")
     for key in ("ms", "times", "skip", "seconds"):
         if values.get(key, 0) < 0:
             raise ConfigError(f"{name}.{key} must not be negative")
@@ -101,10 +123,10 @@ def read_health(n: int, item: Any) -> dict[str, Any]:
     return values
 
 
-def read_quotas(values: dict[str, Any]) -> dict[str, float]:
-    check("quotas", values, dict.fromkeys(KNOWN, NUMBER))
+def read_quotas(values: dict[str, Any]) -> dict[str, float | None]:
+    check("quotas", values, dict.fromkeys(KNOWN, (*NUMBER, type(None))))
     for code, value in values.items():
-        if value < 0:
+        if value is not None and value < 0:
             raise ConfigError(f"quotas.{code} must not be negative")
     return values
 
@@ -114,6 +136,26 @@ def read_address(given: str) -> str:
         return str(ipaddress.ip_address(given))
     except ValueError:
         raise ConfigError("callerAddress must be an IP address") from None
+
+
+def read_caller(given: str) -> str:
+    if not SESSION.fullmatch(given):
+        raise ConfigError(f"caller must be arn:aws:sts::{ACCOUNT}:assumed-role/ROLE/SESSION")
+    return given
+
+
+def read_endpoint_zones(values: dict[str, Any]) -> dict[str, list[str]]:
+    for service, zones in values.items():
+        name = f"endpointZones.{service}"
+        match = SERVICE.fullmatch(service)
+        if not match:
+            raise ConfigError(f"{name} must be named com.amazonaws.REGION.SERVICE")
+        if not isinstance(zones, list) or not all(isinstance(zone, str) for zone in zones):
+            raise ConfigError(f"{name} must be a list of strings")
+        for zone in zones:
+            if not re.fullmatch(rf"{re.escape(match['region'])}[a-z]", zone):
+                raise ConfigError(f"{name}: {zone} is not a zone of {match['region']}")
+    return values
 
 
 def read_policies(given: Any) -> list[str]:
@@ -131,9 +173,10 @@ def check(name: str, document: Any, fields: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"{name} must be an object")
     for key, value in document.items():
         if key not in fields:
-            raise ConfigError(f"{name} has no key {key!r}; it has {', '.join(fields)}")
+            raise ConfigError(f"{name}: unknown key {key!r}; expected one of: {', '.join(fields)}")
         wanted = fields[key]
-        if isinstance(value, bool) or not isinstance(value, wanted):
+        # A boolean is an integer to Python, and to nothing else.
+        if isinstance(value, bool) != (wanted is bool) or not isinstance(value, wanted):
             raise ConfigError(f"{name}.{key} must be {KINDS_OF_VALUE[wanted]}")
     return document
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from provisioner_sandbox import __version__
 from provisioner_sandbox.config import ConfigError
-from provisioner_sandbox.kube import planes
 from provisioner_sandbox.kube.processes.images import machine
+from provisioner_sandbox.kube.settings import SETTINGS
 from provisioner_sandbox.wire.message import Answer, Request
 from provisioner_sandbox.world import World
 
@@ -26,6 +26,8 @@ class Control:
             ("GET", "/_ext/status"): lambda _: self.status(),
             ("POST", "/_ext/release"): lambda _: self.done(world.released.set),
             ("POST", "/_ext/reset"): lambda _: self.done(world.reset),
+            ("POST", "/_ext/save"): self.save,
+            ("POST", "/_ext/restore"): self.restore,
         }
 
     def handle(self, request: Request) -> Answer:
@@ -59,9 +61,18 @@ class Control:
                 # What runs images that have no base of their own.
                 "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
                 "platform": f"linux/{machine()}",
-                "kubernetes": planes.SETTINGS.kubernetes(),
+                "kubernetes": SETTINGS.kubernetes(),
             },
         )
+
+    def save(self, request: Request) -> Answer:
+        return self.done(lambda: self.world.save(request.body.decode()))
+
+    def restore(self, request: Request) -> Answer:
+        name = request.body.decode()
+        if name not in self.world.saved:
+            return reply(409, {"message": f"nothing was saved as {name!r}"})
+        return self.done(lambda: self.world.restore(name))
 
     @staticmethod
     def done(action: Any) -> Answer:

@@ -15,6 +15,7 @@ from provisioner_sandbox.wire.models import is_read
 
 KINDS = {
     "throttle", "error", "error_after", "lost_request", "lost_response", "hold_request", "hold_response", "latency", "stale",
+    "update_fails",
 }  # fmt: skip
 # No effect, or no answer; a held one waits for `POST /_ext/release` before it is lost.
 LOST_REQUESTS = {"lost_request", "hold_request"}

@@ -62,7 +62,7 @@ class Gateway:
         if fault and fault.kind == "error_after" and answer.ok:
             answer = render_error(protocol, fault.error(target.service, protocol), request)
         if fault and fault.kind in HELD:
-            # The effect is there, or will never be: whoever asked can be stopped between the two.
+            # The effect is complete, or never happens: the caller can be stopped in between.
             self.world.hold(name)
         if fault and fault.kind in LOST_REQUESTS | LOST_RESPONSES:
             answer = None
@@ -90,7 +90,8 @@ class Gateway:
             stale = fault if fault and fault.kind == "stale" else None
             past = world.history.as_of(service, region, stale.delay()) if stale else nullcontext()
             with past, CLOCK.standing_still():
-                result = registry.run(Call(request, service, region, operation, params, target.protocol))
+                error = update_error(fault) if fault and fault.kind == "update_fails" else None
+                result = registry.run(Call(request, service, region, operation, params, target.protocol, error))
             answer = (
                 result if isinstance(result, Answer) else render_result(operation, result, request, target.protocol)
             )
@@ -102,6 +103,12 @@ class Gateway:
         action = request.form.get("Action") or request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         self.world.record(service, action or f"{request.method} {request.path}", None, error.status, None)
         return render_error(protocol_guess(request, service), error, request)
+
+
+def update_error(fault: Fault) -> dict[str, Any]:
+    """The error of an update that fails because of `fault`, as DescribeUpdate lists it."""
+    message = fault.message or "The update failed."
+    return {"errorCode": fault.code or "Unknown", "errorMessage": message, "resourceIds": []}
 
 
 def from_moto(error: Exception) -> AwsError:

@@ -15,7 +15,7 @@ from typing import Any
 from provisioner_sandbox import backend
 
 # What the tagging API reads from, and so has to see late with it.
-TAGGED = ("dynamodb", "ec2", "ecr", "eks", "kms", "logs", "s3", "ssm")
+TAGGED = ("dynamodb", "ec2", "ecr", "eks", "elbv2", "kms", "logs", "s3", "ssm")
 
 
 class History:

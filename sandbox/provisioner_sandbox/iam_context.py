@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from provisioner_sandbox.backend import ACCOUNT
+from provisioner_sandbox.caller import principal_of
 from provisioner_sandbox.wire.message import Request
 
 Context = dict[str, list[str]]
@@ -27,20 +28,23 @@ IAM_PARAMETERS = {
 
 
 def circumstances(request: Request, region: str, principal: str) -> Context:
+    # Of a session these keys are about its role, which has no user name.
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
+    own, session = principal_of(principal)
     return {
         # Plain HTTP on loopback stands for an https endpoint: a policy that asks for TLS, as every
         # good one does, would otherwise deny everything.
         "aws:securetransport": ["true"],
         "aws:currenttime": [datetime.now(timezone.utc).isoformat()],
         "aws:principalaccount": [ACCOUNT],
-        "aws:principalarn": [principal],
+        "aws:principalarn": [own],
         "aws:principalisawsservice": ["false"],
-        "aws:principaltype": ["User"],
+        "aws:principaltype": ["AssumedRole" if session else "User"],
         "aws:requestedregion": [region],
         "aws:resourceaccount": [ACCOUNT],
         "aws:sourceip": ["127.0.0.1"],
         "aws:useragent": [request.headers.get("User-Agent", "")],
-        "aws:username": [principal.rpartition("/")[2]],
+        **({} if session else {"aws:username": [principal.rpartition("/")[2]]}),
         "aws:viaawsservice": ["false"],
     }
 

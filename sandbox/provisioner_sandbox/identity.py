@@ -1,4 +1,4 @@
-"""Identity-based policies: an explicit deny wins, then an allow, and what nobody allows is denied.
+"""Identity-based policies: an explicit deny wins, then an allow, and everything else is denied.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -57,3 +57,15 @@ def decide(
     if denies:
         return Verdict(EXPLICIT_DENY, denies, list(missing))
     return Verdict(ALLOWED if allows else IMPLICIT_DENY, allows, list(missing))
+
+
+def policies_of(kind: str, entity: Any) -> list[Policy]:
+    inline = [
+        read(f"{kind}_{entity.name}_{name}", document) for name, document in entity.policies.items()
+    ]
+    return inline + [managed(policy) for policy in entity.managed_policies.values()]
+
+
+def managed(policy: Any) -> Policy:
+    document = next(one.document for one in policy.versions if one.version_id == policy.default_version_id)
+    return read(policy.name, document)

@@ -33,6 +33,11 @@ class Question:
     action: str
     resource: str | None
     context: dict[str, list[str]] = field(default_factory=dict)
+    # The role, if the principal is a session: a policy may name either.
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    role: str = ""
+    # Whether what is given to the account reaches the principal: its own policies decide on that.
+    in_account: bool = True
 
 
 def statements(document: str, needs_principal: bool = True, needs_resource: bool = True) -> list[dict[str, Any]]:
@@ -142,8 +147,11 @@ def element_fits(statement: dict[str, Any], name: str, value: str, ignore_case: 
 def principal_fits(statement: dict[str, Any], question: Question) -> bool:
     positive = "Principal" in statement
     listed = principals(statement["Principal" if positive else "NotPrincipal"])
-    own = {"*", question.account, question.principal, f"arn:aws:iam::{question.account}:root"}
-    return any(kind == "AWS" and name in own for kind, name in listed) == positive
+    own = {"*", question.principal, question.role or question.principal}
+    if question.in_account or statement["Effect"] == "Deny":
+        own |= {question.account, f"arn:aws:iam::{question.account}:root"}
+    kinds = ("AWS", "Service")
+    return any(kind in kinds and name in own for kind, name in listed) == positive
 
 
 def like(pattern: str, value: str, ignore_case: bool = False) -> bool:

@@ -56,18 +56,27 @@ KNOWN = {
     )
 }
 
+# The values that the sandbox enforces where nothing is configured: room for many stacks, as in an account whose quotas
+# were raised. What is reported as applied is what is enforced.
+ROOM = {VPCS: 100, ADDRESSES: 50, INTERNET_GATEWAYS: 100}
+
 # Set with each configuration of the sandbox.
 CONFIGURED: dict[str, float] = {}
+# Of these the account has no value of its own: the default holds, and is all that can be asked for.
+# https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html
+ONLY_DEFAULT: set[str] = set()
 
 
-def configure(values: dict[str, float]) -> None:
+def configure(values: dict[str, float | None]) -> None:
     CONFIGURED.clear()
-    CONFIGURED.update(values)
+    CONFIGURED.update({code: KNOWN[code].default if value is None else value for code, value in values.items()})
+    ONLY_DEFAULT.clear()
+    ONLY_DEFAULT.update(code for code, value in values.items() if value is None)
 
 
 def applied(code: str) -> float:
     """The value that holds in the account."""
-    return CONFIGURED.get(code, KNOWN[code].default)
+    return CONFIGURED.get(code, ROOM.get(code, KNOWN[code].default))
 
 
 def check(code: str, used: int, error: str, message: str, otherwise: float | None = None) -> None:

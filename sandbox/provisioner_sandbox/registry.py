@@ -3,9 +3,9 @@
     @handles("ec2", "DeleteSubnet")
     def delete_subnet(call: Call) -> dict | Answer | None: ...
 
-A handler checks, then answers by itself with a dict in the output shape's names, or asks moto: with
-`call.forward()` for moto's answer as it is, with `call.moto()` for one to change. Operations without
-a handler go to moto. What `@prepares` a service runs before each of its operations.
+A handler validates, then answers with a dict in the output shape's names, or asks moto: with
+`call.forward()` for moto's answer unchanged, with `call.moto()` for one to change. Operations without
+a handler are passed to moto. A function with `@prepares` runs before each operation of its service.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Call:
     operation: OperationModel
     params: dict[str, Any]
     protocol: str
+    # Why the update that this call starts is going to fail; none when it is left to its own outcome.
+    update_error: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -78,13 +80,15 @@ def prepares(*services: str) -> Callable[[Callable[[Call], None]], Callable[[Cal
 
 @cache
 def load(service: str) -> None:
-    """Imports `services/<service>`, if there is one, the first time the service is called."""
+    """Imports `services/<service>` and its `operations`, if they exist, the first time the service is called."""
     module = f"provisioner_sandbox.services.{service.replace('-', '_')}"
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as missing:
-        if missing.name != module:
-            raise
+    for name in (module, f"{module}.operations"):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as missing:
+            # A service of one file is no package.
+            if missing.name not in (module, name):
+                raise
 
 
 def run(call: Call) -> dict[str, Any] | Answer | None:

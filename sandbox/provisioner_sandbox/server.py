@@ -10,7 +10,7 @@ from botocore.compat import HTTPHeaders
 
 from provisioner_sandbox.control import PREFIX, Control
 from provisioner_sandbox.gateway import Gateway
-from provisioner_sandbox.kube import planes
+from provisioner_sandbox.kube.settings import SETTINGS
 from provisioner_sandbox.services.ecr import download
 from provisioner_sandbox.wire.message import Answer, Request
 from provisioner_sandbox.world import World
@@ -25,7 +25,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, port: int, world: World):
         super().__init__((HOST, port), Handler)
-        planes.SETTINGS.endpoint = f"http://{HOST}:{self.server_address[1]}"
+        SETTINGS.endpoint = f"http://{HOST}:{self.server_address[1]}"
         self.gateway = Gateway(world)
         self.control = Control(world)
 

@@ -23,15 +23,18 @@ def trust(service: str, *actions: str) -> str:
 class Eks:
     """The client, the parts that it takes to make a cluster, and the hand on the clock."""
 
-    def __init__(self, sandbox: Sandbox, name: str = "demo"):
+    def __init__(self, sandbox: Sandbox, name: str = "demo", **config: Any):
         self.sandbox = sandbox
         self.client = sandbox.client("eks")
         self.ec2 = sandbox.client("ec2")
         self.iam = sandbox.client("iam")
         self.name = name
         self.health: list[dict[str, Any]] = []
+        # What of the sandbox's configuration stays through all of it.
+        self.settings = config
         self.slow()
         self.network = Network(self.ec2)
+        self.network.way_out()
         self.subnets = self.network.subnets
         self.cluster_role = self.role("cluster", "eks.amazonaws.com", policies=["AmazonEKSClusterPolicy"])
 
@@ -42,7 +45,7 @@ class Eks:
         return made["Role"]["Arn"]
 
     def slow(self) -> None:
-        self.sandbox.configure(timeScale=SLOW, health=self.health)
+        self.sandbox.configure(timeScale=SLOW, health=self.health, **self.settings)
 
     def troubled(self, *entries: dict[str, Any]) -> None:
         """What is wrong from now on."""
@@ -51,7 +54,7 @@ class Eks:
 
     def wait(self, condition: Callable[[], Any]) -> Any:
         """Lets AWS's time fly until the condition holds, and then nearly stand still."""
-        self.sandbox.configure(timeScale=FAST, health=self.health)
+        self.sandbox.configure(timeScale=FAST, health=self.health, **self.settings)
         try:
             return until(condition)
         finally:

@@ -52,6 +52,10 @@ class Groups(Eks):
     def names(self) -> list[str]:
         return self.call("list_nodegroups")["nodegroups"]
 
+    def key(self, policy: str | None = None) -> str:
+        more = {"Policy": policy} if policy else {}
+        return self.sandbox.client("kms").create_key(**more)["KeyMetadata"]["Arn"]
+
     def template(self, **data: Any) -> dict[str, str]:
         made = self.ec2.create_launch_template(
             LaunchTemplateName="tpl",

@@ -22,6 +22,7 @@ from provisioner_sandbox.kube.tokens import presign
 
 ACCOUNT = "123456789012"
 APPLY, MERGE, JSON_PATCH = "application/apply-patch+yaml", "application/merge-patch+json", "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 LABELS = {"app": "web"}
 # What a process may take on a machine that has much to do.
@@ -311,6 +312,39 @@ def service(**spec: Any) -> dict[str, Any]:
         "metadata": {"name": "web"},
         "spec": {"selector": LABELS, "ports": ports, **spec},
     }
+
+
+CONTROLLER = "/apis/apps/v1/namespaces/kube-system/deployments/aws-load-balancer-controller"
+
+
+def controller(cluster: str = "demo", replicas: int = 1, **flags: str) -> dict[str, Any]:
+    """The Deployment of the AWS Load Balancer Controller, as little of it as runs."""
+    labels = {"app.kubernetes.io/name": "aws-load-balancer-controller"}
+    args = {"cluster-name": cluster, "default-target-type": "ip", **{key.replace("_", "-"): flags[key] for key in flags}}
+    container = {
+        "name": "controller",
+        "image": "public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0",
+        "args": [f"--{name}={value}" for name, value in args.items()],
+        "ports": [{"name": "health", "containerPort": 61779}],
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "aws-load-balancer-controller"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+
+
+def install(kube: Kube, **flags: str) -> None:
+    """Applies the controller and waits until a pod of it is ready."""
+    code, made = kube.api.apply(CONTROLLER, controller(**flags), force="true")
+    assert code in (200, 201), made
+    until(lambda: kube.api.get(CONTROLLER)["status"].get("readyReplicas"), SLOW)
 
 
 def fetch(address: str, path: str = "/", timeout: float = 5) -> Any:

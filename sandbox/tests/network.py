@@ -59,6 +59,19 @@ class Network:
     def dns_on(self) -> None:
         self.ec2.modify_vpc_attribute(VpcId=self.vpc, EnableDnsHostnames={"Value": True})
 
+    def way_out(self) -> None:
+        """What nodes need to join: DNS, and a default route for all subnets, through another network."""
+        self.dns_on()
+        made = self.ec2.create_transit_gateway(Description="the way out")["TransitGateway"]["TransitGatewayId"]
+        route = {"DestinationCidrBlock": "0.0.0.0/0", "TransitGatewayId": made}
+        self.ec2.create_route(RouteTableId=self.main_table(), **route)
+
+    def main_table(self) -> str:
+        filters = [{"Name": "vpc-id", "Values": [self.vpc]}, {"Name": "association.main", "Values": ["true"]}]
+        (table,) = self.ec2.describe_route_tables(Filters=filters)["RouteTables"]
+        found: str = table["RouteTableId"]
+        return found
+
     def service(self, name: str) -> str:
         return f"com.amazonaws.{self.region}.{name}"
 

@@ -176,6 +176,27 @@ class TestInstances:
         assert replacement["InstanceId"] not in (first, second)
 
 
+class TestSuspension:
+    def test_a_suspended_group_launches_and_ends_nothing_until_it_is_resumed(self, scaling: Scaling) -> None:
+        name = scaling.made()
+        scaling.scaling.suspend_processes(AutoScalingGroupName=name, ScalingProcesses=["Launch"])
+        (process,) = scaling.one(name)["SuspendedProcesses"]
+        assert process["ProcessName"] == "Launch"
+        assert process["SuspensionReason"].startswith("User suspended at ")
+        scaling.scaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=3)
+        assert len(scaling.instances()) == 2
+        scaling.scaling.resume_processes(AutoScalingGroupName=name, ScalingProcesses=["Launch"])
+        assert (scaling.one(name)["SuspendedProcesses"], len(scaling.instances())) == ([], 3)
+        scaling.scaling.suspend_processes(AutoScalingGroupName=name)
+        assert len(scaling.one(name)["SuspendedProcesses"]) == 9
+        scaling.scaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=1)
+        assert len(scaling.instances()) == 3
+
+    def test_refused(self, scaling: Scaling, refused: Any) -> None:
+        suspend = scaling.scaling.suspend_processes
+        refused("ValidationError", suspend, AutoScalingGroupName=scaling.made(), ScalingProcesses=["Dance"])
+
+
 class TestActivities:
     def test_of_what_it_launched(self, scaling: Scaling) -> None:
         found = scaling.activities(scaling.made())

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Sandbox
+from policies import allow, policy
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -474,6 +475,31 @@ class TestRepositories:
         kms.schedule_key_deletion(KeyId=key["KeyId"])
         error = refused("KmsException", ecr.create_repository, repositoryName="no", encryptionConfiguration=encryption)
         assert error.response["kmsError"] == "KMSInvalidStateException"
+
+    def test_a_repository_whose_key_is_disabled_takes_nothing(self, sandbox: Sandbox, ecr: Any, refused: Any) -> None:
+        kms = sandbox.client("kms")
+        key = kms.create_key()["KeyMetadata"]["Arn"]
+        Registry(ecr, "sealed", encryptionConfiguration={"encryptionType": "KMS", "kmsKey": key})
+        upload = ecr.initiate_layer_upload(repositoryName="sealed")["uploadId"]
+        part = {"repositoryName": "sealed", "uploadId": upload, "layerPartBlob": b"x"}
+        part |= {"partFirstByte": 0, "partLastByte": 0}
+        kms.disable_key(KeyId=key)
+        assert refused("KmsException", ecr.upload_layer_part, 400, **part).response["kmsError"] == "DisabledException"
+        refused("KmsException", ecr.initiate_layer_upload, 400, repositoryName="sealed")
+        refused("KmsException", ecr.put_image, 400, repositoryName="sealed", imageManifest="{}")
+        assert ecr.describe_repositories(repositoryNames=["sealed"])["repositories"]
+        kms.enable_key(KeyId=key)
+        ecr.upload_layer_part(**part)
+
+    def test_a_caller_who_may_not_use_the_key(self, sandbox: Sandbox, ecr: Any, refused: Any) -> None:
+        key = sandbox.client("kms").create_key()["KeyMetadata"]["Arn"]
+        encryption = {"encryptionType": "KMS", "kmsKey": key}
+        sandbox.configure(callerPolicy=policy(allow("ecr:*", "kms:DescribeKey")))
+        wanted = {"repositoryName": "no", "encryptionConfiguration": encryption}
+        error = refused("KmsException", ecr.create_repository, 400, **wanted)
+        assert error.response["kmsError"] == "AccessDeniedException" and "kms:CreateGrant" in str(error)
+        sandbox.configure(callerPolicy=policy(allow("ecr:*", "kms:DescribeKey", "kms:CreateGrant")))
+        ecr.create_repository(repositoryName="yes", encryptionConfiguration=encryption)
         encryption["encryptionType"] = "AES256"
         refused(
             "InvalidParameterException", ecr.create_repository, repositoryName="no", encryptionConfiguration=encryption

@@ -89,7 +89,7 @@ class TestEntries:
     @pytest.mark.parametrize(
         ("wrong", "words"),
         [
-            ({"principal": "nobody"}, "invalid principal"),
+            ({"principal": "unknown"}, "invalid principal"),
             ({"principal": f"arn:aws:iam::{ACCOUNT}:role/none"}, "invalid principal"),
             ({"principal": f"arn:aws:sts::{ACCOUNT}:assumed-role/admins/ann"}, "invalid principal"),
             ({"kubernetesGroups": ["system:masters"]}, "system:masters is invalid, it cannot start with system:"),

@@ -98,7 +98,7 @@ class TestCatalogue:
         assert list(self.versions(sandbox, addonName=CNI)) == [CNI]
         assert set(self.versions(sandbox, types=["storage"])) == {EBS, "aws-efs-csi-driver", "snapshot-controller"}
         assert set(self.versions(sandbox, owners=["community"])) == {"metrics-server"}
-        assert self.versions(sandbox, publishers=["somebody"]) == {}
+        assert self.versions(sandbox, publishers=["another"]) == {}
         assert self.versions(sandbox, addonName="none") == {}
         assert self.versions(sandbox, kubernetesVersion="1.10") == {}
 
@@ -243,7 +243,7 @@ class TestConfiguration:
 
 
 class TestConflicts:
-    """With what a cluster has by itself, unless it is made without."""
+    """With the add-ons that a cluster has by default, unless it is created without them."""
 
     changed = {"addonVersion": "v1.21.1-eksbuild.3"}
 

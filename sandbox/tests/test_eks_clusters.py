@@ -390,7 +390,7 @@ class TestVersions:
 
 
 def test_a_trust_that_comes_late(sandbox: Sandbox, refused: Any) -> None:
-    """As somebody sees it who makes role and cluster at once, and repeats."""
+    """As a caller sees it that creates role and cluster at once, and repeats."""
     eks = Eks(sandbox)
     eks.iam.update_assume_role_policy(RoleName="cluster", PolicyDocument=trust("ec2.amazonaws.com"))
     wanted = eks.wanted(clientRequestToken="once")

@@ -154,7 +154,7 @@ class TestRefusals:
     def test_a_namespace_may_have_wildcards(self, fargate: Fargate, namespace: str) -> None:
         fargate.profile(selectors=[{"namespace": namespace}])
 
-    def test_a_role_that_trusts_somebody_else(self, fargate: Fargate, refused: Any) -> None:
+    def test_a_role_that_trusts_another_service(self, fargate: Fargate, refused: Any) -> None:
         role = fargate.role("other", "ec2.amazonaws.com")
         error = refused("InvalidParameterException", fargate.profile, podExecutionRoleArn=role)
         assert "Misconfigured PodExecutionRole Trust Policy" in str(error)
@@ -174,9 +174,8 @@ class TestRefusals:
 
     def test_the_main_route_table_counts(self, fargate: Fargate, refused: Any) -> None:
         network, ec2 = fargate.network, fargate.ec2
-        tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [network.vpc]}])["RouteTables"]
-        gateway, main = network.internet_gateway(), tables[0]["RouteTableId"]
-        ec2.create_route(RouteTableId=main, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+        gateway, main = network.internet_gateway(), network.main_table()
+        ec2.replace_route(RouteTableId=main, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
         refused("InvalidParameterException", fargate.profile)
 
     def test_another_network(self, fargate: Fargate, refused: Any) -> None:

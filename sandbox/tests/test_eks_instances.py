@@ -9,8 +9,8 @@ import pytest
 from conftest import Sandbox
 from eks import TAGS
 from eks_groups import Groups, sizes, tags_of
+from policies import ROOT_STATEMENT, document, for_disks
 
-KEY = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000001"
 PAIRS = [{"Key": key, "Value": value} for key, value in TAGS.items()]
 KINDS = ("instance", "volume", "network-interface")
 TAGGED = [{"ResourceType": kind, "Tags": PAIRS} for kind in KINDS]
@@ -51,8 +51,34 @@ class TestInstances:
         groups.ec2.delete_subnet(SubnetId=groups.subnets[2])
         assert len(groups.instances("terminated")) == 2
 
+    def test_the_cni_leaves_interfaces_if_configured(self, groups: Groups, refused: Any) -> None:
+        groups.there(subnets=groups.subnets[2:])
+        gone = {instance["InstanceId"] for instance in groups.instances()}
+
+        def left() -> list[dict[str, Any]]:
+            wanted = [{"Name": "tag-key", "Values": ["node.k8s.amazonaws.com/instance_id"]}]
+            return groups.ec2.describe_network_interfaces(Filters=wanted)["NetworkInterfaces"]
+
+        assert left() == []
+        groups.settings["cniLeftovers"] = 2
+        groups.delete()
+        assert len(left()) == 2 * len(gone)
+        own = groups.cluster()["resourcesVpcConfig"]["clusterSecurityGroupId"]
+        for interface in left():
+            tags = {tag["Key"]: tag["Value"] for tag in interface["TagSet"]}
+            assert tags["node.k8s.amazonaws.com/instance_id"] in gone
+            assert tags["cluster.k8s.amazonaws.com/name"] == "demo"
+            assert interface["Description"] == f"aws-K8S-{tags['node.k8s.amazonaws.com/instance_id']}"
+            assert (interface["Status"], interface["RequesterManaged"]) == ("available", False)
+            assert [group["GroupId"] for group in interface["Groups"]] == [own]
+        refused("DependencyViolation", groups.ec2.delete_subnet, SubnetId=groups.subnets[2])
+        for interface in left():
+            groups.ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
+        groups.ec2.delete_subnet(SubnetId=groups.subnets[2])
+
     def test_after_a_launch_template(self, groups: Groups) -> None:
-        disk = {"Encrypted": True, "KmsKeyId": KEY, "DeleteOnTermination": True, "VolumeType": "gp3"}
+        key = groups.key(document(ROOT_STATEMENT, for_disks()))
+        disk = {"Encrypted": True, "KmsKeyId": key, "DeleteOnTermination": True, "VolumeType": "gp3"}
         template = groups.template(
             BlockDeviceMappings=[
                 {"DeviceName": "/dev/xvda", "Ebs": disk},
@@ -71,7 +97,7 @@ class TestInstances:
         assert (tags["aws:ec2launchtemplate:id"], tags["aws:ec2launchtemplate:version"]) == (template["id"], "1")
         volumes = groups.ec2.describe_volumes(Filters=[{"Name": "encrypted", "Values": ["true"]}])["Volumes"]
         assert sorted(volume["Size"] for volume in volumes) == [4, 50]
-        assert all(volume["KmsKeyId"] == KEY and tags_of(volume) == TAGS for volume in volumes)
+        assert all(volume["KmsKeyId"] == key and tags_of(volume) == TAGS for volume in volumes)
         for kind in KINDS:
             assert len(groups.resources(f"ec2:{kind}")) == (2 if kind == "volume" else 1)
 
@@ -97,7 +123,7 @@ class TestInstances:
         groups.wait(lambda: groups.instances("terminated") == [])
         assert groups.resources("ec2:instance") == []
 
-    def test_the_tagging_api_forgets_them_by_itself(self, groups: Groups) -> None:
+    def test_the_tagging_api_forgets_them_automatically(self, groups: Groups) -> None:
         groups.there(launchTemplate=groups.template(TagSpecifications=TAGGED))
         groups.delete()
         assert len(groups.resources("ec2:instance")) == 2

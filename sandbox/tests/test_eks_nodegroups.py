@@ -37,7 +37,10 @@ class TestRefusals:
             ({"amiType": "WINDOWS_95"}, "amiType"),
             ({"version": "1.35"}, "not compatible with cluster version 1.34"),
             ({"version": "1.99"}, "unsupported Kubernetes version 1.99"),
-            ({"releaseVersion": "1.0.0-00000000"}, "Requested release version 1.0.0-00000000 is not valid"),
+            (
+                {"releaseVersion": "1.0.0-00000000"},
+                "version 1.0.0-00000000 is invalid. Allowed release version is 1.54.0-2f6b08ec",
+            ),
             ({"taints": [{"key": "a", "effect": "SOMETIMES"}]}, "effect"),
             ({"taints": [{"key": f"k{n}", "effect": "NO_SCHEDULE"} for n in range(51)]}, "50"),
             ({"updateConfig": {"maxUnavailable": 3}}, "max-unavailable must be within the range 1 and max size"),
@@ -226,6 +229,15 @@ class TestVersion:
         assert (there["version"], there["releaseVersion"]) == ("1.34", "1.53.0-5a1c93d7")
         for wrong in ({"version": "1.33"}, {"version": "1.35"}, {"releaseVersion": "1.0.0-00000000"}):
             refused("InvalidParameterException", groups.version, 400, **wrong)
+
+    def test_no_older_release(self, groups: Groups, refused: Any) -> None:
+        groups.there(version="1.34", releaseVersion="1.54.0-2f6b08ec")
+        error = refused("InvalidParameterException", groups.version, 400, releaseVersion="1.53.0-5a1c93d7")
+        assert "You cannot roll back a node group to an earlier Kubernetes version or AMI version" in str(error)
+        assert groups.described()["status"] == "ACTIVE"
+        # The same release again is an update like any other.
+        groups.version(releaseVersion="1.54.0-2f6b08ec")
+        assert groups.done()["releaseVersion"] == "1.54.0-2f6b08ec"
 
     def test_launch_template(self, groups: Groups, refused: Any) -> None:
         template = groups.template()

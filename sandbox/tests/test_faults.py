@@ -123,17 +123,17 @@ class TestStale:
     def test_a_write_is_seen_late_and_only_its_own_service_waits(self, sandbox: Sandbox, refused: Any) -> None:
         ec2, iam = sandbox.client("ec2"), sandbox.client("iam")
         old = Network(ec2)
-        time.sleep(0.5)
-        sandbox.configure(faults=[{"on": "ec2:Describe*", "kind": "stale", "seconds": 0.4}])
-        made = time.monotonic()
+        time.sleep(1.1)
+        sandbox.configure(faults=[{"on": "ec2:Describe*", "kind": "stale", "seconds": 1}])
         new = ec2.create_vpc(CidrBlock="10.1.0.0/16", TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"]
         ec2.create_tags(Resources=[old.vpc], Tags=[{"Key": "later", "Value": "yes"}])
+        made = time.monotonic()
         refused("InvalidVpcID.NotFound", ec2.describe_vpcs, VpcIds=[new])
         listed = {vpc["VpcId"]: vpc for vpc in ec2.describe_vpcs()["Vpcs"]}
         assert new not in listed
         assert [tag["Key"] for tag in listed[old.vpc]["Tags"]] == ["provisioner:stack"]
         assert iam.list_roles()["Roles"] == []
-        time.sleep(max(0, 0.5 - (time.monotonic() - made)))
+        time.sleep(max(0, 1.1 - (time.monotonic() - made)))
         listed = {vpc["VpcId"]: vpc for vpc in ec2.describe_vpcs()["Vpcs"]}
         assert new in listed
         assert "later" in [tag["Key"] for tag in listed[old.vpc]["Tags"]]

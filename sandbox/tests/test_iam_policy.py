@@ -194,10 +194,10 @@ class TestPrincipal:
         iam.put_group_policy(GroupName="g", PolicyName="p", PolicyDocument=json.dumps(policy(allow("ec2:CreateVpc"))))
         assert self.decisions(iam, arn, "ec2:CreateVpc", "ec2:DeleteVpc") == ["allowed", "implicitDeny"]
 
-    def test_nobody(self, iam: Any, refused: Any) -> None:
+    def test_an_unknown_principal(self, iam: Any, refused: Any) -> None:
         call, actions = iam.simulate_principal_policy, ["ec2:CreateVpc"]
-        nobody = "arn:aws:iam::123456789012:role/nobody"
-        refused("NoSuchEntity", call, 404, PolicySourceArn=nobody, ActionNames=actions)
+        unknown = "arn:aws:iam::123456789012:role/unknown"
+        refused("NoSuchEntity", call, 404, PolicySourceArn=unknown, ActionNames=actions)
         session = "arn:aws:sts::123456789012:assumed-role/Admin/me"
         error = refused("InvalidInput", call, 400, PolicySourceArn=session, ActionNames=actions)
         assert "does not clearly define entity type and name" in error.response["Error"]["Message"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import REGION, Sandbox, until
 from network import Network, tagged
+from policies import for_logs
 
 ACCOUNT = "123456789012"
 OWNER = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
@@ -82,7 +83,7 @@ class TestKms:
         for bad in (
             "{",
             policy({"Effect": "Allow", "Action": "kms:*", "Resource": "*"}),
-            policy({**ROOT, "Principal": {"AWS": "nobody"}}),
+            policy({**ROOT, "Principal": {"AWS": "unknown"}}),
             policy({**ROOT, "Effect": "Maybe"}),
             policy(SERVICE),
         ):
@@ -125,8 +126,8 @@ class TestIam:
             "{",
             "{}",
             policy({"Effect": "Allow", "Action": "sts:AssumeRole"}),
-            policy({"Effect": "Allow", "Principal": {"AWS": "nobody"}, "Action": "sts:AssumeRole"}),
-            policy({"Effect": "Allow", "Principal": {"Somebody": "x"}, "Action": "sts:AssumeRole"}),
+            policy({"Effect": "Allow", "Principal": {"AWS": "unknown"}, "Action": "sts:AssumeRole"}),
+            policy({"Effect": "Allow", "Principal": {"Unknown": "x"}, "Action": "sts:AssumeRole"}),
             policy({"Effect": "Allow", "Principal": {"Service": "x"}, "Action": "sts:AssumeRole", "Extra": 1}),
         ],
     )
@@ -172,7 +173,8 @@ class TestIam:
 class TestLogs:
     def test_group(self, sandbox: Sandbox, refused: Any) -> None:
         logs = sandbox.client("logs")
-        key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/k"
+        made = sandbox.client("kms").create_key(Policy=policy(ROOT, for_logs(REGION)))
+        key = made["KeyMetadata"]["Arn"]
         logs.create_log_group(logGroupName="/aws/eks/a/cluster", kmsKeyId=key, tags={"a": "b"})
         refused("ResourceAlreadyExistsException", logs.create_log_group, logGroupName="/aws/eks/a/cluster")
         logs.put_retention_policy(logGroupName="/aws/eks/a/cluster", retentionInDays=30)

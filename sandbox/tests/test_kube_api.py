@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Sandbox, until
-from kubernetes import APPLY, JSON_PATCH, MERGE, RESTRICTED, Kube, deployment, pod_spec, service
+from kubernetes import APPLY, JSON_PATCH, MERGE, RESTRICTED, STRATEGIC, Kube, deployment, pod_spec, service
 
 CONFIG = {
     "apiVersion": "v1",
@@ -94,6 +94,47 @@ class TestApply:
         kube.api("PATCH", path, {"data": {"k": "mine"}}, MERGE)
         _, refused = kube.api.apply(path, OTHER, "two")
         assert refused["message"] == 'Apply failed with 1 conflict: conflict with "tests" using v1: .data.k'
+
+    def test_what_kubectl_set_conflicts_until_it_is_forced(self, kube: Kube) -> None:
+        kube.api.apply(kube.deployment, deployment("x:1", replicas=0), "one")
+        name = pod_spec("x:1")["containers"][0]["name"]
+        change = {"spec": {"template": {"spec": {"containers": [{"name": name, "image": "busybox"}]}}}}
+        kube.api("PATCH", f"{kube.deployment}?fieldManager=kubectl-set", change, STRATEGIC)
+        kube.api("PATCH", f"{kube.deployment}/scale?fieldManager=kubectl", {"spec": {"replicas": 1}}, MERGE)
+        live = kube.api.get(kube.deployment)
+        set_by = next(one for one in live["metadata"]["managedFields"] if one["manager"] == "kubectl-set")
+        item = f'k:{{"name":"{name}"}}'
+        owned = {"f:spec": {"f:template": {"f:spec": {"f:containers": {item: {"f:image": {}}}}}}}
+        assert set_by == {
+            "manager": "kubectl-set", "operation": "Update", "apiVersion": "apps/v1", "time": set_by["time"],
+            "fieldsType": "FieldsV1", "fieldsV1": owned,
+        }  # fmt: skip
+        scaled = next(one for one in live["metadata"]["managedFields"] if one["manager"] == "kubectl")
+        assert (scaled["subresource"], scaled["fieldsV1"]) == ("scale", {"f:spec": {"f:replicas": {}}})
+        wanted = deployment("x:1", replicas=0)
+        code, refused = kube.api.apply(kube.deployment, wanted, "one", dryRun="All")
+        assert (code, [(cause["field"], cause["message"]) for cause in refused["details"]["causes"]]) == (
+            409,
+            [
+                (".spec.replicas", 'conflict with "kubectl" with subresource "scale" using apps/v1'),
+                (
+                    f'.spec.template.spec.containers[name="{name}"].image',
+                    'conflict with "kubectl-set" using apps/v1',
+                ),
+            ],
+        )
+        # With the live values, the fields have two owners, and nothing else of the object is held up.
+        shared = deployment("busybox", replicas=1, revisionHistoryLimit=3)
+        code, both = kube.api.apply(kube.deployment, shared, "one")
+        assert (code, both["spec"]["revisionHistoryLimit"]) == (200, 3)
+        assert {"one", "kubectl-set", "kubectl"} <= set(managers(both))
+        code, told = kube.api.apply(kube.deployment, wanted, "one", dryRun="All", force="true")
+        assert (code, told["spec"]["replicas"]) == (200, 0)
+        assert kube.api.get(kube.deployment)["spec"]["replicas"] == 1
+        code, forced = kube.api.apply(kube.deployment, wanted, "one", force="true")
+        assert (code, forced["spec"]["replicas"]) == (200, 0)
+        assert not {"kubectl-set", "kubectl"} & set(managers(forced))
+        assert kube.api.apply(kube.deployment, wanted, "one")[0] == 200
 
     def test_shared_fields_stay_as_long_as_one_wants_them(self, kube: Kube) -> None:
         path = f"{kube.ns}/configmaps/a"

@@ -20,7 +20,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from conftest import REGION, Sandbox, until
-from kubernetes import ACCOUNT, RESTRICTED, SLOW, WEB, Kube, deployment, fetch, pod_spec, push, service, token
+from kubernetes import ACCOUNT, RESTRICTED, SLOW, WEB, Kube, deployment, fetch, install, pod_spec, push, service, token
 
 from provisioner_sandbox.kube.balancer import Listener
 
@@ -195,7 +195,7 @@ class TestRunning:
         kube.roll_out(deployment("", spec=pod_spec(controller)))
         name = kube.pods()[0]["metadata"]["name"]
         said = kube.api("GET", f"{kube.ns}/pods/{name}/log")[1]
-        assert f"in the place of {controller} this process answers probes" in said
+        assert f"instead of {controller} this process answers probes" in said
 
 
 class TestFailing:
@@ -205,7 +205,7 @@ class TestFailing:
         ("change", "reason", "said"),
         [
             ({"image": "IMAGE0"}, "ImagePullBackOff", "not found"),
-            ({"image": "nginx:1"}, "ImagePullBackOff", "no registry but its own ECR"),
+            ({"image": "nginx:1"}, "ImagePullBackOff", "can reach only its own ECR"),
             ({"args": ["-c", "raise SystemExit(3)"]}, "CrashLoopBackOff", "restarting failed container=app"),
             ({"command": ["/nope"]}, "CrashLoopBackOff", "restarting failed container=app"),
             ({"envFrom": [{"configMapRef": {"name": "none"}}]}, "CreateContainerConfigError", 'configmap "none" not found'),
@@ -287,7 +287,7 @@ class TestFailing:
         )
         assert "Liveness probe failed: sick" in kube.events("Unhealthy")
 
-    def test_the_old_ones_go_on(self, kube: Kube, image: str) -> None:
+    def test_the_old_ones_continue(self, kube: Kube, image: str) -> None:
         kube.roll_out(deployment(image, 2))
         kube.api.apply(kube.deployment, deployment("", 2, pod_spec("nginx:1")))
         until(lambda: kube.waiting("ImagePullBackOff"), SLOW)
@@ -326,6 +326,7 @@ class TestBalancer:
 
     @pytest.mark.parametrize("kind", ["Service", "Ingress"])
     def test_it_spreads_over_what_is_ready(self, kube: Kube, image: str, kind: str) -> None:
+        install(kube)
         if kind == "Service":
             kube.api.apply(
                 f"{kube.ns}/services/web", service(type="LoadBalancer", loadBalancerClass="service.k8s.aws/nlb")
@@ -353,6 +354,7 @@ class TestBalancer:
         until(lambda: reached(found) is None, SLOW)
 
     def test_no_request_is_lost_in_a_rollout(self, kube: Kube, image: str) -> None:
+        install(kube)
         kube.api.apply(f"{kube.ns}/services/web", service(type="LoadBalancer", loadBalancerClass="service.k8s.aws/nlb"))
 
         def wanted(word: str) -> dict[str, Any]:

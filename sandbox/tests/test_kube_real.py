@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from eks import Eks
-from kubernetes import MERGE, RESTRICTED, SLOW, Client, Kube, deployment, fetch, pod_spec, push, service, token
+from kubernetes import MERGE, RESTRICTED, SLOW, Client, Kube, deployment, fetch, install, pod_spec, push, service, token
 from test_kube_nodes import processes
 
 from provisioner_sandbox.kube.certificates import certificate
@@ -157,7 +157,7 @@ def test_the_stand_in_answers_as_it_does(real: Kube, running: Sandbox) -> None:
 
 
 def keys(name: str) -> dict[str, str]:
-    """Of a server that nobody but itself stands for, as a Secret has them."""
+    """Of a server whose certificate is self-signed, as a Secret has them."""
     key = ec.generate_private_key(ec.SECP256R1())
     made = certificate(name, name, key, key, (x509.SubjectAlternativeName([x509.DNSName(name)]), False))
     private = key.private_bytes(
@@ -280,6 +280,7 @@ def test_the_journey(real: Kube) -> None:
     assert Client(real.cluster(), token("other"))("GET", "/api/v1/namespaces")[0] == 401
     until(lambda: len(real.api.get("/api/v1/nodes")["items"]) == 2, SLOW)
     real.namespace(**RESTRICTED)
+    install(real)
     real.api.apply(
         f"{real.ns}/services/web",
         service(type="LoadBalancer", loadBalancerClass="service.k8s.aws/nlb", allocateLoadBalancerNodePorts=False),
@@ -303,6 +304,12 @@ def test_the_journey(real: Kube) -> None:
     until(lambda: word() == "two", SLOW)
     real.api.apply(real.deployment, deployment("", 2, pod_spec("nginx:1")))
     until(lambda: real.waiting("ImagePullBackOff"), SLOW)
+    elb = real.sandbox.client("elbv2")
+    assert len(elb.describe_load_balancers()["LoadBalancers"]) == 1
+    assert "service.k8s.aws/resources" in real.api.get(f"{real.ns}/services/web")["metadata"]["finalizers"]
+    real.api("DELETE", f"{real.ns}/services/web")
+    until(lambda: real.api("GET", f"{real.ns}/services/web")[0] == 404, SLOW)
+    assert elb.describe_load_balancers()["LoadBalancers"] == []
     assert real.sandbox.ext("POST", "reset")[0] == 200
     with pytest.raises(OSError):
         real.api("GET", "/version")

@@ -37,7 +37,9 @@ def value(quotas: Any, service: str, code: str) -> float:
 )
 def test_defaults(quotas: Any, service: str, code: str, name: str, default: float) -> None:
     quota = quotas.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]
-    assert (quota["QuotaName"], quota["Value"], quota["ServiceCode"]) == (name, default, service)
+    # VPCs and their like have room for many stacks.
+    applied = {"L-0263D0A3": 50, "L-F678F1CE": 100, "L-A4707A72": 100}.get(code, default)
+    assert (quota["QuotaName"], quota["Value"], quota["ServiceCode"]) == (name, applied, service)
     assert quota["QuotaArn"] == f"arn:aws:servicequotas:{REGION}:123456789012:{service}/{code}"
     assert quota["Adjustable"] is True
     assert quotas.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"] == default
@@ -66,7 +68,22 @@ def test_configuration_changes_what_is_applied_and_not_the_default(sandbox: Sand
     default = quotas.get_aws_default_service_quota(ServiceCode="vpc", QuotaCode="L-F678F1CE")["Quota"]
     assert default["Value"] == 5
     sandbox.configure()
-    assert value(quotas, "vpc", "L-F678F1CE") == 5
+    assert value(quotas, "vpc", "L-F678F1CE") == 100
+
+
+def test_a_quota_of_which_there_is_only_the_default(sandbox: Sandbox, quotas: Any, refused: Any) -> None:
+    """https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html"""
+    sandbox.configure(quotas={"L-0263D0A3": None})
+    asked = {"ServiceCode": "ec2", "QuotaCode": "L-0263D0A3"}
+    refused("NoSuchResourceException", quotas.get_service_quota, 400, **asked)
+    assert quotas.get_aws_default_service_quota(**asked)["Quota"]["Value"] == 5
+    listed = quotas.list_service_quotas(ServiceCode="ec2")["Quotas"]
+    assert listed and "L-0263D0A3" not in [quota["QuotaCode"] for quota in listed]
+    # The default holds.
+    ec2 = sandbox.client("ec2")
+    for _ in range(5):
+        ec2.allocate_address()
+    refused("AddressLimitExceeded", ec2.allocate_address, 400)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ class TestBottlerocket:
         for version in found:
             assert value(ssm, name(minor=version["clusterVersion"], what="image_version")) == NEWEST
 
-    def test_nobody_writes_there(self, ssm: Any, refused: Any) -> None:
+    def test_no_caller_writes_there(self, ssm: Any, refused: Any) -> None:
         error = refused("AccessDeniedException", ssm.put_parameter, 400, Name=name(), Value="ami-1", Type="String")
         assert f"No access to reserved parameter name: {name()}" in str(error)
         assert value(ssm, name()).startswith("ami-")

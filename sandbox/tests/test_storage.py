@@ -182,7 +182,8 @@ class TestPolicy:
         etag = self.put(s3, IfNoneMatch="*")["ETag"]
         self.put(s3, IfMatch=etag)
 
-    def test_encryption_keys(self, s3: Any, refused: Any) -> None:
+    def test_encryption_keys(self, sandbox: Sandbox, s3: Any, refused: Any) -> None:
+        key, other = (sandbox.client("kms").create_key()["KeyMetadata"]["Arn"] for _ in range(2))
         put = {"Bucket": BUCKET, "Key": "k", "Body": b"x"}
         s3.put_bucket_policy(
             Bucket=BUCKET, Policy=deny({"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}})
@@ -191,13 +192,13 @@ class TestPolicy:
         refused("AccessDenied", s3.put_object, 403, **put, ServerSideEncryption="AES256")
         s3.put_object(**put, ServerSideEncryption="aws:kms")
         only_if_given = {
-            "StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "arn:the-key"},
+            "StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key},
             "Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"},
         }
         s3.put_bucket_policy(Bucket=BUCKET, Policy=deny(only_if_given))
         s3.put_object(**put)
-        refused("AccessDenied", s3.put_object, 403, **put, ServerSideEncryption="aws:kms", SSEKMSKeyId="arn:other")
-        s3.put_object(**put, ServerSideEncryption="aws:kms", SSEKMSKeyId="arn:the-key")
+        refused("AccessDenied", s3.put_object, 403, **put, ServerSideEncryption="aws:kms", SSEKMSKeyId=other)
+        s3.put_object(**put, ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
 
     @pytest.mark.parametrize(
         ("condition", "denied"),
@@ -268,7 +269,9 @@ class TestTables:
 
     def test_life(self, sandbox: Sandbox, refused: Any) -> None:
         sandbox.configure(timeScale=1)
-        dynamodb = sandbox.client("dynamodb")
+        dynamodb, kms = sandbox.client("dynamodb"), sandbox.client("kms")
+        key = kms.create_key()["KeyMetadata"]
+        kms.create_alias(AliasName="alias/x", TargetKeyId=key["KeyId"])
         created = dynamodb.create_table(
             **self.table(
                 DeletionProtectionEnabled=True,
@@ -277,6 +280,7 @@ class TestTables:
             )
         )["TableDescription"]
         assert created["TableStatus"] == self.status(dynamodb) == "CREATING"
+        assert created["SSEDescription"]["KMSMasterKeyArn"] == key["Arn"]
         item = {"TableName": "lock", "Item": {"k": {"S": "1"}}}
         refused("ResourceNotFoundException", dynamodb.put_item, **item)
         refused("ResourceInUseException", dynamodb.create_table, **self.table())

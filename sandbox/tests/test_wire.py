@@ -141,7 +141,7 @@ class TestNotImplemented:
             ("nosuchservice", {"body": b"{}"}),
         ],
     )
-    def test_calls_that_nobody_has(self, sandbox: Sandbox, service: str, arguments: dict) -> None:
+    def test_calls_that_do_not_exist(self, sandbox: Sandbox, service: str, arguments: dict) -> None:
         status, _, body = raw(sandbox, service, **arguments)
         assert status == 501
         assert b"NotImplementedByTarget" in body
@@ -208,7 +208,7 @@ def test_a_presigned_identity(sandbox: Sandbox) -> None:
 
 
 def aws(sandbox: Sandbox, *arguments: str) -> Any:
-    """The aws command line, as a client that somebody else wrote."""
+    """The aws command line, as a client of another author."""
     command = [
         sys.executable,
         "-m",

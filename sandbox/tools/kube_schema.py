@@ -15,6 +15,7 @@ TARGET = Path(__file__).resolve().parent.parent / "provisioner_sandbox" / "kube"
 KINDS = {
     "api/v1": [
         "Namespace", "ServiceAccount", "ConfigMap", "Secret", "Service", "Event", "Node", "Pod", "ResourceQuota",
+        "PersistentVolume", "PersistentVolumeClaim",
     ],
     "apis/apps/v1": ["Deployment", "ReplicaSet"],
     "apis/networking.k8s.io/v1": ["Ingress", "IngressClass", "NetworkPolicy"],

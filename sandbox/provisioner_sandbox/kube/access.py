@@ -13,11 +13,11 @@ from typing import Any
 
 from provisioner_sandbox import whereabouts
 from provisioner_sandbox.backend import ACCOUNT, backend
+from provisioner_sandbox.caller import caller, principal_of
 from provisioner_sandbox.kube import resources, status, tokens
 from provisioner_sandbox.kube.certificates import Signer
 from provisioner_sandbox.kube.store import Store
 from provisioner_sandbox.services.eks.state import eks_state
-from provisioner_sandbox.services.sts import CALLER
 
 POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 MASTERS = "system:masters"
@@ -54,7 +54,7 @@ def rules(pairs: list[tuple[str, list[str]]], verbs: list[str]) -> list[dict[str
 
 EVERYTHING = [{"apiGroups": ALL, "resources": ALL, "verbs": ALL}, {"nonResourceURLs": ALL, "verbs": ALL}]
 VIEW = rules(VIEWED, READS)
-EDIT = [*VIEW, *rules(EDITED, READS + WRITES)]
+EDIT = [*VIEW, *rules(EDITED, READS + WRITES), *rules([("", ["pods/eviction"])], ["create"])]
 ADMIN = [*EDIT, *rules([(RBAC, ["roles", "rolebindings"])], READS + WRITES)]
 CLUSTER_ROLES = {"cluster-admin": EVERYTHING, "admin": ADMIN, "edit": EDIT, "view": VIEW}
 POLICIES = {
@@ -81,7 +81,7 @@ ROOT = User("system:admin", [MASTERS])
 
 @dataclass(frozen=True)
 class Attributes:
-    """What somebody wants to do."""
+    """The attributes of a request that has to be authorized."""
 
     verb: str
     group: str
@@ -98,10 +98,10 @@ class Attributes:
 def credentials(region: str) -> dict[str, dict[str, Any]]:
     """The keys whose secrets the sandbox knows: its own, those of IAM users, those of roles that were assumed.
 
-    AWS's services of the sandbox take any key and check no signature. Here the signature is what ties a token to its
-    cluster, so that a key whose secret nobody knows is good for nothing.
+    The sandbox's AWS services accept any key and check no signature. Here the signature is what ties a token to its
+    cluster, so that a key whose secret is unknown is rejected.
     """
-    found: dict[str, dict[str, Any]] = {OWN_KEY: {"secret": OWN_SECRET, "arn": CALLER}}
+    found: dict[str, dict[str, Any]] = {OWN_KEY: {"secret": OWN_SECRET, "arn": caller().arn}}
     for user in backend("iam", region).users.values():
         for key in user.access_keys:
             if key.status == "Active":
@@ -111,17 +111,6 @@ def credentials(region: str) -> dict[str, dict[str, Any]]:
             "secret": role.secret_access_key, "arn": role.arn, "sessionToken": role.session_token,
         }  # fmt: skip
     return found
-
-
-def principal(arn: str) -> tuple[str, str]:
-    """An access entry names a role; who assumed it is known by the session's ARN."""
-    head, _, rest = arn.partition(":assumed-role/")
-    if not rest:
-        return arn, ""
-    name, _, session = rest.rpartition("/")
-    roles = backend("iam", "us-east-1").roles.values()
-    known = next((role.arn for role in roles if role.name == name), None)
-    return known or f"arn:{head.split(':')[1]}:iam::{ACCOUNT}:role/{name}", session
 
 
 class OutOfReach(Exception):
@@ -154,7 +143,7 @@ class Gate:
         return public and whereabouts.inside(blocks)
 
     def user(self, header: str) -> User:
-        """Whoever an Authorization header is from. Raises `Refused`."""
+        """Returns the user that an Authorization header identifies. Raises `Refused`."""
         kind, _, token = header.partition(" ")
         if kind.lower() != "bearer" or not token:
             raise status.unauthorized("no bearer token")
@@ -176,14 +165,15 @@ class Gate:
 
     def of_entry(self, arn: str) -> User:
         cluster = eks_state(self.region).clusters.get(self.cluster)
-        who, session = principal(arn)
+        # An access entry names a role; who assumed it is known by the session's ARN.
+        who, session = principal_of(arn)
         if cluster is None:
-            raise status.unauthorized("the cluster is gone")
+            raise status.unauthorized("the cluster was deleted")
         groups = ["system:authenticated"]
         if (
             cluster.doc["accessConfig"]["authenticationMode"] == "CONFIG_MAP"
             and cluster.creator_is_admin
-            and who == CALLER
+            and who == cluster.creator
         ):
             return User("kubernetes-admin", [MASTERS, *groups])
         entry = cluster.entries.get(who)
@@ -205,7 +195,7 @@ class Gate:
         _, _, namespace, name = claims["sub"].split(":")
         account = self.store.get(resources.SERVICE_ACCOUNTS, namespace, name)
         if account is None:
-            raise status.unauthorized("the service account is gone")
+            raise status.unauthorized("the service account was deleted")
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
         return User(claims["sub"], groups, account["metadata"]["uid"])
 

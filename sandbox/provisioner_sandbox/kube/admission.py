@@ -14,7 +14,13 @@ from provisioner_sandbox.kube.store import Object, Store
 
 NODE_PORTS = range(30000, 32768)
 DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
+DEFAULT_STORAGE = "storageclass.kubernetes.io/is-default-class"
 UNDEAD = {"default", "kube-system", "kube-public", "kube-node-lease"}
+
+
+def protect(document: Object, finalizer: str) -> None:
+    there = document["metadata"].get("finalizers") or []
+    document["metadata"]["finalizers"] = [*there, *([] if finalizer in there else [finalizer])]
 
 
 class Admission:
@@ -28,6 +34,8 @@ class Admission:
             "Pod": self.pod,
             "Service": lambda service: self.service(service, None),
             "Ingress": self.ingress,
+            "PersistentVolume": lambda volume: protect(volume, "kubernetes.io/pv-protection"),
+            "PersistentVolumeClaim": self.claim,
         }
 
     def create(self, resource: Resource, document: Object) -> list[str]:
@@ -123,6 +131,20 @@ class Admission:
                 limits = ",".join(f"{one}={hard[one]}" for one in sorted(over))
                 why = f"exceeded quota: {name}, requested: {said[0]}, used: {said[1]}, limited: {limits}"
                 raise status.forbidden("pods", "", pod["metadata"]["name"], why)
+
+    def claim(self, claim: Object) -> None:
+        """One without a class gets the default one, the newest if there are several."""
+        protect(claim, "kubernetes.io/pvc-protection")
+        if "storageClassName" in claim["spec"]:
+            return
+        defaults = [
+            one
+            for one in self.store.list(resources.STORAGE_CLASSES)
+            if (one["metadata"].get("annotations") or {}).get(DEFAULT_STORAGE) == "true"
+        ]
+        if defaults:
+            newest = max(defaults, key=lambda one: str(one["metadata"]["creationTimestamp"]))
+            claim["spec"]["storageClassName"] = newest["metadata"]["name"]
 
     # --- the network ------------------------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from provisioner_sandbox.kube import decode, discovery, patch, resources, selectors, status
+from provisioner_sandbox.kube import decode, discovery, eviction, patch, resources, selectors, status
 from provisioner_sandbox.kube.access import MASTERS, ROOT, Attributes, Gate, User
-from provisioner_sandbox.kube.resources import SCALE, Catalogue, Resource
+from provisioner_sandbox.kube.resources import EVICTION, SCALE, Catalogue, Resource
 from provisioner_sandbox.kube.store import Change, Object, Store
 from provisioner_sandbox.kube.table import as_table
 from provisioner_sandbox.kube.writer import Options, Writer
@@ -27,10 +27,11 @@ HEALTHY = re.compile(r"^/(readyz|livez|healthz)(/.*)?$")
 # Of these a delete answers with the object itself.
 TOLD_AGAIN = (
     resources.PODS, resources.SERVICES, resources.SERVICE_ACCOUNTS, resources.QUOTAS, resources.STORAGE_CLASSES,
+    resources.VOLUMES, resources.CLAIMS,
 )  # fmt: skip
 REAL_KINDS = {
     "daemonsets", "statefulsets", "controllerrevisions", "jobs", "cronjobs", "endpoints", "limitranges",
-    "persistentvolumeclaims", "persistentvolumes", "podtemplates", "replicationcontrollers", "bindings",
+    "podtemplates", "replicationcontrollers", "bindings",
     "componentstatuses", "priorityclasses", "runtimeclasses", "csidrivers", "csinodes", "csistoragecapacities",
     "volumeattachments", "certificatesigningrequests", "validatingadmissionpolicies", "servicecidrs", "ipaddresses",
     "validatingadmissionpolicybindings", "subjectaccessreviews", "localsubjectaccessreviews", "flowschemas",
@@ -171,9 +172,7 @@ class Api:
                 return self.delete(ask, target)
             case "deletecollection" if "deletecollection" in resource.verbs:
                 return self.delete_all(ask, target)
-        raise status.Refused(
-            405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
-        )
+        raise status.not_allowed()
 
     @staticmethod
     def own(target: Target) -> str:
@@ -228,8 +227,8 @@ class Api:
             raise status.bad_request("the body of the request is empty")
         if "protobuf" in ask.kind or "cbor" in ask.kind:
             message = (
-                f"the sandbox's stand-in for Kubernetes takes objects as JSON and YAML, not as {ask.kind}; `kubectl apply` "
-                "sends JSON, where `kubectl create NAME` does not"
+                f"the sandbox's stand-in for Kubernetes accepts objects as JSON or YAML, not as {ask.kind}; use "
+                "`kubectl apply`, which sends JSON, instead of `kubectl create NAME`"
             )
             raise status.Refused(415, "UnsupportedMediaType", message, {})
         document = decode.load(ask.body, "yaml" in ask.kind)
@@ -462,6 +461,8 @@ class Api:
             return self.log(ask, target)
         if target.subresource == SCALE:
             return self.scale(ask, user, target)
+        if target.subresource == EVICTION:
+            return self.evict(ask, user, target)
         if ask.method in ("GET", "HEAD"):
             return self.shown(ask, target.resource, self.writer.find(target.resource, target.namespace, target.name))
         if ask.method == "PATCH":
@@ -475,6 +476,12 @@ class Api:
         if self.logs is None:
             raise status.unknown_to_us("logs of pods without nodes")
         return Reply(200, text="", stream=self.logs(target.namespace, target.name, ask.query))
+
+    def evict(self, ask: Ask, user: User, target: Target) -> Reply:
+        if ask.method != "POST":
+            raise status.not_allowed()
+        options, sent = self.options(ask, user), decode.load(ask.body)
+        return Reply(201, eviction.evict(self.writer, target.namespace, target.name, sent, options))
 
     def scale(self, ask: Ask, user: User, target: Target) -> Reply:
         live = self.writer.find(target.resource, target.namespace, target.name)

@@ -1,7 +1,7 @@
-"""Load balancers: a loopback address for each Service of type LoadBalancer and each Ingress, spread over ready pods.
+"""Load balancers: a loopback address for each that is active in AWS, spread over ready pods.
 
-What the AWS Load Balancer Controller does, which does not run here, for the classes that are its own:
-https://kubernetes-sigs.github.io/aws-load-balancer-controller/
+What is in AWS is the matter of `balancing`, which does the work of the AWS Load Balancer Controller. A Service that is
+not the controller's has an address only, and nothing in AWS.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from provisioner_sandbox.kube.balancing import of_services
+from provisioner_sandbox.kube.balancing.endpoints import ready
+from provisioner_sandbox.kube.balancing.installed import Installed
+from provisioner_sandbox.kube.balancing.reconciler import Reconciler
+from provisioner_sandbox.kube.balancing.seen import Cluster, Kube, Seen
 from provisioner_sandbox.kube.clock import Clock
-from provisioner_sandbox.kube.controllers.base import is_ready
-from provisioner_sandbox.kube.controllers.endpoints import behind, target_port
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
 from provisioner_sandbox.kube.relay import relay
 
 Object = dict[str, Any]
 LOOK_SECONDS = 0.1
-# AWS seconds until one has its name and takes requests.
-PROVISIONING = {"Service": 120, "Ingress": 90}
-CLASS, CONTROLLER = "alb", "ingress.k8s.aws/alb"
-NLB = "service.k8s.aws/nlb"
+# AWS seconds until one that is not in AWS has its name and takes requests.
+PROVISIONING = 120
+CONTROLLER = "ingress.k8s.aws/alb"
 CONNECT_SECONDS = 2.0
 GATE = "target-health.elbv2.k8s.aws/"
 # Where binding a low port is not allowed.
@@ -102,7 +104,7 @@ class Listener:
         try:
             await relay(reader, writer)
         finally:
-            # Half of it may end while the other goes on.
+            # One direction may end while the other continues.
             try:
                 if writer.can_write_eof():
                     writer.write_eof()
@@ -123,7 +125,7 @@ class Listener:
 class Balancer:
     """Of one object, by its uid."""
 
-    due: float
+    due: float = 0.0
     address: str = ""
     listeners: dict[int, Listener] = field(default_factory=dict)
     trouble: str = ""
@@ -133,10 +135,18 @@ class Balancer:
 class Source:
     """What balancers are made for, and how they are told of: the stand-in's store, or a real API server."""
 
+    cluster: Cluster
     services: Callable[[], list[Object]]
     ingresses: Callable[[], list[Object]]
     classes: Callable[[], list[Object]]
     pods: Callable[[], list[Object]]
+    deployments: Callable[[], list[Object]]
+    # The providers' ids of nodes, by name.
+    providers: Callable[[], dict[str, str]]
+    # An IngressClassParams, by its name.
+    parameters: Callable[[str], Object | None]
+    # A merge patch, of a subresource too.
+    patch: Callable[[Object, Object, str], None]
     publish: Callable[[Object, list[Object]], None]
     # Where a pod really listens, where its address in the cluster is another.
     real: Callable[[Object], str]
@@ -152,6 +162,7 @@ class Balancers:
         self.known: dict[str, Balancer] = {}
         self.stopped = threading.Event()
         self.loop = asyncio.new_event_loop()
+        self.reconciler = Reconciler(source.cluster, Kube(source.patch, source.tell), self.stopped.is_set)
 
     def start(self) -> None:
         threading.Thread(target=self.serve, name="kube balancers", daemon=True).start()
@@ -179,41 +190,56 @@ class Balancers:
 
     def look(self) -> None:
         pods = self.source.pods()
-        services = self.source.services()
+        services, ingresses = self.source.services(), self.source.ingresses()
+        # By uid, whether the load balancer of an object is active; others have none in AWS.
+        standing = self.reconciler.look(
+            Seen(
+                self.source.deployments(), services, ingresses, pods, self.source.providers(), self.is_ours,
+                self.settings,
+            )  # fmt: skip
+        )
         wanted: dict[str, tuple[Object, dict[int, list[tuple[str, int]]]]] = {}
         for service in services:
-            if service["spec"].get("type") == "LoadBalancer" and service["spec"].get("loadBalancerClass", NLB) == NLB:
-                wanted[service["metadata"]["uid"]] = (service, self.of_service(service, pods))
-        for ingress in self.source.ingresses():
-            if self.is_ours(ingress):
+            uid = service["metadata"]["uid"]
+            if standing.get(uid) or (uid not in standing and self.is_plain(service)):
+                wanted[uid] = (service, self.of_service(service, pods))
+        for ingress in ingresses:
+            if standing.get(ingress["metadata"]["uid"]):
                 wanted[ingress["metadata"]["uid"]] = (ingress, self.of_ingress(ingress, services, pods))
         for uid in set(self.known) - set(wanted):
             self.end(uid)
         for uid, (document, ports) in wanted.items():
-            if document["metadata"].get("deletionTimestamp"):
-                self.end(uid)
-                continue
-            self.sync(uid, document, ports)
+            self.sync(uid, document, ports, PROVISIONING if uid not in standing else 0)
         self.gates(pods, services)
 
-    def is_ours(self, ingress: Object) -> bool:
+    @staticmethod
+    def is_plain(service: Object) -> bool:
+        """One without a class: elsewhere EKS itself creates a Classic Load Balancer for it."""
+        if service["spec"].get("type") != "LoadBalancer" or "loadBalancerClass" in service["spec"]:
+            return False
+        ours = of_services.is_supported(service, Installed(""))
+        return not ours and not service["metadata"].get("deletionTimestamp")
+
+    def is_ours(self, ingress: Object, controller: Installed) -> bool:
         name = ingress["spec"].get("ingressClassName") or ingress["metadata"].get("annotations", {}).get(
             "kubernetes.io/ingress.class", ""
         )
-        if name == CLASS:
+        if name == controller.ingress_class:
             return True
-        return any(
-            one["metadata"]["name"] == name and one["spec"].get("controller") == CONTROLLER
-            for one in self.source.classes()
-        )
+        found = self.class_of(name)
+        return found is not None and found["spec"].get("controller") == CONTROLLER
+
+    def class_of(self, name: str) -> Object | None:
+        return next((one for one in self.source.classes() if one["metadata"]["name"] == name), None)
+
+    def settings(self, ingress: Object) -> Object:
+        found = self.class_of(ingress["spec"].get("ingressClassName", ""))
+        given = found["spec"].get("parameters") if found else None
+        parameters = self.source.parameters(given["name"]) if given else None
+        return parameters.get("spec") or {} if parameters else {}
 
     def targets(self, service: Object, port: Object, pods: list[Object]) -> list[tuple[str, int]]:
-        found = []
-        for pod in behind(service, pods):
-            number = target_port(pod, port)
-            if number is not None and is_ready(pod) and not pod["metadata"].get("deletionTimestamp"):
-                found.append((self.source.real(pod), number))
-        return found
+        return [(self.source.real(pod), number) for pod, number in ready(service, port, pods)]
 
     def of_service(self, service: Object, pods: list[Object]) -> dict[int, list[tuple[str, int]]]:
         return {port["port"]: self.targets(service, port, pods) for port in service["spec"].get("ports", [])}
@@ -239,11 +265,11 @@ class Balancers:
 
     # --- what is done -----------------------------------------------------------------------------------------------
 
-    def sync(self, uid: str, document: Object, ports: dict[int, list[tuple[str, int]]]) -> None:
-        kind = "Ingress" if "rules" in document["spec"] or "defaultBackend" in document["spec"] else "Service"
+    def sync(self, uid: str, document: Object, ports: dict[int, list[tuple[str, int]]], seconds: float) -> None:
+        """`seconds`: how long it takes until it has an address."""
         balancer = self.known.get(uid)
         if balancer is None:
-            balancer = self.known[uid] = Balancer(time.monotonic() + PROVISIONING[kind] / self.clock.scale)
+            balancer = self.known[uid] = Balancer(time.monotonic() + seconds / self.clock.scale)
         if time.monotonic() < balancer.due:
             return
         if not balancer.address:
@@ -284,7 +310,8 @@ class Balancers:
         wanted: list[Object] = [{"hostname": balancer.address}]
         if any(number != listener.port for number, listener in balancer.listeners.items()):
             wanted[0]["ports"] = shown
-        if document.get("status", {}).get("loadBalancer", {}).get("ingress") != wanted:
+        leaving = document["metadata"].get("deletionTimestamp")
+        if not leaving and document.get("status", {}).get("loadBalancer", {}).get("ingress") != wanted:
             self.source.publish(document, wanted)
             text = "Successfully reconciled"
             self.source.tell(document, "Normal", "SuccessfullyReconciled", text)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from provisioner_sandbox.kube import access, resources, status
+from provisioner_sandbox.kube import access, nodes, resources, status
 from provisioner_sandbox.kube.access import Gate
 from provisioner_sandbox.kube.admission import UNDEAD, Admission
 from provisioner_sandbox.kube.api import Api, Local
 from provisioner_sandbox.kube.balancer import Balancers, Source
+from provisioner_sandbox.kube.balancing import seen
+from provisioner_sandbox.kube.balancing.of_ingresses import CLASS_PARAMETERS
+from provisioner_sandbox.kube.certificates import Authority, Signer
 from provisioner_sandbox.kube.clock import Clock
 from provisioner_sandbox.kube.controllers.base import Context, set_condition
 from provisioner_sandbox.kube.controllers.manager import Manager
-from provisioner_sandbox.kube.kubelet.client import STRATEGIC
+from provisioner_sandbox.kube.kubelet.client import MERGE, STRATEGIC
 from provisioner_sandbox.kube.kubelet.events import Recorder
 from provisioner_sandbox.kube.kubelet.keeper import Keeper
 from provisioner_sandbox.kube.kubelet.local import StoreFollower
@@ -26,21 +29,31 @@ from provisioner_sandbox.kube.processes.addresses import ADDRESSES
 from provisioner_sandbox.kube.processes.images import Images
 from provisioner_sandbox.kube.processes.runner import ProcessRunner
 from provisioner_sandbox.kube.resources import Catalogue
+from provisioner_sandbox.kube.server import Server
+from provisioner_sandbox.kube.settings import SETTINGS
 from provisioner_sandbox.kube.store import Object, Store
 from provisioner_sandbox.kube.writer import Options, Writer
-
-if TYPE_CHECKING:
-    from provisioner_sandbox.kube.planes import Plane
 
 # Whose work the balancers do.
 CONTROLLER = "aws-load-balancer-controller"
 SERVER = Options(manager="kube-apiserver")
 
 
-class Cluster:
-    def __init__(self, plane: Plane, guard: Any):
-        from provisioner_sandbox.kube.planes import SETTINGS
+class Home(Protocol):
+    """What a cluster needs of its plane."""
 
+    region: str
+    cluster: str
+    services: str
+    name: str
+    authority: Authority
+    server: Server
+
+    def signer(self) -> Signer: ...
+
+
+class Cluster:
+    def __init__(self, plane: Home, guard: Any):
         self.plane = plane
         self.guard = guard
         self.store = Store()
@@ -49,11 +62,14 @@ class Cluster:
         gate = Gate(plane.region, plane.cluster, guard, self.store, plane.signer, lambda: SETTINGS.endpoint)
         self.api = Api(self.store, self.catalogue, self.writer, gate)
         self.seed()
-        self.nodes = Nodes(self)
-        self.manager = Manager(self)
+        self.nodes = Nodes(self.context(), self.local("eks-node-drain"), plane.region, plane.cluster, guard)
+        self.manager = Manager(self.context(), self.nodes, plane.authority.pem.decode())
         self.nodes.start()
         self.manager.start()
         self.play_kubelet(SETTINGS)
+
+    def context(self) -> Context:
+        return Context(self.store, self.writer, self.catalogue)
 
     def local(self, agent: str) -> Local:
         return Local(self.api, agent, self.plane.server.port)
@@ -78,7 +94,7 @@ class Cluster:
         self.balancers.start()
 
     def source(self) -> Source:
-        context = Context(self)
+        context = self.context()
 
         def publish(document: Object, addresses: list[Object]) -> None:
             resource = resources.SERVICES if document["kind"] == "Service" else resources.INGRESSES
@@ -94,10 +110,28 @@ class Cluster:
                 {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"conditions": conditions}}, STRATEGIC,
             )  # fmt: skip
 
+        def patch(document: Object, change: Object, subresource: str) -> None:
+            resource = resources.SERVICES if document["kind"] == "Service" else resources.INGRESSES
+            metadata = document["metadata"]
+            path = resource.path(metadata["namespace"], metadata["name"]) + (f"/{subresource}" if subresource else "")
+            self.local(CONTROLLER).call("PATCH", path, change, MERGE)
+
+        def parameters(name: str) -> Object | None:
+            resource = self.catalogue.find(*CLASS_PARAMETERS)
+            return self.store.get(resource, "", name) if resource else None
+
+        def providers() -> dict[str, str]:
+            known = self.store.list(resources.NODES)
+            return {one["metadata"]["name"]: one["spec"].get("providerID", "") for one in known}
+
+        plane = self.plane
         return Source(
+            seen.Cluster(plane.region, plane.cluster, self.guard, lambda: nodes.vpc_of(plane.region, plane.cluster)),
             lambda: self.store.list(resources.SERVICES), lambda: self.store.list(resources.INGRESSES),
-            lambda: self.store.list(resources.INGRESS_CLASSES), lambda: self.store.list(resources.PODS), publish,
-            lambda pod: pod["status"]["podIP"], lambda *told: context.events.tell(*told, CONTROLLER), pass_gates,
+            lambda: self.store.list(resources.INGRESS_CLASSES), lambda: self.store.list(resources.PODS),
+            lambda: self.store.list(resources.DEPLOYMENTS),
+            providers, parameters, patch, publish, lambda pod: pod["status"]["podIP"],
+            lambda *told: context.events.tell(*told, CONTROLLER), pass_gates,
         )  # fmt: skip
 
     def node(self, name: str) -> Node | None:

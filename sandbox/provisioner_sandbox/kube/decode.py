@@ -151,7 +151,7 @@ def sent(resource: Resource, document: dict[str, Any], strict: str) -> tuple[Any
 
 
 def applied(node: Node, document: dict[str, Any], group_version: str, kind: str, loose: bool) -> Any:
-    """The configuration that somebody applies: no field of it may be unknown. Raises `Refused`."""
+    """Parses an applied configuration: no field of it may be unknown. Raises `Refused`."""
     reading = Reading()
     read(node, document, reading, loose)
     wrong = [f".{path}: field not declared in schema" for path in reading.unknown]

@@ -203,6 +203,16 @@ def storage_class(document: Object) -> None:
     fill(document, reclaimPolicy="Delete", volumeBindingMode="Immediate")
 
 
+@of("PersistentVolume")
+def volume(document: Object) -> None:
+    fill(document.setdefault("spec", {}), persistentVolumeReclaimPolicy="Retain", volumeMode="Filesystem")
+
+
+@of("PersistentVolumeClaim")
+def claim(document: Object) -> None:
+    fill(document.setdefault("spec", {}), volumeMode="Filesystem")
+
+
 @of("Role")
 @of("ClusterRole")
 def role(document: Object) -> None:

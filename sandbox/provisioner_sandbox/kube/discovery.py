@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioner_sandbox.kube.resources import SCALE, STATUS, Catalogue, Resource
+from provisioner_sandbox.kube.resources import EVICTION, SCALE, STATUS, Catalogue, Resource
 from provisioner_sandbox.kube.schema import version
 
 Document = dict[str, Any]
@@ -70,6 +70,8 @@ def entries(resource: Resource) -> list[Document]:
         part.pop("categories", None)
         if name == SCALE:
             part |= {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+        elif name == EVICTION:
+            part |= {"group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"]}
         elif name not in (STATUS, "finalize"):
             part["verbs"] = ["get"]
         found.append(part)

@@ -11,7 +11,7 @@ from provisioner_sandbox.kube import fields, status
 from provisioner_sandbox.kube.fields import Paths
 from provisioner_sandbox.kube.schema import Node
 
-# Nobody owns what the server itself writes.
+# What the server itself writes has no owner.
 SERVERS = {
     ("f:apiVersion",), ("f:kind",), ("f:metadata",), ("f:metadata", "f:name"), ("f:metadata", "f:generateName"),
     ("f:metadata", "f:namespace"), ("f:metadata", "f:creationTimestamp"), ("f:metadata", "f:selfLink"),
@@ -157,7 +157,7 @@ def apply(node: Node, live: Object | None, applied: Object, manager: Manager, fo
 
 
 def prune(node: Node, merged: Object, last: Paths, owned: Paths) -> Object:
-    """Without what the manager applied before, unless it is among what somebody owns."""
+    """Removes what the manager applied before, unless another manager owns it."""
     everything = fields.with_named(node, fields.of_object(node, merged))
     last = fields.with_named(node, last)
     owned = fields.with_named(node, owned)

@@ -9,16 +9,15 @@ import threading
 import traceback
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provisioner_sandbox.kube import resources, status
 from provisioner_sandbox.kube.controllers.base import Context
+from provisioner_sandbox.kube.draining import drain
+from provisioner_sandbox.kube.kubelet.client import Api
 from provisioner_sandbox.kube.managed import stamp
 from provisioner_sandbox.kube.schema import version
 from provisioner_sandbox.kube.store import Object
-
-if TYPE_CHECKING:
-    from provisioner_sandbox.kube.cluster import Cluster
 
 LOOK_SECONDS = 0.5
 EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
@@ -50,6 +49,8 @@ class Machine:
     pods: int
     labels: dict[str, str] = field(default_factory=dict)
     taints: tuple[tuple[str, str, str], ...] = ()
+    # Its node group is being deleted.
+    leaving: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def wanted(region: str, name: str) -> tuple[list[Machine], list[Profile]]:
     ec2 = backend("ec2", region)
     for group in cluster.nodegroups.values():
         for instance in fleet.instances(region, group):
+            if instance.id not in group.joined:
+                continue
             cpu, memory, pods, arch = size_of(instance.instance_type)
             zone = ec2.get_subnet(instance.subnet_id).availability_zone
             dashed = instance.private_ip.replace(".", "-")
@@ -118,6 +121,7 @@ def wanted(region: str, name: str) -> tuple[list[Machine], list[Profile]]:
                     pods,
                     labels,
                     taints,
+                    group.status == "DELETING",
                 )  # fmt: skip
             )
     for profile in cluster.profiles.values():
@@ -125,6 +129,14 @@ def wanted(region: str, name: str) -> tuple[list[Machine], list[Profile]]:
             zones = sorted({ec2.get_subnet(subnet).availability_zone for subnet in profile.doc["subnets"]})
             profiles.append(Profile(profile.doc["fargateProfileName"], profile.doc["selectors"], zones))
     return machines, profiles
+
+
+def vpc_of(region: str, name: str) -> str:
+    """Where a cluster's nodes are. The lock over AWS's state is the caller's."""
+    from provisioner_sandbox.services.eks.state import eks_state
+
+    cluster = eks_state(region).clusters.get(name)
+    return cluster.doc["resourcesVpcConfig"]["vpcId"] if cluster else ""
 
 
 def document(machine: Machine, region: str) -> Object:
@@ -183,10 +195,12 @@ def state(machine: Machine) -> Object:
 class Nodes:
     """Keeps the cluster's nodes as AWS has them."""
 
-    def __init__(self, cluster: Cluster):
+    def __init__(self, context: Context, api: Api, region: str, cluster: str, guard: Any):
+        self.context = context
+        self.api = api
+        self.region = region
         self.cluster = cluster
-        self.context = Context(cluster)
-        self.region = cluster.plane.region
+        self.guard = guard
         self.profiles: list[Profile] = []
         self.stopped = threading.Event()
 
@@ -208,10 +222,10 @@ class Nodes:
                     traceback.print_exc(file=sys.stderr)
 
     def look(self) -> None:
-        with self.cluster.guard:
+        with self.guard:
             if self.stopped.is_set():
                 return
-            machines, self.profiles = wanted(self.region, self.cluster.plane.cluster)
+            machines, self.profiles = wanted(self.region, self.cluster)
         there = {node["metadata"]["name"]: node for node in self.context.list(resources.NODES)}
         names = {machine.name for machine in machines}
         for machine in machines:
@@ -227,6 +241,7 @@ class Nodes:
                 for pod in pods:
                     if pod["spec"].get("nodeName") == name:
                         self.context.delete(resources.PODS, pod, gracePeriodSeconds=0)
+        drain(self.api, {machine.name for machine in machines if machine.leaving})
 
     def join(self, machine: Machine) -> None:
         made = self.context.create(resources.NODES, document(machine, self.region))

@@ -18,7 +18,7 @@ from provisioner_sandbox.kube.relay import relay
 CONNECT_SECONDS = 5.0
 HEAD_SECONDS = 10.0
 
-# Where a host and port of the cluster's network really are; `None` where nobody has them.
+# The real address of a host and port in the cluster's network; `None` if they are unused.
 Way = Callable[[str, int], "str | None"]
 
 
@@ -65,7 +65,7 @@ class Passage:
         words = head.split()
         host, _, port = words[1].decode("latin-1").rpartition(":") if len(words) > 1 else ("", "", "")
         if words[:1] != [b"CONNECT"] or not port.isdecimal():
-            raise Closed("this takes CONNECT alone")
+            raise Closed("only CONNECT is supported")
         real = self.way(host, int(port))
         if real is None:
             raise Closed(f"no pod has the address {host}")

@@ -1,68 +1,19 @@
-"""One Kubernetes for each cluster of EKS: from the cluster's making to its end, or the sandbox's reset.
+"""One Kubernetes for each EKS cluster: from the cluster's creation to its deletion, or the sandbox's reset.
 
-Its port and authority are there from the start, so that EKS can tell them when the cluster is active. Everything else
-is made when somebody first asks.
+Its port and authority exist from the start, so that EKS can return them when the cluster is active. Everything else is
+created on the first request.
 """
 
 from __future__ import annotations
 
-import atexit
-import re
-import shutil
-import tempfile
 import threading
 import uuid
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 from provisioner_sandbox.kube.certificates import Authority, Signer
 from provisioner_sandbox.kube.server import HOST, Server
+from provisioner_sandbox.kube.settings import SETTINGS
 
-# Unpacked, across runs: with the demo's, some hundred megabytes.
-KEPT_IMAGES = 5
-
-
-class Settings:
-    """Of the process: the lock over AWS's state, and where the sandbox answers."""
-
-    guard: AbstractContextManager[Any] = nullcontext()
-    endpoint = ""
-    folder: Path | None = None
-    # `testplane.py`, where clusters are to have a real API server.
-    testbed: Path | None = None
-
-    def place(self) -> Path:
-        """Where pods and images are put: in the sandbox's folder, if it has one."""
-        if self.folder is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="provisioner-sandbox-"))
-            atexit.register(shutil.rmtree, self.folder, True)
-        return self.folder
-
-    def tidy(self) -> None:
-        """Takes away what ran for a sandbox before this one, and all but the last images."""
-        for left in (self.pods(), self.place() / "planes"):
-            shutil.rmtree(left, ignore_errors=True)
-        if self.images().is_dir():
-            known = sorted(self.images().iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
-            for old in known[KEPT_IMAGES:] + [one for one in known if one.name.startswith("partial-")]:
-                shutil.rmtree(old, ignore_errors=True)
-
-    def kubernetes(self) -> str:
-        """The version that clusters get, or that they get the stand-in."""
-        if self.testbed is None:
-            return "stand-in"
-        found = re.search(r"k8s\.io/kubernetes v(\S+)", (self.testbed.parent / "go.mod").read_text())
-        return found[1] if found else "unknown"
-
-    def images(self) -> Path:
-        return self.place() / "images"
-
-    def pods(self) -> Path:
-        return self.place() / "pods"
-
-
-SETTINGS = Settings()
 PLANES: dict[tuple[str, str], Any] = {}
 
 
@@ -97,10 +48,10 @@ class Plane:
 
     def begin(self) -> Any:
         """The API, with all that lives behind it."""
-        # Not under `lock`, which whoever closes it wants while he holds the lock over AWS's state; the making wants that.
+        # Not under `lock`: `close` takes it while it holds the lock over AWS's state, which the creation needs.
         with self.making:
             if self.world is None and not self.closed:
-                # What is behind it is much; clusters that nobody talks to do without.
+                # This takes much memory; clusters without requests do not need it.
                 from provisioner_sandbox.kube.cluster import Cluster
 
                 made = Cluster(self, SETTINGS.guard)
@@ -110,11 +61,11 @@ class Plane:
                     made.close()
             world = self.world
         if world is None:
-            raise ConnectionError("the cluster is gone")
+            raise ConnectionError("the cluster was deleted")
         return world.api
 
     def close(self) -> None:
-        """Waits for nothing: whoever deletes a cluster holds the lock that its threads may want."""
+        """Waits for nothing: the caller that deletes a cluster holds the lock that its threads may need."""
         with self.lock:
             self.closed = True
             world, self.world = self.world, None

@@ -1,5 +1,5 @@
-"""A real API server for a cluster, from the testbed, in the place of the stand-in. The sandbox is its kubelet, its load
-balancer controller, and what knows who may do what.
+"""A real API server for a cluster, from the testbed, instead of the stand-in. The sandbox is its kubelet and its load
+balancer controller, and authorizes its callers.
 
 Here a pod has two addresses: one of the VPC, which Kubernetes knows (it takes no loopback address for an endpoint), and
 the one at which its process listens.
@@ -23,10 +23,13 @@ from typing import Any
 
 from provisioner_sandbox.kube import access, resources
 from provisioner_sandbox.kube.balancer import Balancers, Source
+from provisioner_sandbox.kube.balancing import seen
+from provisioner_sandbox.kube.balancing.of_ingresses import CLASS_PARAMETERS
 from provisioner_sandbox.kube.certificates import Signer
 from provisioner_sandbox.kube.clock import Clock, micro
 from provisioner_sandbox.kube.controllers.base import set_condition
 from provisioner_sandbox.kube.controllers.scheduler import FARGATE_SECONDS, requests
+from provisioner_sandbox.kube.draining import drain
 from provisioner_sandbox.kube.kubelet import server
 from provisioner_sandbox.kube.kubelet.client import MERGE, STRATEGIC, ApiError
 from provisioner_sandbox.kube.kubelet.events import Recorder
@@ -34,7 +37,7 @@ from provisioner_sandbox.kube.kubelet.keeper import Keeper
 from provisioner_sandbox.kube.kubelet.pod import Node, Tools
 from provisioner_sandbox.kube.kubelet.remote import Api, Follower
 from provisioner_sandbox.kube.kubelet.spec import Spec
-from provisioner_sandbox.kube.nodes import FARGATE, PROFILE, Machine, document, fargate_size, state, wanted
+from provisioner_sandbox.kube.nodes import FARGATE, PROFILE, Machine, document, fargate_size, state, vpc_of, wanted
 from provisioner_sandbox.kube.passage import Passage
 from provisioner_sandbox.kube.processes.addresses import ADDRESSES
 from provisioner_sandbox.kube.processes.images import Images, machine
@@ -211,7 +214,9 @@ class World:
         self.identities = ""
         self.bound: set[str] = set()
         self.renewed = 0.0
-        kinds = (resources.SERVICES, resources.INGRESSES, resources.INGRESS_CLASSES, resources.PODS)
+        kinds = (
+            resources.SERVICES, resources.INGRESSES, resources.INGRESS_CLASSES, resources.PODS, resources.DEPLOYMENTS,
+        )  # fmt: skip
         self.known = {kind: Known(self.api, kind.path()) for kind in kinds}
         self.balancers = Balancers(self.source(), ADDRESSES)
         self.passage = Passage(plane.passage, pki, self.way)
@@ -259,6 +264,7 @@ class World:
         for name, namespace in policies:
             self.bind_policy(name, namespace)
         self.keep_nodes(machines)
+        drain(self.api, {machine.name for machine in machines if machine.leaving})
         if profiles:
             self.to_fargate(profiles)
 
@@ -267,7 +273,6 @@ class World:
     def who(self) -> tuple[str, set[tuple[str, str]]]:
         """The identities of the testbed's webhook, and the policies with their namespaces that groups stand for."""
         from provisioner_sandbox.services.eks.state import eks_state
-        from provisioner_sandbox.services.sts import CALLER
 
         cluster = eks_state(self.plane.region).clusters.get(self.plane.cluster)
         entries: Object = {}
@@ -286,7 +291,7 @@ class World:
             # Sessions are told apart by their ARNs, which the webhook takes where no name is given.
             entries[principal] = {"groups": groups, **({} if "{{" in username else {"username": username})}
         if cluster and cluster.doc["accessConfig"]["authenticationMode"] == "CONFIG_MAP" and cluster.creator_is_admin:
-            entries[CALLER] = {"groups": [access.MASTERS]}
+            entries[cluster.creator] = {"groups": [access.MASTERS]}
         known = access.credentials(self.plane.region)
         return json.dumps({"credentials": known, "access": entries}, sort_keys=True), used
 
@@ -461,7 +466,23 @@ class World:
             if kind == "Warning":
                 recorder.tell(thing, kind, reason, message)
 
+        def patch(thing: Object, change: Object, subresource: str) -> None:
+            try:
+                self.api.call("PATCH", path(thing) + (f"/{subresource}" if subresource else ""), change, MERGE)
+            except OSError as error:
+                raise ApiError(503, "ServiceUnavailable", str(error)) from None
+
+        def parameters(name: str) -> Object | None:
+            group, version, plural = CLASS_PARAMETERS
+            return self.api.get(f"/apis/{group}/{version}/{plural}/{name}")
+
+        plane, known = self.plane, self.known
         return Source(
-            self.known[resources.SERVICES].list, self.known[resources.INGRESSES].list, self.known[resources.INGRESS_CLASSES].list,
-            self.known[resources.PODS].list, publish, self.runner.listens, tell, pass_gates,
+            seen.Cluster(
+                plane.region, plane.cluster, self.settings.guard, lambda: vpc_of(plane.region, plane.cluster)
+            ),
+            known[resources.SERVICES].list, known[resources.INGRESSES].list, known[resources.INGRESS_CLASSES].list,
+            known[resources.PODS].list, known[resources.DEPLOYMENTS].list,
+            lambda: {name: machine.provider for name, machine in self.machines.items()}, parameters, patch, publish,
+            self.runner.listens, tell, pass_gates,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from provisioner_sandbox.kube.schema import Node, of_kind
 
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-STATUS, SCALE = "status", "scale"
+STATUS, SCALE, EVICTION = "status", "scale", "eviction"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ ALL = ("all",)
 ADMISSION, RBAC = "admissionregistration.k8s.io", "rbac.authorization.k8s.io"
 ASKED = ("create",)
 
-PODS = namespaced("", "v1", "Pod", "pods", STATUS, "log", short=("po",), categories=ALL, counted=True)
+PODS = namespaced("", "v1", "Pod", "pods", STATUS, "log", EVICTION, short=("po",), categories=ALL, counted=True)
 NODES = of_cluster("", "v1", "Node", "nodes", STATUS, short=("no",))
 SERVICES = namespaced("", "v1", "Service", "services", STATUS, short=("svc",), categories=ALL)
 NAMESPACES = of_cluster(
@@ -105,6 +105,8 @@ VALIDATING = of_cluster(
     ADMISSION, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", counted=True
 )
 LEASES = namespaced("coordination.k8s.io", "v1", "Lease", "leases")
+VOLUMES = of_cluster("", "v1", "PersistentVolume", "persistentvolumes", STATUS, short=("pv",))
+CLAIMS = namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", STATUS, short=("pvc",))
 STORAGE_CLASSES = of_cluster("storage.k8s.io", "v1", "StorageClass", "storageclasses", short=("sc",))
 ACCESS_REVIEWS = of_cluster(
     "authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", verbs=ASKED

@@ -20,7 +20,7 @@ MOST_BYTES = 8 * 1024 * 1024
 
 
 class Server(ThreadingHTTPServer):
-    """The port is its own from the start; nobody is answered before `open`."""
+    """Reserves its port from the start; no request is answered before `open`."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -109,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             user = None
         except access.OutOfReach:
-            # A real one's packets are dropped; nobody waits for that here.
+            # AWS drops the packets; here the connection is closed, so that no caller waits for a timeout.
             self.close_connection = True
             return
         self.send(api.handle(ask, user))
@@ -161,4 +161,4 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: whoever asks is told what was wrong."""
+        """Logs nothing: the caller gets the error."""

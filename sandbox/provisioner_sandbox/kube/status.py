@@ -92,6 +92,10 @@ def no_such_resource() -> Refused:
     return Refused(404, "NotFound", "the server could not find the requested resource", {})
 
 
+def not_allowed() -> Refused:
+    return Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+
+
 def exists(plural: str, group: str, name: str, ending: bool = False) -> Refused:
     message = f'{"object is being deleted: " if ending else ""}{qualified(plural, group)} "{name}" already exists'
     return Refused(409, "AlreadyExists", message, details(name, group, plural))
@@ -135,7 +139,7 @@ def expired(message: str) -> Refused:
 
 def unknown_to_us(what: str) -> Refused:
     message = (
-        f"the sandbox's stand-in for Kubernetes does not know {what}; "
-        "`provisioner sandbox start --kubernetes` gives a real API server"
+        f"the sandbox's stand-in for Kubernetes does not support {what}; "
+        "`provisioner sandbox start --kubernetes` starts a real API server"
     )
     return Refused(501, "NotImplemented", message)

@@ -27,7 +27,7 @@ class Change:
 
 
 class Store:
-    """Documents that are in it are never changed, but replaced. `lock` is held by whoever reads, decides and writes."""
+    """Stored documents are never changed, only replaced. `lock` is held while a caller reads, decides and writes."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()

@@ -95,6 +95,18 @@ COLUMNS: dict[str, list[Column]] = {
         ("External-IP", external),
         ("Port(s)", ports),
     ],
+    "PersistentVolumeClaim": [
+        ("Status", status("phase")),
+        ("Volume", lambda one: one["spec"].get("volumeName", "")),
+        ("Capacity", lambda one: one.get("status", {}).get("capacity", {}).get("storage", "")),
+        ("StorageClass", lambda one: one["spec"].get("storageClassName", "")),
+    ],
+    "PersistentVolume": [
+        ("Capacity", lambda one: one["spec"].get("capacity", {}).get("storage", "")),
+        ("Reclaim Policy", lambda one: one["spec"].get("persistentVolumeReclaimPolicy", "")),
+        ("Status", status("phase")),
+        ("Claim", lambda one: "/".join(one["spec"]["claimRef"][key] for key in ("namespace", "name")) if "claimRef" in one["spec"] else ""),
+    ],
     "Ingress": [
         ("Class", lambda one: one["spec"].get("ingressClassName", "<none>")),
         ("Hosts", lambda one: ",".join(rule.get("host", "*") for rule in one["spec"].get("rules", [])) or "*"),

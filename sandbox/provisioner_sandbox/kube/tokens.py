@@ -46,7 +46,7 @@ def verify(
     now: float,
     sts: str | None = None,
 ) -> str:
-    """The ARN of whoever made the token.
+    """Returns the ARN of the caller that created the token.
 
     `credentials` says for an access key id its `secret`, its `arn`, and its `sessionToken` where it has one. `now` is
     in seconds since 1970. `sts` is the origin of one more STS whose URLs are taken, such as `http://127.0.0.1:5700`.
@@ -134,7 +134,7 @@ def check_date(text: str, now: float) -> None:
     except ValueError as error:
         raise Refused("the URL's X-Amz-Date is not a date") from error
     if now > date + LIFE_SECONDS:
-        raise Refused(f"the token has expired: it was made at {text}, and lives for {LIFE_SECONDS // 60} minutes")
+        raise Refused(f"the token has expired: it was created at {text} and is valid for {LIFE_SECONDS // 60} minutes")
     if now < date - AHEAD_SECONDS:
         raise Refused(f"the token is from the future: {text}")
 

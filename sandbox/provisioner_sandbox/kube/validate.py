@@ -371,6 +371,33 @@ def network_policy(document: Object, old: Object | None) -> Causes:
 # --- configuration, policies, access --------------------------------------------------------------------------------
 
 
+@of("PersistentVolumeClaim")
+def claim(document: Object, old: Object | None) -> Causes:
+    """Source: ValidatePersistentVolumeClaimUpdate in pkg/apis/core/validation of Kubernetes."""
+    spec = document.get("spec", {})
+    causes: Causes = []
+    if not spec.get("accessModes"):
+        causes.append(missing("spec.accessModes", "at least 1 access mode is required"))
+    if "storage" not in ((spec.get("resources") or {}).get("requests") or {}):
+        causes.append(missing("spec.resources[storage]"))
+    if old is not None:
+        fixed = {key: value for key, value in spec.items() if key not in ("resources", "volumeAttributesClassName")}
+        before = {key: old["spec"][key] for key in old["spec"] if key not in ("resources", "volumeAttributesClassName")}
+        if "volumeName" not in before:
+            fixed.pop("volumeName", None)
+        if fixed != before:
+            text = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+            causes.append(forbidden_field("spec", text))
+    return causes
+
+
+@of("PersistentVolume")
+def volume(document: Object, old: Object | None) -> Causes:
+    spec = document.get("spec", {})
+    causes = [missing("spec.accessModes")] if not spec.get("accessModes") else []
+    return causes + ([missing("spec.capacity")] if "storage" not in (spec.get("capacity") or {}) else [])
+
+
 @of("ConfigMap", "Secret")
 def configuration(document: Object, old: Object | None) -> Causes:
     causes: Causes = []

@@ -359,4 +359,6 @@ BORN: dict[str, Callable[[], Any]] = {
         "expectedPods": 0,
     },
     "ResourceQuota": dict,
+    "PersistentVolume": lambda: {"phase": "Pending"},
+    "PersistentVolumeClaim": lambda: {"phase": "Pending"},
 }

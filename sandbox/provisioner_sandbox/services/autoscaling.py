@@ -5,14 +5,28 @@ Rules and wording: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
+from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks import fleet, health
+from provisioner_sandbox.services.eks import fleet, health, joining
 from provisioner_sandbox.services.eks.nodegroups import LAUNCH_FAILURES
 from provisioner_sandbox.services.eks.state import Cluster, Thing, eks_state
 
+# https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html
+PROCESSES = [
+    "Launch",
+    "Terminate",
+    "AddToLoadBalancer",
+    "AlarmNotification",
+    "AZRebalance",
+    "HealthCheck",
+    "InstanceRefresh",
+    "ReplaceUnhealthy",
+    "ScheduledActions",
+]
 PAGE = {"DescribeAutoScalingGroups": 50, "DescribeAutoScalingInstances": 50, "DescribeScalingActivities": 100}
 
 
@@ -91,7 +105,7 @@ def activities(call: Call) -> Any:
         return call.forward()
     group = own[name][1]
     entry = health.configured(f"nodegroup/{group.doc['nodegroupName']}")
-    trouble = entry if entry and entry.get("code") in LAUNCH_FAILURES else None
+    trouble = entry if entry and entry.get("code") in LAUNCH_FAILURES else group.launch_issue
     return page(call, "Activities", fleet.activities(call.region, group, trouble))
 
 
@@ -138,11 +152,42 @@ def update(call: Call) -> Any:
     return {}
 
 
+def processes(call: Call) -> list[str]:
+    asked = call.params.get("ScalingProcesses") or PROCESSES
+    for name in asked:
+        if name not in PROCESSES:
+            raise AwsError("ValidationError", f"Invalid process name: {name}. Valid names are {', '.join(PROCESSES)}")
+    return asked
+
+
+@handles("autoscaling", "SuspendProcesses")
+def suspend(call: Call) -> Any:
+    own, name = groups(call), call.params["AutoScalingGroupName"]
+    if name not in own:
+        return call.forward()
+    at = datetime.fromtimestamp(CLOCK.now(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    own[name][1].suspended.update(dict.fromkeys(processes(call), at))
+    return {}
+
+
+@handles("autoscaling", "ResumeProcesses")
+def resume(call: Call) -> Any:
+    own, name = groups(call), call.params["AutoScalingGroupName"]
+    if name not in own:
+        return call.forward()
+    cluster, group = own[name]
+    for process in processes(call):
+        group.suspended.pop(process, None)
+    # What it was to do in the meantime it does now.
+    resize(call, cluster, group, {})
+    return {}
+
+
 def resize(call: Call, cluster: Cluster, group: Thing, scaling: dict[str, int]) -> None:
     group.doc["scalingConfig"] = {**group.doc["scalingConfig"], **scaling}
     # Before the group is there, it is made with as many instances as it then should have.
     if group.status not in ("CREATING", "CREATE_FAILED", "DELETING"):
-        fleet.scale(call.region, cluster, group)
+        joining.afterwards(call.region, cluster, group)
 
 
 @handles("autoscaling", "TerminateInstanceInAutoScalingGroup")

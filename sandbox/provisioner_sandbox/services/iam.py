@@ -5,18 +5,36 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from provisioner_sandbox import authorization, identity
+from provisioner_sandbox import authorization
+from provisioner_sandbox.caller import caller as own_caller
 from provisioner_sandbox.errors import AwsError
+from provisioner_sandbox.identity import managed, policies_of
 from provisioner_sandbox.policy import Malformed, statements
-from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.sts import CALLER
+from provisioner_sandbox.registry import Call, handles, prepares
 from provisioner_sandbox.simulation import invalid_input, simulate
 from provisioner_sandbox.wire.message import Answer
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MANAGED_POLICIES_PER_ROLE = 10
 INLINE_CHARACTERS_PER_ROLE = 10240
+# What only AWS may do to a role of IAM Identity Center.
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html (UnmodifiableEntity)
+CHANGES_OF_ROLES = {
+    "AttachRolePolicy", "DeleteRole", "DeleteRolePermissionsBoundary", "DeleteRolePolicy", "DetachRolePolicy",
+    "PutRolePermissionsBoundary", "PutRolePolicy", "UpdateAssumeRolePolicy", "UpdateRole", "UpdateRoleDescription",
+}  # fmt: skip
+PROTECTED_PATH = "/aws-reserved/"
 ENTITY = re.compile(r"arn:aws[\w-]*:iam::\d{12}:(?P<kind>user|group|role)/(?:[^/]+/)*(?P<name>[^/]+)")
+
+
+@prepares("iam")
+def protect(call: Call) -> None:
+    role = role_of(call) if call.name in CHANGES_OF_ROLES else None
+    if role is not None and role.path.startswith(PROTECTED_PATH):
+        message = (
+            f"Cannot perform the operation on the protected role '{role.name}' - this role is only modifiable by AWS"
+        )
+        raise AwsError("UnmodifiableEntity", message)
 
 
 @handles("iam", "CreateRole", "UpdateAssumeRolePolicy")
@@ -84,7 +102,7 @@ def simulate_principal(call: Call) -> dict:
     if not match:
         raise invalid_input(f"Invalid Entity Arn: {arn} does not clearly define entity type and name.")
     caller = call.params.get("CallerArn") or (arn if match["kind"] == "user" else None)
-    if arn == CALLER:
+    if arn == own_caller().principal:
         return simulate(call.params, list(authorization.POLICIES), [], caller)
     things = getattr(call.backend, f"{match['kind']}s").values()
     entity = next((thing for thing in things if thing.arn == arn), None)
@@ -96,18 +114,6 @@ def simulate_principal(call: Call) -> dict:
             policies += policies_of("group", group)
     boundary = call.backend.managed_policies.get(getattr(entity, "permissions_boundary_arn", None))
     return simulate(call.params, policies, [managed(boundary)] if boundary else [], caller)
-
-
-def policies_of(kind: str, entity: Any) -> list[identity.Policy]:
-    inline = [
-        identity.read(f"{kind}_{entity.name}_{name}", document) for name, document in entity.policies.items()
-    ]
-    return inline + [managed(policy) for policy in entity.managed_policies.values()]
-
-
-def managed(policy: Any) -> identity.Policy:
-    document = next(one.document for one in policy.versions if one.version_id == policy.default_version_id)
-    return identity.read(policy.name, document)
 
 
 def role_of(call: Call) -> Any:

@@ -1,15 +1,22 @@
-"""KMS: what a key's state forbids, rotation periods, and policies that would lock everybody out."""
+"""KMS: how keys may be named, what a key's state and policy forbid, rotation periods, and policies that would lock
+everybody out."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import moto.kms.responses
+
+from provisioner_sandbox import authorization, iam_context, keys
 from provisioner_sandbox.backend import ACCOUNT
+from provisioner_sandbox.caller import caller
 from provisioner_sandbox.errors import AwsError
+from provisioner_sandbox.keys import KeyProblem
 from provisioner_sandbox.policy import Malformed, Question, allowed, statements
-from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.sts import CALLER
-from provisioner_sandbox.wire.message import Answer
+from provisioner_sandbox.registry import Call, handles, prepares
+
+# moto's reading of key policies knows neither principals nor conditions; `check_permission` takes its place.
+moto.kms.responses.validate_policy = lambda key, action: None
 
 # https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html
 WINDOWS = range(7, 31)
@@ -17,37 +24,102 @@ WINDOWS = range(7, 31)
 ROTATION_PERIODS = range(90, 2561)
 DEFAULT_ROTATION = 365
 
-# What a key in state PendingDeletion cannot do, by the table in
-# https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
-NOT_WHILE_PENDING = (
-    "CreateAlias", "CreateGrant", "Decrypt", "DisableKey", "DisableKeyRotation", "EnableKey", "EnableKeyRotation",
-    "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "GetPublicKey", "ReEncrypt",
-    "Sign", "TagResource", "UntagResource", "UpdateAlias", "UpdateKeyDescription", "Verify",
-)  # fmt: skip
+# Parameters that name a key.
+KEY_MEMBERS = ("KeyId", "TargetKeyId", "SourceKeyId", "DestinationKeyId")
+# The operations whose `KeyId` may be an alias or its ARN; all others take a key's ID or ARN, as botocore's model says
+# of each `KeyId`.
+TAKE_ALIASES = {
+    "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GetPublicKey",
+    "ReEncrypt", "Sign", "Verify",
+}  # fmt: skip
+# What a key in state PendingDeletion cannot do, and what a disabled one cannot, by the table in
+# https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html and the errors in botocore's model
+NOT_WHILE_DISABLED = {
+    "CreateGrant", "Decrypt", "DisableKeyRotation", "EnableKeyRotation", "Encrypt", "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext", "GenerateMac", "GetPublicKey", "ReEncrypt", "RotateKeyOnDemand", "Sign",
+    "Verify", "VerifyMac",
+}  # fmt: skip
+NOT_WHILE_PENDING = NOT_WHILE_DISABLED | {
+    "CreateAlias", "DisableKey", "EnableKey", "PutKeyPolicy", "ScheduleKeyDeletion", "TagResource", "UntagResource",
+    "UpdateAlias", "UpdateKeyDescription",
+}  # fmt: skip
 CONTEXT = {"aws:principalaccount": [ACCOUNT], "kms:calleraccount": [ACCOUNT]}
-KEY_MEMBERS = ("KeyId", "TargetKeyId", "SourceKeyId")
+# Operations on a key that need no function of their own here.
+PLAIN = (
+    "CancelKeyDeletion", "CreateAlias", "CreateGrant", "DescribeKey", "DisableKey", "DisableKeyRotation", "EnableKey",
+    "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "GetKeyPolicy", "GetPublicKey",
+    "ListGrants", "ListKeyPolicies", "ListKeyRotations", "ListResourceTags", "ReplicateKey", "RetireGrant",
+    "RevokeGrant", "RotateKeyOnDemand", "Sign", "TagResource", "UntagResource", "UpdateAlias", "UpdateKeyDescription",
+    "Verify", "VerifyMac",
+)  # fmt: skip
+# After these a key is not what it was for those who use it.
+CHANGE_A_KEY = {"CancelKeyDeletion", "DisableKey", "EnableKey", "RevokeGrant"}
+
+
+@prepares("kms")
+def resolve(call: Call) -> None:
+    """Replaces each name of a key by its ID, and checks that the key may be used so."""
+    for member in KEY_MEMBERS:
+        given = call.params.get(member)
+        if given is None:
+            continue
+        if "alias/" in given and call.name not in TAKE_ALIASES:
+            raise AwsError("NotFoundException", f"Invalid keyId {given}")
+        key = demand(keys.find(call.region, given))
+        check_permission(call, key)
+        check_state(call, key)
+        call.params = {**call.params, member: key.id}
+
+
+def demand(found: Any) -> Any:
+    """The key that was found, or the error of that there is none."""
+    if isinstance(found, KeyProblem):
+        raise AwsError(found.code, found.message)
+    return found
+
+
+def check_permission(call: Call, key: Any) -> None:
+    """The caller's own policies were asked before; what the key's policy gives to the account they decided on."""
+    caller, _ = authorization.who(call.request)
+    context = {**iam_context.circumstances(call.request, call.region, caller), "kms:calleraccount": [ACCOUNT]}
+    action = f"kms:{call.name}"
+    if not keys.lets(key, [caller], action, context, by_identity=True):
+        refused = keys.not_allowed(caller, action, key)
+        raise AwsError(refused.code, refused.message)
+
+
+def check_state(call: Call, key: Any) -> None:
+    state = key.key_state
+    if (state == "PendingDeletion" and call.name in NOT_WHILE_PENDING) or (
+        state == "Disabled" and call.name in NOT_WHILE_DISABLED
+    ):
+        demand(keys.state_problem(key))
+    if call.name == "CancelKeyDeletion" and state != "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
 
 
 def key_of(call: Call) -> Any:
-    """The key asked for, or None where moto is to say that it is missing."""
-    given = next((call.params[name] for name in KEY_MEMBERS if name in call.params), "")
-    keys = call.backend.keys
-    if "alias/" in given:
-        name = "alias/" + given.partition("alias/")[2]
-        return next((key for key in keys.values() if name in key.aliases), None)
-    return keys.get(given.rpartition("/")[2])
+    """The key that `resolve` found."""
+    return call.backend.keys[call.params["KeyId"]]
 
 
-def check_usable(call: Call) -> None:
-    key = key_of(call)
-    if key is not None and key.key_state == "PendingDeletion":
-        raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
+@handles("kms", *PLAIN)
+def use(call: Call) -> dict:
+    result = call.moto()
+    if call.name in CHANGE_A_KEY:
+        keys.changed(key_of(call))
+    # moto answers with the ID: https://docs.aws.amazon.com/kms/latest/APIReference/API_CancelKeyDeletion.html
+    return {**result, "KeyId": key_of(call).arn} if call.name == "CancelKeyDeletion" else result
 
 
-@handles("kms", *NOT_WHILE_PENDING)
-def use(call: Call) -> Answer:
-    check_usable(call)
-    return call.forward()
+@handles("kms", "Decrypt", "ReEncrypt")
+def decrypt(call: Call) -> dict:
+    """The ciphertext says which key it is under."""
+    result = call.moto()
+    key = demand(keys.find(call.region, result["SourceKeyId" if call.name == "ReEncrypt" else "KeyId"]))
+    check_permission(call, key)
+    check_state(call, key)
+    return result
 
 
 @handles("kms", "ScheduleKeyDeletion")
@@ -60,23 +132,20 @@ def schedule_deletion(call: Call) -> dict:
             f"Member must have value {bound}"
         )
         raise AwsError("ValidationException", message)
-    check_usable(call)
     result = call.moto()
     key = key_of(call)
+    keys.changed(key)
     return {**result, "KeyId": key.arn, "KeyState": key.key_state, "PendingWindowInDays": days}
 
 
 @handles("kms", "EnableKeyRotation")
-def enable_rotation(call: Call) -> Answer:
+def enable_rotation(call: Call) -> dict:
     days = call.params.get("RotationPeriodInDays", DEFAULT_ROTATION)
     if days not in ROTATION_PERIODS:
         raise AwsError("ValidationException", "RotationPeriodInDays must be between 90 and 2560")
-    check_usable(call)
-    answer = call.forward()
-    key = key_of(call)
-    if answer.ok and key is not None:
-        key.sandbox_rotation_days = days
-    return answer
+    result = call.moto()
+    key_of(call).sandbox_rotation_days = days
+    return result
 
 
 @handles("kms", "GetKeyRotationStatus")
@@ -92,20 +161,22 @@ def rotation_status(call: Call) -> dict:
 
 
 @handles("kms", "CreateKey", "PutKeyPolicy")
-def with_policy(call: Call) -> Answer:
-    if call.name == "PutKeyPolicy":
-        check_usable(call)
+def with_policy(call: Call) -> dict:
     document = call.params.get("Policy")
     if document is not None:
         check_policy(document, bool(call.params.get("BypassPolicyLockoutSafetyCheck")))
-    return call.forward()
+    result = call.moto()
+    if call.name == "PutKeyPolicy":
+        keys.changed(key_of(call))
+    return result
 
 
 def check_policy(document: str, bypass: bool) -> None:
     try:
         statements(document)
-        # The caller must stay able to change the policy; here, the account's own root or user.
-        question = Question(ACCOUNT, CALLER, "kms:PutKeyPolicy", "*", CONTEXT)
+        # The caller must stay able to change the policy; here, the account's own root, user or role.
+        own = caller()
+        question = Question(ACCOUNT, own.arn, "kms:PutKeyPolicy", "*", CONTEXT, role=own.principal)
         safe = bypass or allowed(document, question)
     except Malformed as error:
         raise AwsError("MalformedPolicyDocumentException", str(error)) from None

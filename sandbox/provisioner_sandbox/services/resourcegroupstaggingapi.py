@@ -18,7 +18,7 @@ from provisioner_sandbox.registry import Call, handles
 # Where each service's `tagged(backend)` is: (ARN, tags) of everything that has any.
 SOURCES = {
     "ec2": "ec2.tags", "eks": "eks.tags", "ecr": "ecr", "ssm": "ssm", "kms": "kms", "logs": "logs", "s3": "s3",
-    "dynamodb": "dynamodb",
+    "dynamodb": "dynamodb", "elbv2": "elbv2.tags",
 }  # fmt: skip
 # https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
 PAGES = range(1, 101)

@@ -18,7 +18,10 @@ PAGE = 100
 
 @handles("service-quotas", "GetServiceQuota")
 def get(call: Call) -> dict:
-    return {"Quota": as_applied(call, find(call))}
+    quota = find(call)
+    if quota.code in quotas.ONLY_DEFAULT:
+        raise missing("The request failed because the specified service quota does not exist.")
+    return {"Quota": as_applied(call, quota)}
 
 
 @handles("service-quotas", "GetAWSDefaultServiceQuota")
@@ -36,6 +39,7 @@ def list_all(call: Call) -> dict:
         quota
         for quota in sorted(KNOWN.values(), key=lambda quota: quota.code)
         if quota.service == params["ServiceCode"] and params.get("QuotaCode", quota.code) == quota.code
+        and quota.code not in quotas.ONLY_DEFAULT
     ]
     start = position(params.get("NextToken"))
     end = start + params.get("MaxResults", PAGE)

@@ -1,12 +1,13 @@
-"""SSM: AWS's public parameters for Bottlerocket, and the rest as moto has it."""
+"""SSM: AWS's public parameters for Bottlerocket; of others the types, tiers and keys, which moto leaves open."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from provisioner_sandbox.backend import backend
+from provisioner_sandbox import key_use
 from provisioner_sandbox.errors import AwsError
+from provisioner_sandbox.keys import KeyProblem
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks.versions import BOTTLEROCKET_RELEASES, image_id, releases_of
 
@@ -49,7 +50,11 @@ def public(call: Call, name: str) -> dict[str, Any] | None:
 @handles("ssm", "GetParameter")
 def get(call: Call) -> Any:
     found = public(call, call.params["Name"])
-    return {"Parameter": found} if found else call.forward()
+    if found:
+        return {"Parameter": found}
+    result = call.moto()
+    check_readable(call, [result["Parameter"]])
+    return result
 
 
 @handles("ssm", "GetParameters")
@@ -57,20 +62,43 @@ def get_all(call: Call) -> Any:
     found = {name: public(call, name) for name in call.params["Names"]}
     own = [parameter for parameter in found.values() if parameter]
     others = [name for name, parameter in found.items() if not parameter]
-    if not own:
-        return call.forward()
     theirs = call.moto({**call.params, "Names": others}) if others else {}
+    check_readable(call, theirs.get("Parameters", []))
     return {
         "Parameters": own + theirs.get("Parameters", []),
         "InvalidParameters": theirs.get("InvalidParameters", []),
     }
 
 
+@handles("ssm", "GetParameterHistory")
+def history(call: Call) -> dict:
+    result = call.moto()
+    check_readable(call, result["Parameters"])
+    return result
+
+
+def check_readable(call: Call, parameters: list[dict[str, Any]]) -> None:
+    """Values of SecureStrings are read with the key that they were written with.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html
+    """
+    if not call.params.get("WithDecryption"):
+        return
+    for parameter in parameters:
+        if parameter["Type"] == "SecureString":
+            versions = versions_of(call.backend, parameter["Name"])
+            version = next(one for one in versions if one.version == parameter["Version"])
+            given = version.keyid or DEFAULT_KEY
+            refuse_key(given, key_use.cached_problem(call, version, given, "kms:Decrypt"))
+
+
 @handles("ssm", "GetParametersByPath")
 def get_by_path(call: Call) -> Any:
     path = call.params["Path"].rstrip("/")
     if not (path == ROOT or path.startswith(ROOT + "/")):
-        return call.forward()
+        result = call.moto()
+        check_readable(call, result["Parameters"])
+        return result
     depth = None if call.params.get("Recursive") else path.count("/") + 1
     names = [
         f"{ROOT}/aws-k8s-{minor}/{arch}/{release}/{what}"
@@ -95,34 +123,89 @@ def put(call: Call) -> Any:
             "RemoveTagsFromResource."
         )
         raise AwsError("ValidationException", message)
-    there = call.backend._parameters.get(params["Name"])
-    if there and params.get("Overwrite") and params.get("Type") and there[-1].parameter_type != params["Type"]:
+    there = versions_of(call.backend, params["Name"])
+    last = there[-1] if there else None
+    kind = params.get("Type") or (last.parameter_type if last else None)
+    if kind is None:
+        # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+        raise AwsError("ValidationException", "A parameter type is required when you create a parameter.")
+    if last and not params.get("Overwrite"):
+        return call.forward()  # moto's ParameterAlreadyExists
+    if last and last.parameter_type != kind:
         message = "Parameter Store does not support changing a parameter's type."
         raise AwsError("HierarchyTypeMismatchException", message)
-    if params.get("Type") == "SecureString":
-        check_key(call, params.get("KeyId") or DEFAULT_KEY)
+    tier = tier_of(params, last)
+    if kind == "SecureString":
+        actions = ("kms:Encrypt",) if tier == STANDARD else ("kms:GenerateDataKey",)
+        given = params.get("KeyId") or (last.keyid if last else None) or DEFAULT_KEY
+        refuse_key(given, key_use.problem(call, given, *actions))
+    result = call.moto({**params, "Type": kind, "Tier": tier})
+    if kind == "SecureString":
+        # KMS knows now that the caller reads it.
+        key_use.cached_problem(call, versions_of(call.backend, params["Name"])[-1], given, "kms:Decrypt")
+    return result
+
+
+@handles("ssm", "DeleteParameter", "DeleteParameters")
+def delete(call: Call) -> Any:
+    names = [call.params["Name"]] if "Name" in call.params else call.params["Names"]
+    kept = call.backend._resource_tags.get("Parameter", {})
+    for name in names:
+        for version in versions_of(call.backend, name):
+            # moto keeps those of a name of one level.
+            kept.pop(version.name, None)
     return call.forward()
 
 
-def check_key(call: Call, given: str) -> None:
-    """A key may be given by its ID, its alias, or the ARN of either."""
-    if given.endswith(DEFAULT_KEY):
-        return
-    keys = backend("kms", call.region).keys
-    if "alias/" in given:
-        alias = "alias/" + given.partition("alias/")[2]
-        key = next((key for key in keys.values() if alias in key.aliases), None)
+def versions_of(ssm: Any, name: str) -> list[Any]:
+    """Of a parameter, oldest first. `/a` and `a` are one: moto's `get` does not know that, its `in` and `[]` do."""
+    return ssm._parameters[name] if name in ssm._parameters else []
+
+
+STANDARD, ADVANCED = "Standard", "Advanced"
+# Bytes: https://docs.aws.amazon.com/general/latest/gr/ssm.html
+SIZES = {STANDARD: 4096, ADVANCED: 8192}
+
+
+def tier_of(params: dict[str, Any], last: Any) -> str:
+    """The tier that a parameter is assigned to.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
+    """
+    asked, size = params.get("Tier", STANDARD), len(params["Value"].encode())
+    before = last.tier if last else STANDARD
+    if asked == "Intelligent-Tiering":
+        is_large = size > SIZES[STANDARD] or params.get("Policies") not in (None, "", "[]", "[{}]")
+        tier = ADVANCED if is_large or before == ADVANCED else STANDARD
     else:
-        key = keys.get(given.rpartition("/")[2])
-    if key is None or key.key_state != "Enabled":
-        raise AwsError("InvalidKeyId", f"Invalid keyId {given}")
+        tier = before if last and "Tier" not in params else asked
+    if before == ADVANCED and tier == STANDARD:
+        message = (
+            "This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the "
+            "advanced-parameter tier to the standard-parameter tier. If necessary, you can delete the advanced "
+            "parameter and recreate it as a standard parameter."
+        )
+        raise AwsError("ValidationException", message)
+    if size > SIZES[tier]:
+        message = f"{tier} tier parameters support a maximum parameter value of {SIZES[tier]} characters."
+        raise AwsError("ValidationException", message)
+    return tier
+
+
+def refuse_key(given: str, problem: KeyProblem | None) -> None:
+    """KMS's refusal as Systems Manager passes it on: https://github.com/stelligent/mu/issues/345,
+    https://github.com/binxio/aws-ssm-copy/issues/10"""
+    if problem is None or given.endswith(DEFAULT_KEY):
+        return
+    code = "AccessDeniedException" if problem.code == "AccessDeniedException" else "InvalidKeyId"
+    message = f"{problem.message} (Service: AWSKMS; Status Code: 400; Error Code: {problem.code})"
+    raise AwsError(code, message)
 
 
 def tagged(ssm: Any) -> list[tuple[str, dict[str, str]]]:
     found = []
     for name, tags in ssm._resource_tags.get("Parameter", {}).items():
-        versions = ssm._parameters.get(name)
-        if versions and tags:
+        if tags and versions_of(ssm, name):
             found.append((arn(ssm, name), dict(tags)))
     return found
 

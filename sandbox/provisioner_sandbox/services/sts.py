@@ -1,42 +1,25 @@
-"""STS: who calls is one user, whose ARN is IAM's, as that of any user; or a pod with its service account's role."""
+"""STS: who calls is the sandbox's one caller, or a pod with its service account's role."""
 
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from provisioner_sandbox.backend import ACCOUNT, backend
+from provisioner_sandbox.caller import caller
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.policy_conditions import as_list, met
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.wire.message import Request
-
-CALLER = f"arn:aws:iam::{ACCOUNT}:user/sandbox"
-KEY = re.compile(r"Credential=(?P<key>[^/,\s]+)/")
-
-
-def pods(sts: Any) -> set[str]:
-    """The access keys of pods, on moto's own backend, so that a reset takes them along."""
-    found: set[str] = sts.__dict__.setdefault("sandbox_pods", set())
-    return found
-
-
-def session(request: Request) -> Any:
-    """moto's session of a role, if the call is a pod's. Everybody else is the one user, whatever his keys."""
-    found = KEY.search(request.headers.get("Authorization", ""))
-    sts = backend("sts", "us-east-1")
-    if not found or found["key"] not in pods(sts):
-        return None
-    return next((one for one in sts.assumed_roles if one.access_key_id == found["key"]), None)
+from provisioner_sandbox.sessions import pods, session
 
 
 @handles("sts", "GetCallerIdentity")
-def caller(call: Call) -> dict:
+def who(call: Call) -> dict:
     held = session(call.request)
     if held is not None:
         return {"UserId": held.user_id, "Account": ACCOUNT, "Arn": held.arn}
-    return {"UserId": "AIDASANDBOXSANDBOXUSE", "Account": ACCOUNT, "Arn": CALLER}
+    own = caller()
+    return {"UserId": own.user_id, "Account": ACCOUNT, "Arn": own.arn}
 
 
 @handles("sts", "AssumeRoleWithWebIdentity")

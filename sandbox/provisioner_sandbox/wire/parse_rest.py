@@ -66,7 +66,7 @@ def simple(shape: Shape, text: str, name: str) -> Any:
 def body(operation: OperationModel, shape: StructureShape, request: Request) -> dict[str, Any]:
     payload = shape.serialization.get("payload")
     if payload and shape.members[payload].type_name in ("blob", "string"):
-        # An object's content or a policy document: whoever needs it reads the body itself.
+        # An object's content or a policy document: the handler reads the body itself.
         return {payload: request.body} if request.body else {}
     if operation.service_model.protocol == "rest-xml":
         return xml_body(operation, shape, payload, request.body)

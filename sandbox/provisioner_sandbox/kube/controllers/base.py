@@ -6,27 +6,23 @@ import copy
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provisioner_sandbox.kube import resources, status
 from provisioner_sandbox.kube.clock import Clock
 from provisioner_sandbox.kube.managed import stamp
-from provisioner_sandbox.kube.resources import Resource
-from provisioner_sandbox.kube.store import Object
-from provisioner_sandbox.kube.writer import Options
-
-if TYPE_CHECKING:
-    from provisioner_sandbox.kube.cluster import Cluster
+from provisioner_sandbox.kube.resources import Catalogue, Resource
+from provisioner_sandbox.kube.store import Object, Store
+from provisioner_sandbox.kube.writer import Options, Writer
 
 NAME = "kube-controller-manager"
 
 
 class Context:
-    def __init__(self, cluster: Cluster):
-        self.cluster = cluster
-        self.store = cluster.store
-        self.writer = cluster.writer
-        self.catalogue = cluster.catalogue
+    def __init__(self, store: Store, writer: Writer, catalogue: Catalogue):
+        self.store = store
+        self.writer = writer
+        self.catalogue = catalogue
         self.clock = Clock()
         self.events = Events(self)
 

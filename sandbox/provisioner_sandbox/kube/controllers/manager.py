@@ -7,12 +7,22 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from provisioner_sandbox.kube import status
-
-if TYPE_CHECKING:
-    from provisioner_sandbox.kube.cluster import Cluster
+from provisioner_sandbox.kube.controllers import (
+    budgets,
+    definitions,
+    deployments,
+    endpoints,
+    garbage,
+    namespaces,
+    replicas,
+    scheduler,
+    volumes,
+)
+from provisioner_sandbox.kube.controllers.base import Context
+from provisioner_sandbox.kube.disks import Disks
+from provisioner_sandbox.kube.nodes import Nodes
 
 # Changes that come together are looked at together.
 PAUSE_SECONDS = 0.01
@@ -21,36 +31,24 @@ Controller = Callable[[], "float | None"]
 
 
 class Manager:
-    def __init__(self, cluster: Cluster):
-        from provisioner_sandbox.kube.controllers import (
-            budgets,
-            definitions,
-            deployments,
-            endpoints,
-            garbage,
-            namespaces,
-            replicas,
-            scheduler,
-        )
-        from provisioner_sandbox.kube.controllers.base import Context
-
-        self.store = cluster.store
+    def __init__(self, context: Context, nodes: Nodes, authority: str):
+        self.store = context.store
         self.stopped = False
-        context = Context(cluster)
         self.controllers: list[Controller] = [
             definitions.Definitions(context).look,
-            namespaces.Namespaces(context).look,
+            namespaces.Namespaces(context, authority).look,
             garbage.Garbage(context).look,
             deployments.Deployments(context).look,
             replicas.ReplicaSets(context).look,
-            scheduler.Scheduler(context, cluster.nodes).look,
+            scheduler.Scheduler(context, nodes).look,
             endpoints.Endpoints(context).look,
+            volumes.Volumes(context, Disks(nodes.region, nodes.cluster, nodes.guard, lambda: self.stopped)).look,
             budgets.Budgets(context).look,
             budgets.Quotas(context).look,
         ]
 
     def start(self) -> None:
-        # Once here, so that whoever asks first finds a cluster that is whole.
+        # Once here, so that the first caller finds a complete cluster.
         self.look()
         threading.Thread(target=self.run, name="kube controllers", daemon=True).start()
 
@@ -63,7 +61,7 @@ class Manager:
             try:
                 when = controller()
             except status.Refused:
-                # Somebody was faster, or the namespace is on its way out.
+                # Another client was faster, or the namespace is being deleted.
                 when = time.monotonic() + 0.1
             except Exception:
                 traceback.print_exc(file=sys.stderr)

@@ -8,8 +8,9 @@ from provisioner_sandbox.kube.store import Object
 
 
 class Namespaces:
-    def __init__(self, context: Context):
+    def __init__(self, context: Context, authority: str):
         self.context = context
+        self.authority = authority
 
     def look(self) -> float | None:
         for namespace in self.context.list(resources.NAMESPACES):
@@ -24,7 +25,7 @@ class Namespaces:
         if context.store.get(resources.SERVICE_ACCOUNTS, name, "default") is None:
             context.create(resources.SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": name}})
         if context.store.get(resources.CONFIG_MAPS, name, "kube-root-ca.crt") is None:
-            data = {"ca.crt": context.cluster.plane.authority.pem.decode()}
+            data = {"ca.crt": self.authority}
             metadata = {"name": "kube-root-ca.crt", "namespace": name}
             context.create(resources.CONFIG_MAPS, {"metadata": metadata, "data": data})
 

@@ -221,7 +221,7 @@ class Container:
             self.stop(host, host.pod["spec"].get("terminationGracePeriodSeconds", 30) if grace is None else grace)
 
     def stop(self, host: Host, grace: float) -> None:
-        """Asks it to end, once; whoever has asked before with more patience is overruled."""
+        """Asks it to end, once; a shorter grace period overrules an earlier, longer one."""
         if self.process is None:
             return
         kill_at = host.clock.within(grace)

@@ -72,7 +72,7 @@ class Pod(threading.Thread):
         self.wake.set()
 
     def vanish(self) -> None:
-        """It was deleted by force: there is nobody to report to."""
+        """It was deleted by force: its end is not reported."""
         self.gone = True
         self.wake.set()
 
@@ -155,7 +155,7 @@ class Pod(threading.Thread):
         host = self.host()
         now = self.tools.clock.now()
         if self.stop_at is None:
-            # Whoever is told to go first keeps serving those who have not heard of it yet.
+            # The pod continues to serve callers that have not learnt yet that it is terminating.
             pause = max((pause_before_stop(c.spec) for c in self.main if c.process is not None), default=0.0)
             self.stop_at = self.tools.clock.after(pause)
         running = [container for container in self.init + self.main if container.process is not None]

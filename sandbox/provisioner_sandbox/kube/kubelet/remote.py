@@ -18,7 +18,7 @@ from provisioner_sandbox.kube.kubelet.client import JSON, MERGE, ApiError
 
 __all__ = ["JSON", "MERGE", "Api", "ApiError", "Follower", "refusal"]
 
-# A watch ends by itself after this long, and is taken up again.
+# A watch ends automatically after this time, and is opened again.
 WATCH_SECONDS = 300
 CALL_SECONDS = 10.0
 RETRY_SECONDS = 0.5

@@ -54,7 +54,7 @@ class Addresses:
                 held.listen(1)
             except OSError as error:
                 held.close()
-                # macOS has 127.0.0.1 alone, unless somebody adds others.
+                # macOS only has 127.0.0.1, unless other addresses were added.
                 if error.errno is not None and "assign" in str(error):
                     raise NoAddress(
                         f"this machine has no address {network}.1: pods need addresses of 127.0.0.0/8 beside 127.0.0.1 "

@@ -67,7 +67,7 @@ class Images:
             if not WHOLE.fullmatch(reference):
                 text = f'Failed to apply default image tag "{reference}": couldn\'t parse image name "{reference}": invalid reference format'
                 raise Refused("InvalidImageName", text)
-            raise self.absent(reference, "the sandbox reaches no registry but its own ECR")
+            raise self.absent(reference, "the sandbox can reach only its own ECR")
         manifest, digest, blobs = self.manifest(reference, found)
         if not manifest.get("config"):
             raise self.absent(reference, "its manifest has no configuration")
@@ -111,7 +111,7 @@ class Images:
             held = contents(repository).layers
             absent = [one for one in manifest.layers if one not in held]
             if absent:
-                raise self.absent(reference, f"layers are not there: {', '.join(absent)}")
+                raise self.absent(reference, f"layers not found: {', '.join(absent)}")
             return manifest.document, manifest.digest, {one: held[one] for one in manifest.layers}
 
     def unpacked(self, digest: str, manifest: dict[str, Any], config: dict[str, Any], blobs: dict[str, bytes]) -> Path:
@@ -206,7 +206,7 @@ def put(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, root: Path
         with open(path, "wb") as file:
             shutil.copyfileobj(taken or io.BytesIO(), file)
         own(path, member)
-        # Nobody gains rights by running what an image brings.
+        # Without set-user-id bits: running a program of an image grants no privileges.
         os.chmod(path, stat.S_IMODE(member.mode) & 0o777)
 
 

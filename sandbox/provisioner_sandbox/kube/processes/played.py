@@ -1,5 +1,5 @@
-"""In the place of a controller whose work is the sandbox's own, or nobody's: answers its probes until told to end, and
-lets pass what it is asked about as a webhook.
+"""A placeholder for a controller whose work the sandbox does, or does not simulate: answers its probes until told to
+end, and admits every webhook request.
 
 A program of its own: `played.py ADDRESS TEXT PORT[=FOLDER]...`; with a folder, the port speaks TLS with its `tls.crt`.
 """
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Discards the request log."""
 
 
 def secured(listening: socket.socket, keys: str) -> socket.socket:

@@ -29,8 +29,8 @@ SHIM = Path(__file__).with_name("shim.py")
 # Controllers whose images are empty, or in no registry in reach, and what is said for them.
 PLAYED_BY = Path(__file__).with_name("played.py")
 PLAYED = {
-    "aws-load-balancer-controller": "the sandbox itself makes load balancers of Services and Ingresses",
-    "cluster-autoscaler": "in the sandbox nobody scales node groups",
+    "aws-load-balancer-controller": "the sandbox creates the load balancers of Services and Ingresses",
+    "cluster-autoscaler": "the sandbox does not scale node groups",
 }
 # The port, by its name, at which the API server asks a controller before it stores something.
 WEBHOOKS = "webhook-server"
@@ -163,7 +163,7 @@ class ProcessRunner(Runner):
             f"{port['containerPort']}{f'={keys}' if keys and port.get('name') == WEBHOOKS else ''}"
             for port in container.get("ports", [])
         ]
-        place = f"in the place of {container['image']} this process answers probes, and admits what webhooks ask about"
+        place = f"instead of {container['image']} this process answers probes, and admits every webhook request"
         text = f"{self.played(container)}; {place}"
         plan = {
             "argv": [PYTHON, "-I", "-S", str(PLAYED_BY), address, text, *ports], "env": {"PATH": PATH}, "cwd": "/", "uid": None,
@@ -291,7 +291,7 @@ class ProcessRunner(Runner):
 
 
 def link_or_copy(source: str, target: str) -> str:
-    """A second name costs nothing; the root is sealed, so that nobody writes through it."""
+    """A second name costs nothing; the root is sealed, so that no process writes through it."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:
@@ -336,7 +336,7 @@ def host_parts(image: Image) -> list[list[str]]:
 def by_own_python(argv: list[str], image: Image) -> list[str]:
     """An image without a base is run by the sandbox's Python, if it was made for it."""
     if not PYTHONS.fullmatch(argv[0]):
-        text = f'exec: "{argv[0]}": the image stands on an empty base, and the sandbox has nothing but Python to run it with'
+        text = f'exec: "{argv[0]}": the image has an empty base, and the sandbox can only run Python for it'
         raise Refused("RunContainerError", text)
     wanted = {match[1] + "." + match[2] for path in image.root.rglob("*.so") if (match := MODULES.search(path.name))}
     own = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -346,8 +346,8 @@ def by_own_python(argv: list[str], image: Image) -> list[str]:
             if other:
                 return [other, *argv[1:]]
         text = (
-            f"the image stands on an empty base, and its modules are for Python {', '.join(sorted(wanted))}; the "
-            f"sandbox runs on {own}, and has no other"
+            f"the image has an empty base, and its modules are for Python {', '.join(sorted(wanted))}; the "
+            f"sandbox runs on {own}, and finds no other version"
         )
         raise Refused("RunContainerError", text)
     return [PYTHON, *argv[1:]]
@@ -450,7 +450,7 @@ class Container(Process):
             return self.probing.tcp(probe, timeout)
         if "exec" in probe:
             return self.execute(probe["exec"].get("command", []), timeout)
-        return "gRPC probes are not known to the sandbox's kubelet"
+        return "the sandbox's kubelet does not support gRPC probes"
 
     def execute(self, argv: list[str], timeout: float) -> str | None:
         plan = {**self.plan, "argv": argv, "join": self.child if self.plan["root"] else None}

@@ -4,7 +4,7 @@ A program of its own, with nothing but the standard library. Standard input is a
 when it ends, however the sandbox ended, so does the container. To descriptor `report` go the process's id, and why it
 could not be started.
 
-    {"report", "argv", "env", "cwd", "uid", "gid", "groups",     uid null: as whoever this is
+    {"report", "argv", "env", "cwd", "uid", "gid", "groups",     uid null: as the current user
      "root", "mounts": [[SOURCE, TARGET, "ro"|"rw"|"tmpfs"|"proc"]], "seal",   root null: no root of its own
      "join": PID}                                                 in the container of this process
 """

@@ -11,7 +11,7 @@ from provisioner_sandbox.kube.kubelet.client import Api
 from provisioner_sandbox.kube.kubelet.runner import Refused
 from provisioner_sandbox.kube.kubelet.spec import Missing, Spec
 
-KNOWN = "emptyDir, configMap, secret, downwardAPI and projected"
+KNOWN = "emptyDir, configMap, secret, downwardAPI, projected and persistentVolumeClaim"
 
 
 class Volumes:
@@ -28,12 +28,17 @@ class Volumes:
         for volume in pod["spec"].get("volumes", []):
             path = folder / volume["name"]
             path.mkdir(parents=True, exist_ok=True)
-            if "emptyDir" in volume:
+            if "persistentVolumeClaim" in volume:
+                given = volume["persistentVolumeClaim"]
+                # Beside the pods' folders, since it outlives them.
+                path = folder.parent.parent / "claims" / self.volume_of(pod, given["claimName"])
+                path.mkdir(parents=True, exist_ok=True)
+            if "emptyDir" in volume or "persistentVolumeClaim" in volume:
                 # As in a kubelet, for all; and of the pod's group where it has one.
                 path.chmod(0o2777 if group is not None else 0o777)
                 if group is not None and os.geteuid() == 0:
                     os.chown(path, -1, group)
-                found[volume["name"]] = (path, True)
+                found[volume["name"]] = (path, not volume.get("persistentVolumeClaim", {}).get("readOnly"))
                 continue
             for name, data in self.files(pod, volume, address, host).items():
                 target = path / name
@@ -44,6 +49,16 @@ class Volumes:
                 target.chmod(0o644)
             found[volume["name"]] = (path, False)
         return found
+
+    def volume_of(self, pod: dict[str, Any], claim: str) -> str:
+        """Returns the name of the PersistentVolume that a claim is bound to."""
+        namespace = pod["metadata"]["namespace"]
+        found = self.api.get(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}")
+        if found is None:
+            raise Missing(f'persistentvolumeclaim "{claim}" not found')
+        if found.get("status", {}).get("phase") != "Bound":
+            raise Missing(f'persistentvolumeclaim "{claim}" is not bound to a volume')
+        return str(found["spec"]["volumeName"])
 
     def files(self, pod: dict[str, Any], volume: dict[str, Any], address: str, host: str) -> dict[str, bytes]:
         kinds = [kind for kind in ("configMap", "secret", "downwardAPI") if kind in volume]
@@ -61,7 +76,7 @@ class Volumes:
                     made |= self.source(pod, kind, source[kind], address, host)
             return made
         kind = next((one for one in volume if one != "name"), "")
-        text = f"volume {volume['name']} is a {kind}; the sandbox has {KNOWN}"
+        text = f"volume {volume['name']}: the sandbox does not support {kind}, only {KNOWN}"
         raise Refused("FailedMount", text)
 
     def source(
@@ -75,7 +90,7 @@ class Volumes:
                 if "fieldRef" in one
             }
         if kind not in ("configMap", "secret"):
-            raise Refused("FailedMount", f"the sandbox has no volumes of a {kind}")
+            raise Refused("FailedMount", f"the sandbox does not support volumes of the type {kind}")
         name = given.get("secretName") or given.get("name", "")
         namespace = pod["metadata"]["namespace"]
         thing = self.api.get(f"/api/v1/namespaces/{namespace}/{kind.lower()}s/{name}")

@@ -20,9 +20,10 @@ from provisioner_sandbox.services.ec2 import (  # noqa: F401  each registers its
     routes,
     tags,
     vpc,
+    vpc_contents,
     zones,
 )
-from provisioner_sandbox.services.ec2.state import settle
+from provisioner_sandbox.services.ec2.settling import settle
 
 
 @prepares("ec2", "resourcegroupstaggingapi")

@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.ec2.models.vpcs import AWS_ENDPOINT_SERVICES
 
+from provisioner_sandbox.endpoint_zones import has
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, Listing, paginate, passes
@@ -47,7 +48,9 @@ def details(region: str, zones: list[str]) -> list[Item]:
             "ServiceName": f"com.amazonaws.{region}.{short}",
             "ServiceType": [{"ServiceType": kind}],
             "ServiceRegion": region,
-            "AvailabilityZones": zones,
+            "AvailabilityZones": [
+                zone for zone in zones if kind == "Gateway" or has(f"com.amazonaws.{region}.{short}", zone)
+            ],
             "Owner": "amazon",
             "AcceptanceRequired": False,
             "ManagesVpcEndpoints": False,

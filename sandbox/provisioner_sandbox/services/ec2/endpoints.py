@@ -7,12 +7,13 @@ from typing import Any
 
 from moto.ec2.utils import random_resource_id
 
-from provisioner_sandbox import quotas
+from provisioner_sandbox import endpoint_zones, quotas
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
 from provisioner_sandbox.services.ec2.endpoint_services import GATEWAY_SERVICES, known
 from provisioner_sandbox.services.ec2.interfaces import create_managed
+from provisioner_sandbox.services.ec2.requesters import ENDPOINT
 from provisioner_sandbox.services.ec2.routes import find as find_table
 from provisioner_sandbox.services.ec2.state import drop_interface, ec2_state, endpoint_state, remove
 
@@ -54,7 +55,7 @@ def check_create(call: Call, gateway: bool, private_dns: bool) -> list[str]:
     check_policy(params.get("PolicyDocument"))
     for table_id in params.get("RouteTableIds") or []:
         check_table(backend, vpc, service, table_id)
-    check_subnets(backend, vpc, params.get("SubnetIds") or [])
+    check_subnets(backend, vpc, service, params.get("SubnetIds") or [])
     groups = check_groups(backend, vpc, params.get("SecurityGroupIds") or [])
     if private_dns:
         check_private_dns(backend, vpc, service)
@@ -106,16 +107,24 @@ def check_table(backend: Any, vpc: Any, service: str, table_id: str) -> None:
             raise AwsError("RouteAlreadyExists", message)
 
 
-def check_subnets(backend: Any, vpc: Any, subnet_ids: list[str], taken: list[str] | None = None) -> None:
-    """All of the VPC, and one for each availability zone.
+def check_subnets(
+    backend: Any, vpc: Any, service: str, subnet_ids: list[str], taken: list[str] | None = None
+) -> None:
+    """All of the VPC, one for each availability zone, and each in a zone that has the service.
 
     https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html
+    https://github.com/terraform-aws-modules/terraform-aws-vpc/issues/462
     """
     zones = {backend.get_subnet(subnet_id).availability_zone for subnet_id in taken or []}
     for subnet_id in subnet_ids:
         subnet = find_subnet(backend, subnet_id)
         if subnet.vpc_id != vpc.id:
             raise AwsError("InvalidParameter", f"Subnet {subnet_id} does not belong to VPC {vpc.id}")
+        if not endpoint_zones.has(service, subnet.availability_zone):
+            message = (
+                f"The VPC endpoint service {service} does not support the availability zone of the subnet: {subnet_id}."
+            )
+            raise AwsError("InvalidParameter", message)
         if subnet.availability_zone in zones:
             message = "Found another VPC endpoint subnet in the availability zone of " + subnet_id
             raise AwsError("DuplicateSubnetsInSameZone", message)
@@ -195,7 +204,7 @@ def remove_table(backend: Any, endpoint: Any, table_id: str) -> None:
 def add_subnet(backend: Any, endpoint: Any, subnet_id: str) -> None:
     endpoint.subnet_ids.append(subnet_id)
     description = f"VPC Endpoint Interface {endpoint.id}"
-    interface = create_managed(backend, subnet_id, endpoint.security_group_ids, "vpc_endpoint", description)
+    interface = create_managed(backend, subnet_id, endpoint.security_group_ids, ENDPOINT, description)
     endpoint.network_interface_ids.append(interface.id)
 
 
@@ -216,7 +225,7 @@ def modify(call: Call) -> dict:
     removed_subnets = [s for s in params.get("RemoveSubnetIds", []) if s in endpoint.subnet_ids]
     added_subnets = [s for s in params.get("AddSubnetIds", []) if s not in endpoint.subnet_ids]
     kept = [s for s in endpoint.subnet_ids if s not in removed_subnets]
-    check_subnets(backend, vpc, added_subnets, kept)
+    check_subnets(backend, vpc, endpoint.service_name, added_subnets, kept)
     added_tables = [t for t in params.get("AddRouteTableIds", []) if t not in endpoint.route_table_ids]
     for table_id in added_tables:
         check_table(backend, vpc, endpoint.service_name, table_id)

@@ -40,13 +40,28 @@ def delete(call: Call) -> Answer:
         if group.name == "default":
             message = f'the specified group: "{group_id}" name: "default" cannot be deleted by a user'
             raise AwsError("CannotDelete", message)
-        if in_use(backend, group_id) or named_elsewhere(backend, group_id):
-            raise dependency(f"resource {group_id} has a dependent object")
+        refuse_used(backend, group_id)
     answer = call.forward()
     if group:
-        for gone in [group, *group.ingress_rules, *group.egress_rules]:
-            backend.tags.pop(gone.id, None)
+        forget_tags(backend, group)
     return answer
+
+
+def refuse_used(backend: Any, group_id: str) -> None:
+    if in_use(backend, group_id) or named_elsewhere(backend, group_id):
+        raise dependency(f"resource {group_id} has a dependent object")
+
+
+def forget_tags(backend: Any, group: Any) -> None:
+    for gone in [group, *group.ingress_rules, *group.egress_rules]:
+        backend.tags.pop(gone.id, None)
+
+
+def remove(backend: Any, group: Any) -> None:
+    """Deletes a group, or raises `DependencyViolation`."""
+    refuse_used(backend, group.id)
+    backend.delete_security_group(group_id=group.id)
+    forget_tags(backend, group)
 
 
 def in_use(backend: Any, group_id: str) -> bool:

@@ -12,11 +12,13 @@ from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
 from provisioner_sandbox.services.ec2.gateways import attached_to
 from provisioner_sandbox.services.ec2.interfaces import managed_interface
+from provisioner_sandbox.services.ec2.requesters import NAT_GATEWAY
 from provisioner_sandbox.services.ec2.state import ec2_state, nat_state
 
 # AWS takes the request and fails later:
 # https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html
 NO_GATEWAY = "Gateway.NotAttached"
+NO_ROOM = ("InsufficientFreeAddressesInSubnet", "Subnet has insufficient free addresses to create this NAT gateway")
 
 
 @handles("ec2", "CreateNatGateway")
@@ -30,14 +32,17 @@ def create(call: Call) -> dict:
         message = "AllocationId cannot be specified for a NAT gateway with private connectivity"
         raise AwsError("InvalidParameterCombination", message)
     check_quota(backend, call.params["SubnetId"])
+    is_full = backend.get_subnet(call.params["SubnetId"]).available_ip_address_count < 1
     result = call.moto({**call.params, "ConnectivityType": "public" if public else "private"})
     nat = backend.nat_gateways[result["NatGateway"]["NatGatewayId"]]
-    managed_interface(nat._eni, "nat_gateway", f"Interface for NAT Gateway {nat.id}")
+    managed_interface(nat._eni, NAT_GATEWAY, f"Interface for NAT Gateway {nat.id}")
     place_interface(nat)
     state = ec2_state(backend)
     state.begin(nat.id)
     if public and not attached_to(backend, nat.vpc_id):
         state.failures[nat.id] = (NO_GATEWAY, f"Network {nat.vpc_id} has no Internet gateway attached")
+    elif is_full:
+        state.failures[nat.id] = NO_ROOM
     described = call.moto({"NatGatewayIds": [nat.id]}, "DescribeNatGateways")["NatGateways"]
     return {"NatGateway": decorate(call, described)[0], "ClientToken": call.params.get("ClientToken")}
 
@@ -49,6 +54,7 @@ def place_interface(nat: Any) -> None:
     interface.private_ip_address = address
     interface.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": address}]
     interface._group_set = []
+    interface.source_dest_check = False
     nat.private_ip = address
     for entry in nat.address_set:
         entry["privateIp"] = address

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from provisioner_sandbox.clock import CLOCK
@@ -29,12 +29,18 @@ class Ec2State:
     deleted: dict[str, float] = field(default_factory=dict)
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
     ended: dict[str, datetime] = field(default_factory=dict)
+    # When AWS deletes interfaces that their service does not need any more.
+    released: dict[str, float] = field(default_factory=dict)
 
     def begin(self, resource_id: str) -> None:
         self.created[resource_id] = CLOCK.now()
 
     def end(self, resource_id: str) -> None:
         self.deleted.setdefault(resource_id, CLOCK.now())
+
+    def release(self, interface_id: str, seconds: float) -> None:
+        """Lets AWS delete an interface after `seconds` of AWS time."""
+        self.released[interface_id] = CLOCK.now() + seconds
 
     def age(self, resource_id: str) -> float:
         began = self.created.get(resource_id)
@@ -46,7 +52,7 @@ class Ec2State:
         return None if ended is None else CLOCK.elapsed(ended)
 
     def forget(self, resource_id: str) -> None:
-        for record in (self.created, self.deleted, self.failures, self.ended):
+        for record in (self.created, self.deleted, self.failures, self.ended, self.released):
             record.pop(resource_id, None)
 
 
@@ -70,50 +76,6 @@ def endpoint_state(backend: Any, endpoint: Any) -> str:
         return "deleting"
     interface = endpoint.vpc_endpoint_type == "Interface"
     return "pending" if interface and state.age(endpoint.id) < ENDPOINT_PENDING else "available"
-
-
-def settle(backend: Any) -> None:
-    """Lets happen what time has brought since the last call."""
-    state = ec2_state(backend)
-    for nat in list(backend.nat_gateways.values()):
-        settle_nat(backend, state, nat)
-    for endpoint in list(backend.vpc_end_points.values()):
-        gone = state.gone_for(endpoint.id)
-        if gone is not None and gone >= ENDPOINT_DELETING:
-            for interface_id in endpoint.network_interface_ids:
-                drop_interface(backend, interface_id)
-            remove(backend, backend.vpc_end_points, endpoint.id)
-    for reservation in list(backend.reservations.values()):
-        settle_instances(backend, state, reservation)
-
-
-def settle_instances(backend: Any, state: Ec2State, reservation: Any) -> None:
-    """Terminated ones are listed for a while, here and in the tagging API; moto would list them for ever."""
-    for instance in list(reservation.instances):
-        if instance.state == "terminated":
-            state.end(instance.id)
-            if (state.gone_for(instance.id) or 0) >= INSTANCE_LISTED:
-                reservation.instances.remove(instance)
-                backend.tags.pop(instance.id, None)
-                state.forget(instance.id)
-    if not reservation.instances:
-        backend.reservations.pop(reservation.id)
-
-
-def settle_nat(backend: Any, state: Ec2State, nat: Any) -> None:
-    status = nat_state(backend, nat.id)
-    if status in ("deleted", "failed") and nat._eni is not None:
-        for address in nat.address_set:
-            if address.get("associationId"):
-                backend.disassociate_address(association_id=address["associationId"])
-        drop_interface(backend, nat._eni.id)
-        nat._eni = None
-        state.ended[nat.id] = datetime.now(timezone.utc)
-    listed_until = NAT_DELETING + NAT_LISTED
-    gone = state.gone_for(nat.id)
-    failed_for = state.age(nat.id) - NAT_FAILING if status == "failed" else 0
-    if (gone is not None and gone > listed_until) or failed_for > NAT_LISTED:
-        remove(backend, backend.nat_gateways, nat.id)
 
 
 def drop_interface(backend: Any, interface_id: str) -> None:

@@ -31,6 +31,10 @@ TYPES = {
     "key": ("key-pair", "InvalidKeyPair.NotFound"),
     "lt": ("launch-template", "InvalidLaunchTemplateId.NotFound"),
     "vol": ("volume", "InvalidVolume.NotFound"),
+    "acl": ("network-acl", "InvalidNetworkAclID.NotFound"),
+    "eigw": ("egress-only-internet-gateway", "InvalidGatewayID.NotFound"),
+    "vgw": ("vpn-gateway", "InvalidVpnGatewayID.NotFound"),
+    "pcx": ("vpc-peering-connection", "InvalidVpcPeeringConnectionID.NotFound"),
 }
 
 # What a create call can tag, which is one type.
@@ -38,10 +42,12 @@ TAGGED_BY = {
     "AllocateAddress": "elastic-ip",
     "AuthorizeSecurityGroupEgress": "security-group-rule",
     "AuthorizeSecurityGroupIngress": "security-group-rule",
+    "CreateEgressOnlyInternetGateway": "egress-only-internet-gateway",
     "CreateFlowLogs": "vpc-flow-log",
     "CreateInternetGateway": "internet-gateway",
     "CreateKeyPair": "key-pair",
     "CreateLaunchTemplate": "launch-template",
+    "CreateNetworkAcl": "network-acl",
     "CreateNatGateway": "natgateway",
     "CreateNetworkInterface": "network-interface",
     "CreateRouteTable": "route-table",
@@ -49,6 +55,8 @@ TAGGED_BY = {
     "CreateSubnet": "subnet",
     "CreateVpc": "vpc",
     "CreateVpcEndpoint": "vpc-endpoint",
+    "CreateVpcPeeringConnection": "vpc-peering-connection",
+    "CreateVpnGateway": "vpn-gateway",
     "ImportKeyPair": "key-pair",
 }
 
@@ -97,6 +105,7 @@ def existing(backend: Any) -> set[str]:
     for things in (
         backend.vpcs, backend.internet_gateways, backend.nat_gateways, backend.route_tables,
         backend.vpc_end_points, backend.flow_logs, backend.enis, backend.launch_templates, backend.volumes,
+        backend.network_acls, backend.egress_only_internet_gateways, backend.vpn_gateways, backend.vpc_pcxs,
     ):  # fmt: skip
         ids.update(things)
     ids.update(subnet_id for zone in backend.subnets.values() for subnet_id in zone)

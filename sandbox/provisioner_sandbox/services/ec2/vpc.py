@@ -9,6 +9,7 @@ from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
 from provisioner_sandbox.services.ec2.state import VPC_PENDING, ec2_state, nat_state, remove
+from provisioner_sandbox.services.ec2.vpc_contents import forget_subnet, go_with_vpc, holds_vpc
 from provisioner_sandbox.wire.message import Answer
 
 # Five in a new account (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html);
@@ -55,6 +56,7 @@ def delete_subnet(call: Call) -> Answer:
         for association, target in list(table._associations.items()):
             if target == subnet_id:
                 del table._associations[association]
+    forget_subnet(backend, subnet_id)
     backend.tags.pop(subnet_id, None)
     return answer
 
@@ -67,6 +69,7 @@ def delete_vpc(call: Call) -> Answer:
     answer = call.forward()
     if answer.ok:
         remove(backend, backend.vpcs, vpc_id)
+        go_with_vpc(backend, vpc_id)
     return answer
 
 
@@ -81,6 +84,7 @@ def has_dependencies(backend, vpc_id: str) -> bool:
             nat.vpc_id == vpc_id and nat_state(backend, nat.id) not in ("deleted", "failed")
             for nat in backend.nat_gateways.values()
         )
+        or holds_vpc(backend, vpc_id)
     )
 
 

@@ -8,9 +8,10 @@ import uuid
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from provisioner_sandbox.backend import backend
+from provisioner_sandbox import key_use, keys
 from provisioner_sandbox.errors import AwsError
-from provisioner_sandbox.registry import Call, handles
+from provisioner_sandbox.keys import KeyProblem
+from provisioner_sandbox.registry import Call, handles, prepares
 from provisioner_sandbox.services.ecr.state import invalid, paginate
 
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_AuthorizationData.html
@@ -18,6 +19,20 @@ TOKEN_LIFE = timedelta(hours=12)
 TOKEN_BYTES = 1200
 # Of the account's AWS managed key; its id only has to stay the same.
 MANAGED_KEY = "alias/aws/ecr"
+# What writes into a repository, and so has KmsException among its errors in botocore's model.
+WRITES = ("InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload", "PutImage")
+
+
+@prepares("ecr")
+def check_repository_key(call: Call) -> None:
+    """ECR uses the key by its own grants, so that its state alone matters.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
+    """
+    repository = call.backend.repositories.get(call.params.get("repositoryName"))
+    key = (repository.encryption_configuration or {}).get("kmsKey") if repository else None
+    if call.name in WRITES and key and key != managed_key(call):
+        refuse_key(keys.usable(call.region, key))
 
 
 @handles("ecr", "CreateRepository")
@@ -57,28 +72,13 @@ def key_arn(call: Call, given: str) -> str:
     """A key may be given by its id, its alias or the ARN of either; kept is the key's ARN."""
     if given == managed_key(call) or given.endswith(MANAGED_KEY):
         return managed_key(call)
-    key = find_key(call, given)
-    if key is None:
-        raise kms_error("NotFoundException", f"Key '{given}' does not exist")
-    if key.key_state == "PendingDeletion":
-        raise kms_error("KMSInvalidStateException", f"{key.arn} is pending deletion.")
-    if not key.enabled:
-        raise kms_error("DisabledException", f"{key.arn} is disabled.")
-    return key.arn
+    refuse_key(key_use.problem(call, given, "kms:DescribeKey", "kms:CreateGrant"))
+    return keys.find(call.region, given).arn
 
 
-def find_key(call: Call, given: str) -> Any:
-    keys = backend("kms", call.region).keys
-    if given.startswith("arn:") and f":kms:{call.region}:{call.backend.account_id}:" not in given:
-        return None
-    if "alias/" in given:
-        name = "alias/" + given.partition("alias/")[2]
-        return next((key for key in keys.values() if name in key.aliases), None)
-    return keys.get(given.rpartition("/")[2])
-
-
-def kms_error(code: str, message: str) -> AwsError:
-    return AwsError("KmsException", message, kmsError=code)
+def refuse_key(found: Any) -> None:
+    if isinstance(found, KeyProblem):
+        raise AwsError("KmsException", found.message, kmsError=found.code)
 
 
 @handles("ecr", "DescribeRepositories")

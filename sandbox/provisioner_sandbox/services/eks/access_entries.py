@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from provisioner_sandbox.backend import ACCOUNT, backend
+from provisioner_sandbox.caller import USER
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks.state import (
     Cluster,
@@ -21,7 +22,6 @@ from provisioner_sandbox.services.eks.state import (
     reaches,
     refused,
 )
-from provisioner_sandbox.services.sts import CALLER
 
 POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 # https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
@@ -30,7 +30,7 @@ POLICIES = [
     "AmazonEKSViewPolicy", "AmazonEKSAutoNodePolicy", "AmazonEKSSecretReaderPolicy",
 ]  # fmt: skip
 PRINCIPAL = re.compile(r"^arn:aws[a-z-]*:iam::(\d{12}):(role|user)/([\w+=,.@/-]+)$")
-# The names under which Kubernetes knows the nodes of each type of entry; nobody chooses others.
+# The names under which Kubernetes knows the nodes of each type of entry; they cannot be chosen.
 # https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html
 NODES = {
     "EC2_LINUX": "system:node:{{EC2PrivateDNSName}}",
@@ -58,7 +58,7 @@ def check_principal(region: str, principal: str) -> None:
     account, kind, _ = match.groups()
     iam = backend("iam", region)
     known = iam.roles.values() if kind == "role" else iam.users.values()
-    if account == ACCOUNT and not any(one.arn == principal for one in known) and principal != CALLER:
+    if account == ACCOUNT and not any(one.arn == principal for one in known) and principal != USER:
         raise invalid("The specified principalArn is invalid: invalid principal.")
 
 
@@ -93,11 +93,11 @@ def username(principal: str) -> str:
 
 @reaches("cluster", "AccessConfigUpdate")
 def creator(region: str, cluster: Cluster, _: Thing) -> None:
-    """The entry that EKS makes for whoever makes a cluster, unless told not to, as soon as there are entries."""
+    """Creates EKS's entry for the creator of a cluster, unless told not to, as soon as the cluster has entries."""
     mode = cluster.doc["accessConfig"]["authenticationMode"]
-    if mode == "CONFIG_MAP" or not cluster.creator_is_admin or CALLER in cluster.entries:
+    if mode == "CONFIG_MAP" or not cluster.creator_is_admin or cluster.creator in cluster.entries:
         return
-    entry = new_entry(region, cluster, CALLER, "STANDARD")
+    entry = new_entry(region, cluster, cluster.creator, "STANDARD")
     policy(entry, f"{POLICY}AmazonEKSClusterAdminPolicy", {"type": "cluster", "namespaces": []})
 
 

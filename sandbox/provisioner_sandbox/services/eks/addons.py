@@ -168,7 +168,7 @@ def create(call: Call) -> dict:
 
 
 def conflicts(cluster: Cluster, addon: Thing, mode: str | None) -> bool:
-    """Whether the add-on would change what the cluster has by itself, without having been allowed to."""
+    """Whether the add-on would change the cluster's self-managed software without being allowed to."""
     name, minor = addon.doc["addonName"], cluster.doc["version"]
     if mode == "OVERWRITE" or name not in cluster.self_managed:
         return False
@@ -238,7 +238,7 @@ def has_place(cluster: Cluster, addon: Thing) -> bool:
     product = catalogue.product(addon.doc["addonName"])
     assert product
     if product.daemon or any(
-        group.status in ("ACTIVE", "UPDATING", "DEGRADED") and group.doc["scalingConfig"]["desiredSize"] > 0
+        group.status in ("ACTIVE", "UPDATING", "DEGRADED") and group.joined
         for group in cluster.nodegroups.values()
     ):
         return True
@@ -308,7 +308,7 @@ def update(call: Call) -> dict:
         "ConfigurationValues": params.get("configurationValues"),
         "PodIdentityAssociations": None if wanted is None else json.dumps(params["podIdentityAssociations"]),
     }
-    return {"update": start_update(cluster, addon, "AddonUpdate", said, changes, UPDATE)}
+    return {"update": start_update(call, cluster, addon, "AddonUpdate", said, changes, UPDATE)}
 
 
 @reaches("addon", "AddonUpdate")

@@ -9,13 +9,15 @@ from typing import Any
 
 from provisioner_sandbox import quotas
 from provisioner_sandbox.backend import backend
+from provisioner_sandbox.caller import caller
 from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.kube import planes
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2 import groups
 from provisioner_sandbox.services.ec2.interfaces import create_managed
+from provisioner_sandbox.services.ec2.requesters import CONTROL_PLANE
 from provisioner_sandbox.services.ec2.state import drop_interface
-from provisioner_sandbox.services.eks import access_entries, addons, health, versions
+from provisioner_sandbox.services.eks import access_entries, addons, control_plane_logs, encryption, health, versions
 from provisioner_sandbox.services.eks.state import (
     GONE,
     Cluster,
@@ -41,6 +43,7 @@ DELETE = 360
 NAME = re.compile(r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")
 LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 MOST_CLUSTERS = 100
+FREE_ADDRESSES = 6
 MOST_CIDRS = 40
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 PRIVATE = [ipaddress.ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
@@ -62,9 +65,10 @@ def create(call: Call) -> dict:
         raise invalid(f"unsupported Kubernetes version {version}")
     check_role(region, params["roleArn"])
     network = network_of(region, params["resourcesVpcConfig"])
+    check_free(region, network["subnetIds"], network["subnetIds"])
     check_access(network)
     for entry in params.get("encryptionConfig") or []:
-        check_key(region, entry.get("provider", {}).get("keyArn", ""))
+        encryption.check_key(call, entry.get("provider", {}).get("keyArn", ""))
     mode = (params.get("accessConfig") or {}).get("authenticationMode", "CONFIG_MAP")
     service = service_cidr(region, params.get("kubernetesNetworkConfig") or {}, network["vpcId"])
     cluster = Cluster(
@@ -102,6 +106,7 @@ def create(call: Call) -> dict:
     furnish(region, cluster)
     cluster.turn("CREATING", CREATE, "ACTIVE")
     state.clusters[name] = cluster
+    cluster.creator = caller().principal
     cluster.creator_is_admin = (params.get("accessConfig") or {}).get("bootstrapClusterCreatorAdminPermissions", True)
     access_entries.creator(region, cluster, cluster)
     return {"cluster": shown(cluster)}
@@ -112,7 +117,8 @@ def shown(cluster: Cluster) -> dict[str, Any]:
     if not cluster.is_furnished:
         # EKS makes the group while it makes the cluster, and says which it is when it has.
         document["resourcesVpcConfig"].pop("clusterSecurityGroupId")
-    return document
+    issues = encryption.key_issues(document)
+    return {**document, "health": {"issues": [*document["health"]["issues"], *issues]}} if issues else document
 
 
 def network_of(region: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +145,27 @@ def network_of(region: str, asked: dict[str, Any]) -> dict[str, Any]:
         "endpointPrivateAccess": asked.get("endpointPrivateAccess", False),
         "publicAccessCidrs": asked.get("publicAccessCidrs") or ["0.0.0.0/0"],
     }
+
+
+def check_free(region: str, subnet_ids: list[str], new_ids: list[str]) -> None:
+    """ "The subnets must each have at least six IP addresses for use by Amazon EKS."
+
+    https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+    EKS refuses them by their zones.
+    """
+    ec2 = backend("ec2", region)
+    subnets = [ec2.get_subnet(subnet_id) for subnet_id in subnet_ids]
+    roomy = {
+        subnet.availability_zone
+        for subnet in subnets
+        if subnet.id not in new_ids or subnet.available_ip_address_count >= FREE_ADDRESSES
+    }
+    full = sorted({subnet.availability_zone for subnet in subnets} - roomy)
+    if full:
+        raise invalid(
+            f"Atleast one subnet in each AZ should have {FREE_ADDRESSES} free IPs. Invalid AZs: "
+            f"{{ [{', '.join(full)}] }}, provided subnets: {{ {', '.join(subnet_ids)} }}"
+        )
 
 
 def zones_of(region: str, subnet_ids: list[str]) -> list[str]:
@@ -175,13 +202,6 @@ def check_role(region: str, role_arn: str) -> None:
             "The provided role doesn't have the Amazon EKS Managed Policies associated with it. "
             "Please ensure the following policy is attached: AmazonEKSClusterPolicy"
         )
-
-
-def check_key(region: str, key_arn: str) -> None:
-    keys = backend("kms", region).keys
-    key = keys.get(key_arn.rpartition("/")[2])
-    if key is None or key.key_state != "Enabled":
-        raise invalid(f"KMS key {key_arn} is invalid: it does not exist or is not enabled")
 
 
 def service_cidr(region: str, asked: dict[str, Any], vpc_id: str) -> str:
@@ -242,7 +262,7 @@ def place(region: str, cluster: Cluster) -> None:
     ec2, network = backend("ec2", region), cluster.doc["resourcesVpcConfig"]
     groups = [network["clusterSecurityGroupId"], *network["securityGroupIds"]]
     for subnet_id in network["subnetIds"]:
-        interface = create_managed(ec2, subnet_id, groups, "interface", f"Amazon EKS {cluster.doc['name']}")
+        interface = create_managed(ec2, subnet_id, groups, CONTROL_PLANE, f"Amazon EKS {cluster.doc['name']}")
         cluster.interfaces.append(interface.id)
 
 
@@ -252,15 +272,11 @@ def clear(region: str, cluster: Cluster) -> None:
     cluster.interfaces = []
 
 
-@reaches("cluster", "ACTIVE", elsewhere=True)
-@reaches("cluster", "LoggingUpdate", elsewhere=True)
-def log(region: str, cluster: Cluster, _: Thing) -> None:
-    """EKS makes the log group where nobody has.
-
-    https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
-    """
-    if any(setup["enabled"] for setup in cluster.doc["logging"]["clusterLogging"]):
-        backend("logs", region).ensure_log_group(f"/aws/eks/{cluster.doc['name']}/cluster")
+@reaches("cluster", "VpcConfigUpdate", elsewhere=True)
+def move(region: str, cluster: Cluster, _: Thing) -> None:
+    """Puts the control plane's interfaces into the subnets and groups that it has now."""
+    clear(region, cluster)
+    place(region, cluster)
 
 
 @reaches("cluster", "ACTIVE")
@@ -279,6 +295,18 @@ def activate(region: str, cluster: Cluster, _: Thing) -> None:
         cluster.endpoint["certificateAuthority"] = {"data": plane.authority_data}
     cluster.doc.update(cluster.endpoint)
     cluster.is_furnished = True
+
+
+def attach(region: str, cluster: Cluster) -> None:
+    """Gives a cluster whose Kubernetes was deleted a new one."""
+    name, issuer = cluster.doc["name"], cluster.endpoint["identity"]["oidc"]["issuer"]
+    plane = planes.find(region, name)
+    if plane is not None and plane.issuer == issuer:
+        return
+    planes.make(region, name, cluster.doc["kubernetesNetworkConfig"]["serviceIpv4Cidr"], issuer)
+    if cluster.is_furnished:
+        activate(region, cluster, cluster)
+        serve(region, cluster, cluster)
 
 
 @reaches("cluster", "ACTIVE", elsewhere=True)
@@ -321,13 +349,12 @@ def delete(call: Call) -> dict:
 
 @reaches("cluster", GONE, elsewhere=True)
 def remove(region: str, cluster: Cluster, _: Thing) -> None:
-    # Its last words make the log group again where somebody was too early to delete it.
-    log(region, cluster, cluster)
+    control_plane_logs.end(region, cluster)
     clear(region, cluster)
     planes.close(region, cluster.doc["name"])
     ec2 = backend("ec2", region)
     group_id = cluster.doc["resourcesVpcConfig"]["clusterSecurityGroupId"]
-    # A group that somebody still uses or names stays behind, as in AWS.
+    # A group that is still used or referred to stays behind, as in AWS.
     held = groups.in_use(ec2, group_id) or groups.named_elsewhere(ec2, group_id)
     if not held and ec2.get_security_group_from_id(group_id):
         ec2.delete_security_group(group_id=group_id)

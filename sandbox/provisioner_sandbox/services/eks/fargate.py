@@ -10,6 +10,7 @@ from provisioner_sandbox.backend import backend
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks import access_entries, health
+from provisioner_sandbox.services.eks.reach import is_public
 from provisioner_sandbox.services.eks.state import (
     GONE,
     Cluster,
@@ -111,17 +112,6 @@ def check_subnets(region: str, cluster: Cluster, subnet_ids: list[str]) -> None:
             raise invalid(f"The subnet ID '{subnet_id}' does not exist in the cluster's VPC")
         if is_public(ec2, subnet):
             raise invalid(f"Subnet {subnet_id} provided in Fargate Profile is not a private subnet")
-
-
-def is_public(ec2: Any, subnet: Any) -> bool:
-    tables = [table for table in ec2.route_tables.values() if table.vpc_id == subnet.vpc_id]
-    own = [table for table in tables if subnet.id in table._associations.values()]
-    main = [table for table in tables if table.main_association_id]
-    return any(
-        route.gateway and route.gateway.id.startswith("igw-")
-        for table in own or main
-        for route in table.routes
-    )
 
 
 @handles("eks", "DescribeFargateProfile")

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from provisioner_sandbox.health import configured
-from provisioner_sandbox.services.eks.state import Thing
+from provisioner_sandbox.services.eks.state import Thing, issue
 
 
 def shown(thing: Thing, on: str) -> dict[str, Any]:
@@ -15,11 +15,13 @@ def shown(thing: Thing, on: str) -> dict[str, Any]:
     entry = configured(on)
     if entry is None or document.get("status") == "DELETING":
         return document
+    if entry.get("status") == "UPDATE_FAILED":
+        # It is about the thing's updates: only an add-on bears this status, once an update of it failed.
+        return document
     if "status" in entry:
         document["status"] = entry["status"]
-    issue = {"code": entry.get("code", "Unknown"), "message": entry.get("message", "")}
-    issue["resourceIds"] = entry.get("resourceIds", [])
+    found = issue(entry)
     issues = document.get("health", {}).get("issues", [])
-    if ("code" in entry or "message" in entry) and issue not in issues:
-        document["health"] = {"issues": [*issues, issue]}
+    if ("code" in entry or "message" in entry) and found not in issues:
+        document["health"] = {"issues": [*issues, found]}
     return document

@@ -11,8 +11,9 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from provisioner_sandbox import quotas
 from provisioner_sandbox.backend import backend
+from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks import access_entries, fleet, health, versions
+from provisioner_sandbox.services.eks import access_entries, fleet, health, joining, node_releases, versions
 from provisioner_sandbox.services.eks.state import (
     GONE,
     Cluster,
@@ -34,7 +35,9 @@ from provisioner_sandbox.services.eks.state import (
 
 # AWS seconds: a create was seen to take 110.
 CREATE = 110
-DELETE = 240
+# What is not drained after five minutes is terminated by force.
+# Source: https://docs.aws.amazon.com/eks/latest/userguide/delete-managed-node-group.html
+DELETE = 300
 CONFIG = 30
 VERSION = 300
 NAME = re.compile(r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,62}$")
@@ -62,12 +65,14 @@ def create(call: Call) -> dict:
     check_scaling(scaling)
     check_subnets(region, cluster, params["subnets"])
     check_role(region, params["nodeRole"])
-    ami_type = params.get("amiType", "AL2023_x86_64_STANDARD")
     template = template_of(region, params)
+    image = fleet.template_data(region, {"launchTemplate": template}).get("ImageId")
+    ami_type = node_releases.ami_type(params, image)
     types = instance_types(types_asked(region, params, template), ami_type)
     version = params.get("version") or cluster.doc["version"]
     check_version(cluster, version)
-    release = release_of(ami_type, version, params.get("releaseVersion"))
+    # Of an image of one's own the release is its ID. Source: botocore's model of Nodegroup
+    release = image or node_releases.release_of(ami_type, version, params.get("releaseVersion"))
     check_taints(params.get("taints") or [])
     group = Thing(
         "nodegroup",
@@ -102,6 +107,7 @@ def create(call: Call) -> dict:
         if params.get(member):
             group.doc[member] = params[member]
     group.turn("CREATING", CREATE, "ACTIVE")
+    group.waiting_since = CLOCK.now()
     cluster.nodegroups[name] = group
     access_entries.for_nodes(region, cluster, params["nodeRole"])
     return {"nodegroup": group.doc}
@@ -145,6 +151,8 @@ def instance_types(asked: list[str], ami_type: str) -> list[str]:
     unknown = [name for name in types if name not in INSTANCE_TYPES]
     if unknown:
         raise invalid(f"The following supplied instance types do not exist: [{', '.join(unknown)}]")
+    if ami_type == node_releases.CUSTOM:
+        return types
     wanted = "arm64" if arm else "x86_64"
     other = [
         name for name in types if wanted not in INSTANCE_TYPES[name]["ProcessorInfo"]["SupportedArchitectures"]
@@ -202,15 +210,6 @@ def check_version(cluster: Cluster, version: str) -> None:
         )
 
 
-def release_of(ami_type: str, version: str, asked: str | None) -> str:
-    if not ami_type.startswith("BOTTLEROCKET"):
-        return asked or f"{versions.MINORS[version]['patch']}-20260115"
-    known = versions.releases_of(version)
-    if asked and asked not in known:
-        raise invalid(f"Requested release version {asked} is not valid for kubernetes version {version}.")
-    return asked or known[-1]
-
-
 def check_taints(taints: list[dict[str, str]]) -> None:
     if len(taints) > MOST_TAINTS:
         raise invalid(f"A nodegroup has at most {MOST_TAINTS} taints")
@@ -230,18 +229,10 @@ def update_config(asked: dict[str, Any] | None, scaling: dict[str, int]) -> dict
 
 @reaches("nodegroup", "ACTIVE", elsewhere=True)
 def activate(region: str, cluster: Cluster, group: Thing) -> None:
-    entry = health.configured(f"nodegroup/{group.doc['nodegroupName']}")
-    if entry and entry.get("status") == "CREATE_FAILED":
-        # It failed while it was made, and stays so when nobody configures it any more.
-        group.doc["status"] = "CREATE_FAILED"
-        group.doc["health"] = {"issues": [issue(entry)]}
-        return
-    fleet.scale(region, cluster, group)
-
-
-def issue(entry: dict[str, Any]) -> dict[str, Any]:
-    resources = entry.get("resourceIds", [])
-    return {"code": entry.get("code", "Unknown"), "message": entry.get("message", ""), "resourceIds": resources}
+    if group.is_created:
+        joining.afterwards(region, cluster, group)
+    else:
+        joining.at_creation(region, cluster, group)
 
 
 def group_of(call: Call) -> tuple[Cluster, Thing]:
@@ -310,12 +301,12 @@ def update_groups_config(call: Call) -> dict:
         said["NodeRepairConfig"] = json.dumps(params["nodeRepairConfig"])
     if not changes:
         raise invalid("The request has no changes.")
-    return {"update": start_update(cluster, group, "ConfigUpdate", said, changes, CONFIG)}
+    return {"update": start_update(call, cluster, group, "ConfigUpdate", said, changes, CONFIG)}
 
 
 @reaches("nodegroup", "ConfigUpdate", elsewhere=True)
 def rescale(region: str, cluster: Cluster, group: Thing) -> None:
-    fleet.scale(region, cluster, group)
+    joining.afterwards(region, cluster, group)
 
 
 @handles("eks", "UpdateNodegroupVersion")
@@ -330,13 +321,17 @@ def update_version(call: Call) -> dict:
         changes["launchTemplate"] = resolved(call.region, template)
         if changes["launchTemplate"]["id"] != doc["launchTemplate"]["id"]:
             raise invalid("A different launch template cannot be specified than the nodegroup was made with")
-    if params.get("version") or params.get("releaseVersion") or not template:
+    if doc["amiType"] == node_releases.CUSTOM:
+        node_releases.refuse_versions(params)
+        changes["releaseVersion"] = fleet.template_data(call.region, {**doc, **changes}).get("ImageId")
+    elif params.get("version") or params.get("releaseVersion") or not template:
         version = params.get("version") or doc["version"]
         check_version(cluster, version)
         if versions.minor(version) < versions.minor(doc["version"]):
             raise invalid(f"Requested Nodegroup version {version} is older than its version {doc['version']}")
         changes["version"] = version
-        changes["releaseVersion"] = release_of(doc["amiType"], version, params.get("releaseVersion"))
+        changes["releaseVersion"] = node_releases.release_of(doc["amiType"], version, params.get("releaseVersion"))
+        node_releases.check_forwards(doc, version, changes["releaseVersion"])
     said = {
         "Version": changes.get("version", doc["version"]),
         "ReleaseVersion": changes.get("releaseVersion", doc["releaseVersion"]),
@@ -346,12 +341,13 @@ def update_version(call: Call) -> dict:
             "LaunchTemplateName": changes["launchTemplate"]["name"],
             "LaunchTemplateVersion": changes["launchTemplate"]["version"],
         }
-    return {"update": start_update(cluster, group, "VersionUpdate", said, changes, VERSION)}
+    return {"update": start_update(call, cluster, group, "VersionUpdate", said, changes, VERSION)}
 
 
 @reaches("nodegroup", "VersionUpdate", elsewhere=True)
 def renew(region: str, cluster: Cluster, group: Thing) -> None:
-    fleet.replace(region, cluster, group)
+    fleet.end_all(region, group)
+    joining.afterwards(region, cluster, group)
 
 
 @handles("eks", "DeleteNodegroup")
@@ -367,8 +363,7 @@ def delete(call: Call) -> dict:
 
 @reaches("nodegroup", GONE, elsewhere=True)
 def remove(region: str, cluster: Cluster, group: Thing) -> None:
-    for instance in fleet.instances(region, group):
-        fleet.end(region, instance)
+    fleet.end_all(region, group)
     others = [other for other in cluster.nodegroups.values() if other is not group]
     if not any(other.doc["nodeRole"] == group.doc["nodeRole"] for other in others):
         access_entries.forget(cluster, group.doc["nodeRole"])

@@ -12,6 +12,7 @@ from typing import Any
 from provisioner_sandbox.backend import ACCOUNT, backend, is_past
 from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.errors import AwsError
+from provisioner_sandbox.health import configured
 from provisioner_sandbox.policy_conditions import as_list
 from provisioner_sandbox.registry import Call
 
@@ -28,10 +29,24 @@ class Thing:
     becomes: str = ""
     # An access entry's policies, by ARN: listed by a call of their own.
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # The processes of a node group's Auto Scaling group that are suspended, with the time.
+    suspended: dict[str, str] = field(default_factory=dict)
+    # The instances of a node group that became nodes.
+    joined: set[str] = field(default_factory=set)
+    # Whether a node group was active once, and since when instances of it are waited for.
+    is_created: bool = False
+    waiting_since: float | None = None
+    # Why Auto Scaling could not launch the nodes that are missing.
+    launch_issue: dict[str, Any] | None = None
 
     @property
     def arn(self) -> str:
         return self.doc[ARN_FIELDS[self.kind]]
+
+    @property
+    def on(self) -> str:
+        """How the sandbox's configuration names it: `cluster`, `nodegroup/NAME`."""
+        return "cluster" if self.kind == "cluster" else f"{self.kind}/{self.doc.get(NAME_FIELDS.get(self.kind, ''))}"
 
     @property
     def status(self) -> str:
@@ -54,12 +69,20 @@ ARN_FIELDS = {
 }
 
 
+# Of the kinds that the configuration can name.
+NAME_FIELDS = {"nodegroup": "nodegroupName", "addon": "addonName", "fargateprofile": "fargateProfileName"}
+
+
 @dataclass
 class Update:
     doc: dict[str, Any]
     target: Thing
     changes: dict[str, Any]
     due: float
+    # What it fails with when its time is over, whatever the configuration says then.
+    error: dict[str, Any] | None = None
+    # `force`: pods are ended whatever their PodDisruptionBudget says.
+    forced: bool = False
 
 
 @dataclass
@@ -76,6 +99,8 @@ class Cluster(Thing):
     # The zones that it was made in: its subnets may change, these do not.
     zones: list[str] = field(default_factory=list)
     creator_is_admin: bool = True
+    # The user or role that created it.
+    creator: str = ""
     # The add-ons' software that it has without add-ons.
     self_managed: set[str] = field(default_factory=set)
 
@@ -86,6 +111,8 @@ class Cluster(Thing):
 @dataclass
 class EksState:
     clusters: dict[str, Cluster] = field(default_factory=dict)
+    # When events will still arrive in these log groups, of clusters that are gone.
+    late_events: dict[str, list[float]] = field(default_factory=dict)
 
     def things(self) -> list[Thing]:
         found: list[Thing] = []
@@ -110,16 +137,29 @@ def reaches(kind: str, status: str, elsewhere: bool = False) -> Callable[[Hook],
     return register
 
 
+# What else an update may fail with at its end, in view of other services: (kind, type of the update).
+Check = Callable[[str, Cluster, Update], "dict[str, Any] | None"]
+CHECKS: dict[tuple[str, str], Check] = {}
+
+
+def fails(kind: str, update_type: str) -> Callable[[Check], Check]:
+    def register(check: Check) -> Check:
+        CHECKS[kind, update_type] = check
+        return check
+
+    return register
+
+
 def eks_state(region: str) -> EksState:
     """Kept on moto's backend itself, so that a reset or a copy of that takes it along."""
     return backend("eks", region).__dict__.setdefault("sandbox_state", EksState())
 
 
 def settle(region: str) -> None:
-    """Lets happen what time has brought since the last call.
+    """Applies the state changes that are due since the last call.
 
-    A copy of EKS's past changes by itself only, and nothing comes to copies of what it changes elsewhere:
-    what is due there is done by the next call that sees the world as it is.
+    In a copy of the past only EKS's own resources change; changes in other services are applied by the next call on
+    the current state.
     """
     is_copy = is_past("eks", region)
     if not is_copy and any(is_past(service, region) for service in ("ec2", "logs")):
@@ -133,25 +173,77 @@ def settle(region: str) -> None:
     state = eks_state(region)
     for cluster in list(state.clusters.values()):
         for update in cluster.updates.values():
-            if end_update(update):
+            if is_due(update) and end_update(update, failure(region, cluster, update, is_copy)):
                 reached(cluster, update.target, update.doc["type"])
         parts: list[tuple[dict[str, Any], str, Thing]] = [(state.clusters, cluster.doc["name"], cluster)]
         parts += [(things, key, thing) for things in cluster.children() for key, thing in things.items()]
         for things, key, thing in parts:
-            if thing.due is None or thing.due > CLOCK.now():
+            if thing.due is None or thing.due > CLOCK.now() or thing.status == "UPDATING":
                 continue
             thing.due = None
+            if fail(thing):
+                continue
             thing.doc["status"] = thing.becomes
             reached(cluster, thing, thing.becomes)
             if thing.becomes == GONE:
                 things.pop(key)
 
 
-def end_update(update: Update) -> bool:
-    """Whether it ended just now."""
-    if update.doc["status"] != "InProgress" or update.due > CLOCK.now():
+# How a creation or a deletion that failed is shown. A cluster has one status for both: botocore's ClusterStatus.
+FAILED = {
+    "ACTIVE": {"cluster": "FAILED", **dict.fromkeys(NAME_FIELDS, "CREATE_FAILED")},
+    GONE: {"cluster": "FAILED", **dict.fromkeys(NAME_FIELDS, "DELETE_FAILED")},
+}
+
+
+def fail(thing: Thing) -> bool:
+    """Whether its creation or deletion fails now. It stays so until the delete call is sent, or is repeated."""
+    wanted = FAILED.get(thing.becomes, {}).get(thing.kind)
+    entry = configured(thing.on)
+    if wanted is None or entry is None or entry.get("status") != wanted or thing.status not in ("CREATING", "DELETING"):
         return False
+    thing.doc["status"] = wanted
+    thing.doc["health"] = {"issues": [issue(entry)]}
+    return True
+
+
+def issue(entry: dict[str, Any]) -> dict[str, Any]:
+    """A health issue of a describe call, for an entry of the configuration."""
+    resources = entry.get("resourceIds", [])
+    return {"code": entry.get("code", "Unknown"), "message": entry.get("message", ""), "resourceIds": resources}
+
+
+def failure(region: str, cluster: Cluster, update: Update, is_copy: bool) -> dict[str, Any] | None:
+    """What the update fails with, or None. A copy of the past has no copies of the other services to check."""
+    check = CHECKS.get((update.target.kind, update.doc["type"]))
+    entry = configured(update.target.on)
+    error = update.error
+    if error is None and entry is not None and entry.get("status") == "UPDATE_FAILED":
+        found = issue(entry)
+        error = {"errorCode": found["code"], "errorMessage": found["message"], "resourceIds": found["resourceIds"]}
+    if error is None and check is not None and not is_copy:
+        error = check(region, cluster, update)
+    if update.forced and error is not None and error["errorCode"] == "PodEvictionFailure":
+        return None
+    return error
+
+
+def is_due(update: Update) -> bool:
+    return update.doc["status"] == "InProgress" and update.due <= CLOCK.now()
+
+
+def end_update(update: Update, error: dict[str, Any] | None) -> bool:
+    """Whether it ended well. One that fails is rolled back: nothing of the target changes."""
     document = update.target.doc
+    if error is not None:
+        update.doc["status"] = "Failed"
+        update.doc["errors"] = [error]
+        if document["status"] == "UPDATING":
+            document["status"] = "UPDATE_FAILED" if update.target.kind == "addon" else "ACTIVE"
+        if update.target.kind == "addon":
+            issues = {"code": error["errorCode"], "message": error["errorMessage"]}
+            document["health"] = {"issues": [{**issues, "resourceIds": error["resourceIds"]}]}
+        return False
     update.doc["status"] = "Successful"
     merge(document, update.changes)
     if "modifiedAt" in document:
@@ -174,6 +266,7 @@ MERGED = {"accessConfig", "launchTemplate", "resourcesVpcConfig", "scalingConfig
 
 
 def start_update(
+    call: Call,
     cluster: Cluster,
     target: Thing,
     kind: str,
@@ -191,7 +284,8 @@ def start_update(
         "errors": [],
     }
     target.doc["status"] = "UPDATING"
-    cluster.updates[document["id"]] = Update(document, target, changes, CLOCK.now() + seconds)
+    forced, due = call.params.get("force") is True, CLOCK.now() + seconds
+    cluster.updates[document["id"]] = Update(document, target, changes, due, call.update_error, forced)
     return dict(document)
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks import clusters, versions
+from provisioner_sandbox.services.eks import clusters, encryption, versions
 from provisioner_sandbox.services.eks.state import (
     Cluster,
     cluster_of,
@@ -73,7 +73,7 @@ def update_network(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[
         "PublicAccessCidrs": json.dumps(wanted["publicAccessCidrs"]),
     }
     changes = {"resourcesVpcConfig": {key: wanted[key] for key in ACCESS}}
-    return start_update(cluster, cluster, "EndpointAccessUpdate", params, changes, CONFIG)
+    return start_update(call, cluster, cluster, "EndpointAccessUpdate", params, changes, CONFIG)
 
 
 def update_subnets(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
@@ -89,16 +89,13 @@ def update_subnets(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[
             f"Provided subnets belong to the AZs '{','.join(zones)}'. But they should belong to the exact set of AZs "
             f"'{','.join(cluster.zones)}' in which subnets were provided during cluster creation."
         )
+    clusters.check_free(call.region, wanted["subnetIds"], sorted(set(wanted["subnetIds"]) - set(network["subnetIds"])))
     changes = {key: wanted[key] for key in ("subnetIds", "securityGroupIds")}
     params = {
         "Subnets": json.dumps(changes["subnetIds"]),
         "SecurityGroups": json.dumps(changes["securityGroupIds"]),
     }
-    update = start_update(cluster, cluster, "VpcConfigUpdate", params, {"resourcesVpcConfig": changes}, CONFIG)
-    clusters.clear(call.region, cluster)
-    network.update(changes)
-    clusters.place(call.region, cluster)
-    return update
+    return start_update(call, cluster, cluster, "VpcConfigUpdate", params, {"resourcesVpcConfig": changes}, CONFIG)
 
 
 def update_logging(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +104,7 @@ def update_logging(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[
     if wanted == cluster.doc["logging"]:
         raise invalid("No changes needed for the logging config provided")
     params = {"ClusterLogging": json.dumps(wanted)}
-    return start_update(cluster, cluster, "LoggingUpdate", params, {"logging": wanted}, CONFIG)
+    return start_update(call, cluster, cluster, "LoggingUpdate", params, {"logging": wanted}, CONFIG)
 
 
 def update_access(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +116,7 @@ def update_access(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[s
     if modes.index(new) < modes.index(old):
         raise invalid(f"Unsupported authentication mode update from {old} to {new}")
     changes = {"accessConfig": {"authenticationMode": new}}
-    return start_update(cluster, cluster, "AccessConfigUpdate", {"AuthenticationMode": new}, changes, CONFIG / 2)
+    return start_update(call, cluster, cluster, "AccessConfigUpdate", {"AuthenticationMode": new}, changes, CONFIG / 2)
 
 
 def update_policy(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
@@ -127,21 +124,21 @@ def update_policy(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[s
     if asked.get("supportType") == cluster.doc["upgradePolicy"]["supportType"]:
         raise invalid(f"Cluster is already at the desired configuration with supportType: {asked['supportType']}")
     params = {"UpgradePolicy": json.dumps(asked)}
-    return start_update(cluster, cluster, "UpgradePolicyUpdate", params, {"upgradePolicy": asked}, AT_ONCE)
+    return start_update(call, cluster, cluster, "UpgradePolicyUpdate", params, {"upgradePolicy": asked}, AT_ONCE)
 
 
 def update_protection(call: Call, cluster: Cluster, asked: bool) -> dict[str, Any]:
     ready_for("DeletionProtectionUpdate", cluster)
     if asked == cluster.doc["deletionProtection"]:
         raise invalid(f"Cluster is already at the desired configuration with deletionProtection: {str(asked).lower()}")
-    params = {"DeletionProtection": asked}
-    return start_update(cluster, cluster, "DeletionProtectionUpdate", params, {"deletionProtection": asked}, AT_ONCE)
+    params, changes = {"DeletionProtection": asked}, {"deletionProtection": asked}
+    return start_update(call, cluster, cluster, "DeletionProtectionUpdate", params, changes, AT_ONCE)
 
 
 def update_zonal_shift(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
     ready_for("ZonalShiftConfigUpdate", cluster)
     params = {"ZonalShiftConfig": json.dumps(asked)}
-    return start_update(cluster, cluster, "ZonalShiftConfigUpdate", params, {"zonalShiftConfig": asked}, AT_ONCE)
+    return start_update(call, cluster, cluster, "ZonalShiftConfigUpdate", params, {"zonalShiftConfig": asked}, AT_ONCE)
 
 
 UPDATES = {
@@ -170,7 +167,7 @@ def update_version(call: Call) -> dict:
             )
     changes = {"version": version, "platformVersion": versions.MINORS[version]["platform"]}
     params = {"Version": version, "PlatformVersion": changes["platformVersion"]}
-    return {"update": start_update(cluster, cluster, "VersionUpdate", params, changes, VERSION)}
+    return {"update": start_update(call, cluster, cluster, "VersionUpdate", params, changes, VERSION)}
 
 
 @handles("eks", "AssociateEncryptionConfig")
@@ -180,10 +177,10 @@ def encrypt(call: Call) -> dict:
     if cluster.doc.get("encryptionConfig"):
         raise invalid("Encryption is already enabled for this cluster")
     for entry in call.params["encryptionConfig"]:
-        clusters.check_key(call.region, entry.get("provider", {}).get("keyArn", ""))
+        encryption.check_key(call, entry.get("provider", {}).get("keyArn", ""))
     changes = {"encryptionConfig": call.params["encryptionConfig"]}
     params = {"EncryptionConfig": json.dumps(call.params["encryptionConfig"])}
-    return {"update": start_update(cluster, cluster, "AssociateEncryptionConfig", params, changes, CONFIG * 5)}
+    return {"update": start_update(call, cluster, cluster, "AssociateEncryptionConfig", params, changes, CONFIG * 5)}
 
 
 def updates_of(call: Call) -> list[Any]:

@@ -8,6 +8,7 @@ from provisioner_sandbox.backend import ACCOUNT
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.policy import Malformed, statements
 from provisioner_sandbox.registry import Call, handles, prepares
+from provisioner_sandbox.services.s3 import encryption
 from provisioner_sandbox.services.s3.access import check_policy
 from provisioner_sandbox.services.s3.integrity import check_integrity, plain
 from provisioner_sandbox.wire.message import Answer
@@ -80,10 +81,13 @@ def get_encryption(call: Call) -> dict | Answer:
 
 @handles("s3", "PutObject", "GetObject", "HeadObject", "CopyObject", "CreateMultipartUpload")
 def object_call(call: Call) -> Answer:
+    encryption.check(call, bucket_of(call))
     answer = call.forward()
     encrypted = any(name.lower() == ENCRYPTION_HEADER for name in answer.headers)
     if answer.ok and not encrypted:
         answer.headers[ENCRYPTION_HEADER] = DEFAULT_ALGORITHM
+    if answer.ok:
+        encryption.name_key(call, answer)
     return answer
 
 

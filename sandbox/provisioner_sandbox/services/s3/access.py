@@ -12,10 +12,10 @@ from moto.s3.models import FakeBucket
 
 from provisioner_sandbox import iam_actions, iam_context
 from provisioner_sandbox.backend import ACCOUNT
+from provisioner_sandbox.caller import caller
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.policy import Question, denied
 from provisioner_sandbox.registry import Call
-from provisioner_sandbox.services.sts import CALLER
 
 FakeBucket.get_permission = lambda bucket, action, resource: PermissionResult.NEUTRAL
 
@@ -25,12 +25,13 @@ def check_policy(call: Call) -> None:
     if bucket is None or not bucket.policy:
         return
     document = bucket.policy.decode()
-    context = {**iam_context.circumstances(call.request, call.region, CALLER), **iam_context.of_s3(call.request)}
+    own = caller()
+    context = {**iam_context.circumstances(call.request, call.region, own.arn), **iam_context.of_s3(call.request)}
     actions = iam_actions.s3(call.name, call.params)
     for resource, action in product(resources(call, bucket.arn), actions):
-        if denied(document, Question(ACCOUNT, CALLER, f"s3:{action}", resource, context)):
+        if denied(document, Question(ACCOUNT, own.arn, f"s3:{action}", resource, context, role=own.principal)):
             message = (
-                f'User: {CALLER} is not authorized to perform: s3:{action} on resource: "{resource}" '
+                f'User: {own.arn} is not authorized to perform: s3:{action} on resource: "{resource}" '
                 "with an explicit deny in a resource-based policy"
             )
             raise AwsError("AccessDenied", message, 403)

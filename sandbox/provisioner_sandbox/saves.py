@@ -1,0 +1,65 @@
+"""The account as it was at one moment, so that a test can try several things on the same one.
+
+Objects of Kubernetes are not part of it: a cluster that was deleted since then comes back empty.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from moto.core.base_backend import BackendDict
+from moto.ssm.models import ParameterDict
+
+from provisioner_sandbox.backend import ACCOUNT
+from provisioner_sandbox.kube import planes
+from provisioner_sandbox.services.eks.clusters import attach
+from provisioner_sandbox.services.eks.state import eks_state
+from provisioner_sandbox.tokens import Tokens
+
+
+def copy_parameters(parameters: ParameterDict, memo: dict[int, Any]) -> ParameterDict:
+    """What `copy` cannot do, since the class takes its region as an argument."""
+    copied = ParameterDict.__new__(ParameterDict)
+    memo[id(parameters)] = copied
+    copied.default_factory = parameters.default_factory
+    copied.__dict__.update(copy.deepcopy(parameters.__dict__, memo))
+    for name, versions in parameters.items():
+        dict.__setitem__(copied, name, copy.deepcopy(versions, memo))
+    return copied
+
+
+ParameterDict.__deepcopy__ = copy_parameters
+
+
+def used() -> list[BackendDict]:
+    return [backends for backends in BackendDict._instances if ACCOUNT in backends]
+
+
+def save(tokens: Tokens) -> Any:
+    """A copy of everything: all services in one, since resources of one refer to those of another."""
+    kept = {(of.service_name, key): one for of in used() for key, one in of[ACCOUNT].items()}
+    return copy.deepcopy((kept, tokens))
+
+
+def restore(saved: Any) -> Tokens:
+    """Puts a copy of what was saved into place, and returns the tokens of that time."""
+    kept, tokens = copy.deepcopy(saved)
+    for of in used():
+        account = of[ACCOUNT]
+        for key in list(account):
+            dict.__delitem__(account, key)
+        for (service, key), one in kept.items():
+            if service == of.service_name:
+                dict.__setitem__(account, key, one)
+    clusters = {
+        (key, name): cluster
+        for service, key in kept
+        if service == "eks"
+        for name, cluster in eks_state(key).clusters.items()
+    }
+    for region, name in set(planes.PLANES) - set(clusters):
+        planes.close(region, name)
+    for (region, _), cluster in clusters.items():
+        attach(region, cluster)
+    return tokens
