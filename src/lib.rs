@@ -1,25 +1,25 @@
-//! `provisioner`: one file, one binary; a production EKS environment and the application on it, straight through the
-//! AWS API.
+//! Creates and operates a production EKS environment and the application on it, from one file, through the AWS API.
 //!
-//! A pure core decides, an imperative shell acts. `stack.yaml` becomes a [`stack::Stack`], that becomes a graph of
-//! desired resources ([`graph`]), and the graph beside the recorded state and what is live becomes a plan ([`plan`]),
-//! which the [`engine`] carries out.
+//! A pure core decides, and an imperative shell acts. `stack.yaml` becomes a [`stack::Stack`], a `Stack` becomes a graph
+//! of desired resources ([`graph`]), and the graph, the recorded state and the live resources become a plan ([`plan`]),
+//! which the [`engine`] carries out. [`operations`] is how a program does all of that; the command line is one.
 //!
-//! | room | | knows |
+//! | room | holds | may use |
 //! |---|---|---|
-//! | [`model`] | pure: the words every layer shares | nothing |
+//! | [`model`] | pure: the types that every layer shares | nothing |
 //! | [`stack`] | pure: `stack.yaml` to `Stack` | model |
 //! | [`graph`] | pure: which resources exist | model, stack, the resources' `Spec` types |
-//! | [`plan`] | pure: what is to be done | model |
-//! | [`resources`] | one file a kind | model, aws, kube, image |
+//! | [`plan`] | pure: what has to be done | model |
+//! | [`resources`] | one file per kind | model, aws, kube, image |
 //! | [`aws`] | clients, error classes, tags | model |
 //! | [`kube`] | the cluster's own API | model, aws |
-//! | [`image`] | container images: what decides one, its layers, the way to ECR | model, aws |
+//! | [`image`] | container images: what determines an image, its layers, the upload to ECR | model, aws |
 //! | [`store`] | state and lease | model, aws |
-//! | [`engine`] | observes, runs, journals, waits | model, plan, resources, aws, store |
-//! | [`sandbox`] | the AWS on loopback | model |
-//! | [`ui`] | what people and programs see | model |
-//! | [`cli`] | one file a command | all |
+//! | [`engine`] | observes, runs, journals and waits | model, plan, resources, aws, store |
+//! | [`operations`] | plan, up, down, status and the rest as functions of values | all above |
+//! | [`sandbox`] | the AWS-compatible server on loopback | model |
+//! | [`ui`] | progress, plans and errors, as text or as JSON lines | model |
+//! | [`cli`] | one file per command: its arguments, a call, what is printed | operations, ui, model; plan, stack, sandbox |
 
 pub mod aws;
 pub mod cli;
@@ -28,6 +28,7 @@ pub mod graph;
 pub mod image;
 pub mod kube;
 pub mod model;
+pub mod operations;
 pub mod plan;
 pub mod resources;
 pub mod sandbox;

@@ -111,7 +111,7 @@ class ParameterReader:
                 user_agent_appid="demo",
             )
         )
-        # botocore by itself knows AWS_DEFAULT_REGION alone.
+        # botocore reads only AWS_DEFAULT_REGION.
         return session.create_client("ssm", region_name=self._region)
 
     def _refused(self, error: Any) -> Problem:

@@ -1,16 +1,10 @@
-//! Who stands in the way of a delete: nearly always a network interface that somebody else made.
+//! What blocks a delete: nearly always a network interface created outside provisioner.
 
 use super::{Cx, filter};
 
-/// The interfaces in or on a network resource, as lines for people. Empty where the question makes no sense, or has no
-/// answer: it only serves a message.
-pub async fn blockers(cx: &Cx, kind: &str, id: &str) -> Vec<String> {
-    let name = match kind {
-        "vpc" => "vpc-id",
-        "subnet" => "subnet-id",
-        "security_group" => "group-id",
-        _ => return Vec::new(),
-    };
+/// Lists the network interfaces that a filter matches, as text for people. Empty when the call fails: the list is only part
+/// of a message.
+pub async fn blockers(cx: &Cx, name: &str, id: &str) -> Vec<String> {
     let call =
         cx.ec2.describe_network_interfaces().filters(filter(name, vec![id.to_owned()])).max_results(20);
     let Ok(answer) = call.send().await else { return Vec::new() };
@@ -20,7 +14,7 @@ pub async fn blockers(cx: &Cx, kind: &str, id: &str) -> Vec<String> {
             .description
             .filter(|text| !text.is_empty())
             .unwrap_or_else(|| "no description".to_owned());
-        let by = interface.requester_id.map(|by| format!(", made by {by}")).unwrap_or_default();
+        let by = interface.requester_id.map(|by| format!(", created by {by}")).unwrap_or_default();
         format!("{id} ({what}{by})")
     };
     answer.network_interfaces.unwrap_or_default().into_iter().map(describe).collect()

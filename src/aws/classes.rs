@@ -1,20 +1,21 @@
-//! What error codes mean in one service, or in one call, only.
+//! Error codes whose meaning depends on the service or the call.
 
-use crate::model::Class;
+use crate::model::ErrorKind;
 
-/// What a code means in one service or call only. Source of the table: `docs/ARCHITECTURE.md`, "Errors by class".
-pub fn specific(service: &str, operation: &str, code: &str, message: &str) -> Option<Class> {
+/// Returns the meaning of a code that depends on the service or the call, and `None` for all other codes. The
+/// table and its sources are in `docs/ARCHITECTURE.md`, "Errors by class".
+pub fn specific(service: &str, operation: &str, code: &str, message: &str) -> Option<ErrorKind> {
     if service == "eks" {
         return eks(operation, code, message);
     }
     let class = match (service, operation, code) {
         ("ec2", "AttachInternetGateway", "InvalidInternetGatewayID.NotFound" | "InvalidVpcID.NotFound") => {
-            Class::Eventual
+            ErrorKind::Eventual
         }
-        ("ec2", "CreateRoute" | "ReplaceRoute", code) if code.ends_with(".NotFound") => Class::Eventual,
-        ("ec2", "CreateFlowLogs", "InvalidParameter") if message.contains("role") => Class::Eventual,
+        ("ec2", "CreateRoute" | "ReplaceRoute", code) if code.ends_with(".NotFound") => ErrorKind::Eventual,
+        ("ec2", "CreateFlowLogs", "InvalidParameter") if message.contains("role") => ErrorKind::Eventual,
         ("ec2", operation, code) if code.ends_with(".NotFound") && !operation.starts_with("De") => {
-            Class::Eventual
+            ErrorKind::Eventual
         }
         (
             "ec2",
@@ -23,100 +24,101 @@ pub fn specific(service: &str, operation: &str, code: &str, message: &str) -> Op
             | "InvalidGroup.NotFound"
             | "NatGatewayNotFound"
             | "InvalidPermission.NotFound",
-        ) => Class::Gone,
+        ) => ErrorKind::Gone,
         (
             "ec2",
             _,
             "InvalidSubnet.Conflict" | "InvalidIPAddress.InUse" | "InvalidGroup.InUse" | "IncorrectState",
-        ) => Class::Conflict,
+        ) => ErrorKind::Conflict,
         ("ec2", _, "Resource.AlreadyAssociated" | "RouteAlreadyExists" | "InvalidPermission.Duplicate") => {
-            Class::Exists
+            ErrorKind::Exists
         }
-        ("ec2", _, "InvalidGroup.Duplicate" | "FlowLogAlreadyExists") => Class::Exists,
-        ("ec2", _, "RouteTableLimitExceeded" | "RulesPerSecurityGroupLimitExceeded") => Class::Quota,
+        ("ec2", _, "InvalidGroup.Duplicate" | "FlowLogAlreadyExists") => ErrorKind::Exists,
+        ("ec2", _, "RouteTableLimitExceeded" | "RulesPerSecurityGroupLimitExceeded") => ErrorKind::Quota,
         ("ec2", "CreateVpcEndpoint", "InvalidParameter") if message.contains("private-dns") => {
-            Class::Conflict
+            ErrorKind::Conflict
         }
         ("ec2", _, "InvalidLaunchTemplateName.AlreadyExistsException" | "InvalidKeyPair.Duplicate") => {
-            Class::Exists
+            ErrorKind::Exists
         }
-        ("ec2", _, "InvalidLaunchTemplateName.NotFoundException") => Class::Gone,
-        ("ecr", _, "RepositoryNotFoundException" | "LifecyclePolicyNotFoundException") => Class::Gone,
-        ("ecr", _, "RepositoryAlreadyExistsException") => Class::Exists,
-        ("ecr", _, "ImageAlreadyExistsException" | "LayerAlreadyExistsException") => Class::Exists,
-        ("ecr", _, "ImageTagAlreadyExistsException") => Class::Refused,
-        // What was uploaded a moment ago, or is gone since it was asked after: another try sends it again.
+        ("ec2", _, "InvalidLaunchTemplateName.NotFoundException") => ErrorKind::Gone,
+        ("ecr", _, "RepositoryNotFoundException" | "LifecyclePolicyNotFoundException") => ErrorKind::Gone,
+        ("ecr", _, "RepositoryAlreadyExistsException") => ErrorKind::Exists,
+        ("ecr", _, "ImageAlreadyExistsException" | "LayerAlreadyExistsException") => ErrorKind::Exists,
+        ("ecr", _, "ImageTagAlreadyExistsException") => ErrorKind::Refused,
+        // The upload is not visible yet, or expired since it was checked: a retry uploads it again.
         (
             "ecr",
             _,
             "LayersNotFoundException" | "ReferencedImagesNotFoundException" | "UploadNotFoundException",
-        ) => Class::Eventual,
-        // A key made a moment ago.
-        // So with the grants that ECR makes for itself, which its uploads need.
-        ("ecr", _, "KmsException") | ("ssm", "PutParameter", "InvalidKeyId") => Class::Eventual,
-        ("ssm", _, "ParameterAlreadyExists") => Class::Exists,
-        ("ssm", _, "InvalidResourceId") => Class::Gone,
-        ("ssm", _, "TooManyUpdates") => Class::Conflict,
-        // Auto Scaling has no code of its own for a group that is gone.
-        ("autoscaling", "DescribeScalingActivities", "ValidationError") => Class::Gone,
-        // A role made a moment ago; a policy that is not there is said in other words.
+        ) => ErrorKind::Eventual,
+        // The key was created a moment ago, or ECR's own grant on it was, which its uploads need.
+        ("ecr", _, "KmsException") | ("ssm", "PutParameter", "InvalidKeyId") => ErrorKind::Eventual,
+        ("ssm", _, "ParameterAlreadyExists") => ErrorKind::Exists,
+        ("ssm", _, "InvalidResourceId") => ErrorKind::Gone,
+        ("ssm", _, "TooManyUpdates") => ErrorKind::Conflict,
+        // AWS keeps only the default of a quota that was never changed.
+        ("servicequotas", _, "NoSuchResourceException") => ErrorKind::Gone,
+        // Auto Scaling has no separate code for a group that does not exist.
+        ("autoscaling", "DescribeScalingActivities", "ValidationError") => ErrorKind::Gone,
+        // The role was created a moment ago; for a policy that does not exist, the message names the policy.
         (
             "iam",
             "AttachRolePolicy" | "PutRolePolicy" | "TagRole" | "UpdateAssumeRolePolicy",
             "NoSuchEntity",
         ) => {
             if message.contains("Policy") {
-                Class::Invalid
+                ErrorKind::Invalid
             } else {
-                Class::Eventual
+                ErrorKind::Eventual
             }
         }
-        ("iam", _, "EntityAlreadyExists") => Class::Exists,
-        ("iam", _, "DeleteConflict") => Class::Conflict,
-        ("iam", _, "MalformedPolicyDocument") if message.contains("Invalid principal") => Class::Eventual,
-        // A policy that names a role made a moment ago is refused until KMS has seen the role.
+        ("iam", _, "EntityAlreadyExists") => ErrorKind::Exists,
+        ("iam", _, "DeleteConflict") => ErrorKind::Conflict,
+        ("iam", _, "MalformedPolicyDocument") if message.contains("Invalid principal") => ErrorKind::Eventual,
+        // KMS rejects a policy that names a new role until it has seen the role.
         ("kms", _, "MalformedPolicyDocumentException") if message.contains("invalid principals") => {
-            Class::Eventual
+            ErrorKind::Eventual
         }
-        ("kms", _, "AlreadyExistsException") => Class::Exists,
-        ("kms", _, "KMSInvalidStateException") => Class::Conflict,
-        ("s3", _, "BucketAlreadyOwnedByYou") => Class::Exists,
-        ("s3", _, "BucketAlreadyExists") => Class::Refused,
-        ("s3", _, "PreconditionFailed" | "ConditionalRequestConflict") => Class::Lost,
+        ("kms", _, "AlreadyExistsException") => ErrorKind::Exists,
+        ("kms", _, "KMSInvalidStateException") => ErrorKind::Conflict,
+        ("s3", _, "BucketAlreadyOwnedByYou") => ErrorKind::Exists,
+        ("s3", _, "BucketAlreadyExists") => ErrorKind::Refused,
+        ("s3", _, "PreconditionFailed" | "ConditionalRequestConflict") => ErrorKind::Lost,
         ("s3", operation, "NoSuchBucket") if operation.starts_with("Put") && operation != "PutObject" => {
-            Class::Eventual
+            ErrorKind::Eventual
         }
-        ("s3", _, "NoSuchBucket" | "NoSuchKey" | "NoSuchVersion") => Class::Gone,
-        ("dynamodb", _, "ConditionalCheckFailedException") => Class::Lost,
-        // Backups are asked by another name of the same refusal.
-        ("dynamodb", _, "TableNotFoundException") => Class::Gone,
-        ("dynamodb", "CreateTable", "ResourceInUseException") => Class::Exists,
+        ("s3", _, "NoSuchBucket" | "NoSuchKey" | "NoSuchVersion") => ErrorKind::Gone,
+        ("dynamodb", _, "ConditionalCheckFailedException") => ErrorKind::Lost,
+        // The backup calls report a missing table with a code of their own.
+        ("dynamodb", _, "TableNotFoundException") => ErrorKind::Gone,
+        ("dynamodb", "CreateTable", "ResourceInUseException") => ErrorKind::Exists,
         ("dynamodb", "DeleteTable", "ValidationException") if message.contains("DeletionProtection") => {
-            Class::Refused
+            ErrorKind::Refused
         }
-        ("logs", "CreateLogGroup", "ResourceAlreadyExistsException") => Class::Exists,
-        // CloudWatch Logs checks the key policy when it takes a key; a new policy takes a moment to arrive.
+        ("logs", "CreateLogGroup", "ResourceAlreadyExistsException") => ErrorKind::Exists,
+        // CloudWatch Logs checks the key policy when a key is set; a new policy takes a moment to propagate.
         (
             "logs",
             "CreateLogGroup" | "AssociateKmsKey",
             "InvalidParameterException" | "AccessDeniedException",
-        ) if message.to_ascii_lowercase().contains("kms") => Class::Eventual,
+        ) if message.to_ascii_lowercase().contains("kms") => ErrorKind::Eventual,
         _ => return None,
     };
     Some(class)
 }
 
-/// EKS has few codes, and says the rest in words.
-fn eks(operation: &str, code: &str, message: &str) -> Option<Class> {
+/// Returns the meaning of an EKS error. EKS has few codes, so the message decides the rest.
+fn eks(operation: &str, code: &str, message: &str) -> Option<ErrorKind> {
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let class = match code {
         "ResourceInUseException"
             if operation.starts_with("Create") && says(&["already exists", "already in use"]) =>
         {
-            Class::Exists
+            ErrorKind::Exists
         }
-        "ResourceInUseException" => Class::Conflict,
-        // IAM and KMS have not told EKS yet of what was made a moment ago.
+        "ResourceInUseException" => ErrorKind::Conflict,
+        // What was created in IAM or KMS a moment ago is not visible to EKS yet.
         "InvalidParameterException" | "InvalidRequestException"
             if (operation.starts_with("Create")
                 || operation == "UpdateAddon"
@@ -136,17 +138,17 @@ fn eks(operation: &str, code: &str, message: &str) -> Option<Class> {
                     "KMS key",
                 ]) =>
         {
-            Class::Eventual
+            ErrorKind::Eventual
         }
         "InvalidParameterException"
             if operation.starts_with("Update") && says(&["already at the desired", "No changes needed"]) =>
         {
-            Class::Eventual
+            ErrorKind::Eventual
         }
         "InvalidRequestException" if says(&["not in ACTIVE", "deletion protection", "Launch template"]) => {
-            Class::Conflict
+            ErrorKind::Conflict
         }
-        "ClientException" if says(&["No cluster found"]) => Class::Gone,
+        "ClientException" if says(&["No cluster found"]) => ErrorKind::Gone,
         _ => return None,
     };
     Some(class)
@@ -157,43 +159,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eks_is_understood_by_its_words() {
-        let cases: &[(&str, &str, &str, Option<Class>)] = &[
+    fn eks_errors_are_classified_by_message() {
+        let cases: &[(&str, &str, &str, Option<ErrorKind>)] = &[
             (
                 "CreateCluster",
                 "ResourceInUseException",
                 "Cluster already exists with name: x",
-                Some(Class::Exists),
+                Some(ErrorKind::Exists),
             ),
             (
                 "CreateFargateProfile",
                 "ResourceInUseException",
                 "Cannot create Fargate Profile b because cluster x currently has Fargate profile a in status CREATING",
-                Some(Class::Conflict),
+                Some(ErrorKind::Conflict),
             ),
             (
                 "CreateAccessEntry",
                 "ResourceInUseException",
                 "The specified access entry resource is already in use on this cluster.",
-                Some(Class::Exists),
+                Some(ErrorKind::Exists),
             ),
             (
                 "CreateCluster",
                 "InvalidParameterException",
                 "Role with arn: arn:aws:iam::1:role/x, could not be assumed because it does not exist or the trusted entity is not correct",
-                Some(Class::Eventual),
+                Some(ErrorKind::Eventual),
             ),
             (
                 "CreateCluster",
                 "InvalidParameterException",
                 "The provided role doesn't have the Amazon EKS Managed Policies associated with it.",
-                Some(Class::Eventual),
+                Some(ErrorKind::Eventual),
             ),
             (
                 "CreateFargateProfile",
                 "InvalidParameterException",
                 "Misconfigured PodExecutionRole Trust Policy; Please add the eks-fargate-pods.amazonaws.com Service Principal",
-                Some(Class::Eventual),
+                Some(ErrorKind::Eventual),
             ),
             (
                 "CreateCluster",
@@ -205,15 +207,15 @@ mod tests {
                 "UpdateClusterConfig",
                 "InvalidParameterException",
                 "No changes needed for the logging config provided",
-                Some(Class::Eventual),
+                Some(ErrorKind::Eventual),
             ),
             (
                 "DeleteCluster",
                 "ResourceInUseException",
                 "Cluster has nodegroups attached",
-                Some(Class::Conflict),
+                Some(ErrorKind::Conflict),
             ),
-            ("DeleteCluster", "ClientException", "No cluster found for name: x.", Some(Class::Gone)),
+            ("DeleteCluster", "ClientException", "No cluster found for name: x.", Some(ErrorKind::Gone)),
         ];
         for (operation, code, message, class) in cases {
             assert_eq!(specific("eks", operation, code, message), *class, "{operation}: {message}");

@@ -1,9 +1,10 @@
 //! The SDK clients, with retries and timeouts pinned against the environment and against SDK changes.
 
-use crate::{
-    aws::error::Call,
-    model::{Class, Fault},
+use super::{
+    endpoints::{EndpointOverrides, is_aws},
+    sdk_error::Call,
 };
+use crate::model::{CallError, ErrorKind};
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::{
     Credentials,
@@ -12,16 +13,16 @@ use aws_credential_types::{
 use aws_smithy_types::error::display::DisplayErrorContext;
 use std::time::Duration;
 
-/// Where AWS is.
+/// The target that the clients call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// AWS, or what `AWS_ENDPOINT_URL` and the profile name, with the caller's own credentials.
+pub enum ServiceEndpoint {
+    /// AWS, or the endpoint that `AWS_ENDPOINT_URL` or the profile names, with the caller's own credentials.
     Configured,
-    /// The sandbox at this URL. No credential, profile or endpoint of the environment is read.
+    /// The sandbox at this URL. Credentials, profiles and endpoints of the environment are ignored.
     Sandbox(String),
 }
 
-/// The clients of every service in use.
+/// The SDK clients of all services that the program calls, for one region.
 #[derive(Clone, Debug)]
 pub struct Clients {
     /// EC2.
@@ -50,35 +51,36 @@ pub struct Clients {
     pub sts: aws_sdk_sts::Client,
     /// Resource Groups Tagging.
     pub tagging: aws_sdk_resourcegroupstagging::Client,
-    /// The endpoint that overrides AWS's own, where one does.
-    pub endpoint: Option<String>,
+    /// The addresses that replace AWS's own.
+    pub overrides: EndpointOverrides,
     credentials: Option<SharedCredentialsProvider>,
 }
 
-/// Who the credentials belong to.
+/// The identity behind the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The account, twelve digits.
+pub struct CallerIdentity {
+    /// The account id, twelve digits.
     pub account: String,
     /// The caller's ARN.
     pub arn: String,
 }
 
-/// Builds the clients for one region. Makes no call.
-pub async fn connect(endpoint: &Endpoint, region: &str) -> Clients {
-    // Reads and idempotent calls may be repeated by the SDK; creates switch this off for themselves.
+/// Builds the clients for one region. Makes no AWS call.
+pub async fn connect(endpoint: &ServiceEndpoint, region: &str) -> Clients {
+    // The SDK may retry reads and idempotent calls; creates without a client token disable this
+    // (`single_shot!`).
     let retry = RetryConfig::standard()
         .with_max_attempts(3)
         .with_initial_backoff(Duration::from_millis(300))
         .with_max_backoff(Duration::from_secs(5));
-    // The SDK has no read or operation timeout of its own.
+    // The SDK sets no read or operation timeout by default.
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(30))
         .operation_timeout(Duration::from_secs(100))
         .build();
     let config = match endpoint {
-        Endpoint::Sandbox(url) => SdkConfig::builder()
+        ServiceEndpoint::Sandbox(url) => SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(url)
@@ -93,7 +95,7 @@ pub async fn connect(endpoint: &Endpoint, region: &str) -> Clients {
             .retry_config(retry)
             .timeout_config(timeouts)
             .build(),
-        Endpoint::Configured => {
+        ServiceEndpoint::Configured => {
             let mut loader = aws_config::defaults(BehaviorVersion::latest())
                 .region(Region::new(region.to_owned()))
                 .retry_config(retry)
@@ -104,8 +106,10 @@ pub async fn connect(endpoint: &Endpoint, region: &str) -> Clients {
             loader.load().await
         }
     };
-    let url = config.endpoint_url().map(str::to_owned);
-    let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(url.is_some()).build();
+    let overrides = EndpointOverrides::of(&config);
+    // Elsewhere the bucket's name is no host.
+    let path_style = overrides.url("S3").is_some_and(|url| !is_aws(url));
+    let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style).build();
     Clients {
         ec2: aws_sdk_ec2::Client::new(&config),
         eks: aws_sdk_eks::Client::new(&config),
@@ -120,38 +124,41 @@ pub async fn connect(endpoint: &Endpoint, region: &str) -> Clients {
         dynamodb: aws_sdk_dynamodb::Client::new(&config),
         sts: aws_sdk_sts::Client::new(&config),
         tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
-        endpoint: url,
+        overrides,
         credentials: config.credentials_provider(),
     }
 }
 
 impl Clients {
-    /// The credentials, for what is signed without a call.
-    pub async fn credentials(&self) -> Result<Credentials, Fault> {
+    /// Returns the credentials, for signatures made outside the SDK's calls.
+    pub async fn credentials(&self) -> Result<Credentials, CallError> {
         let none = |why: String| {
-            Fault::new(Class::Credentials, format!("no usable credentials: {why}"))
-                .hint("log in (`aws sso login`, or keys in the environment), then run again")
+            CallError::new(ErrorKind::Credentials, format!("no usable credentials: {why}"))
+                .hint("log in with `aws sso login` or set keys in the environment, then run again")
         };
-        let provider = self.credentials.as_ref().ok_or_else(|| none("nothing provides any".to_owned()))?;
+        let provider = self
+            .credentials
+            .as_ref()
+            .ok_or_else(|| none("no credentials provider is configured".to_owned()))?;
         provider.provide_credentials().await.map_err(|error| none(DisplayErrorContext(error).to_string()))
     }
 
-    /// Asks who the credentials belong to: the first call of every command.
-    pub async fn identity(&self) -> Result<Identity, Fault> {
-        let answer = self.sts.get_caller_identity().send().await.call("sts", "GetCallerIdentity").map_err(|fault| {
-            let no_answer = fault.class == Class::Ambiguous;
-            match (no_answer, &self.endpoint) {
+    /// Returns the identity behind the credentials: the first call of every command.
+    pub async fn identity(&self) -> Result<CallerIdentity, CallError> {
+        let answer = self.sts.get_caller_identity().send().await.call().map_err(|error| {
+            let no_answer = error.class == ErrorKind::Ambiguous;
+            match (no_answer, self.overrides.url("STS")) {
                 (true, Some(url)) => {
-                    Fault::new(Class::Other, format!("nothing answers at {url}: {}", fault.message))
-                        .hint("AWS_ENDPOINT_URL (or the profile's endpoint_url) points there: start what should answer, or unset it")
+                    CallError::new(ErrorKind::Other, format!("no answer from {url}: {}", error.message))
+                        .hint("start the service at that URL, or unset `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_STS` (or the profile's `endpoint_url`)")
                 }
-                (true, None) => fault.hint("AWS cannot be reached: check the network, a proxy, and the region's name"),
-                (false, _) => fault,
+                (true, None) => error.hint("check the network, the proxy and the region's name: AWS cannot be reached"),
+                (false, _) => error,
             }
         })?;
         match (answer.account, answer.arn) {
-            (Some(account), Some(arn)) => Ok(Identity { account, arn }),
-            _ => Err(Fault::new(Class::Other, "sts:GetCallerIdentity answered without an account")),
+            (Some(account), Some(arn)) => Ok(CallerIdentity { account, arn }),
+            _ => Err(CallError::new(ErrorKind::Other, "sts:GetCallerIdentity returned no account")),
         }
     }
 }

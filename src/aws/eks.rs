@@ -1,10 +1,10 @@
-//! What the kinds of EKS have in common.
+//! Code shared by the EKS kinds.
 
-use super::{Call, Cx, Tags};
-use crate::model::{Class, Fault};
+use super::{Call, Cx, if_found};
+use crate::model::CallError;
 use aws_sdk_autoscaling::types::ScalingActivityStatusCode;
 
-/// Health issues in one text: code, message and what they are about. None where there are none.
+/// Joins health issues into one text: code, message and affected resources. `None` if the list is empty.
 pub fn issues<'a>(
     list: impl Iterator<Item = (Option<&'a str>, Option<&'a str>, &'a [String])>,
 ) -> Option<String> {
@@ -19,30 +19,17 @@ pub fn issues<'a>(
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 
-/// Brings the tags of an EKS resource from `live` to `want`. Both hold managed tags only.
-pub async fn retag_eks(cx: &Cx, arn: &str, want: &Tags, live: &Tags) -> Result<(), Fault> {
-    let new: Vec<_> = want.iter().filter(|(key, value)| live.get(*key) != Some(value)).collect();
-    if !new.is_empty() {
-        let new = new.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let call = cx.eks.tag_resource().resource_arn(arn).set_tags(Some(new));
-        call.send().await.call("eks", "TagResource")?;
-    }
-    let old: Vec<String> = live.keys().filter(|key| !want.contains_key(*key)).cloned().collect();
-    if !old.is_empty() {
-        let call = cx.eks.untag_resource().resource_arn(arn).set_tag_keys(Some(old));
-        call.send().await.call("eks", "UntagResource")?;
-    }
-    Ok(())
+/// Returns the status of an EKS resource in words, with what EKS says is wrong.
+pub fn eks_status(status: &str, trouble: Option<&str>) -> String {
+    let word = status.to_ascii_lowercase().replace('_', " ");
+    trouble.map_or_else(|| word.clone(), |trouble| format!("{word}: {trouble}"))
 }
 
-/// Why the newest launch of an Auto Scaling group failed, if it did.
-pub async fn launch_trouble(cx: &Cx, group: &str) -> Result<Option<String>, Fault> {
+/// Returns why the newest launch of an Auto Scaling group failed; `None` if it did not fail.
+pub async fn launch_trouble(cx: &Cx, group: &str) -> Result<Option<String>, CallError> {
     let call = cx.autoscaling.describe_scaling_activities().auto_scaling_group_name(group).max_records(10);
-    let answer = match call.send().await.call("autoscaling", "DescribeScalingActivities") {
-        Err(fault) if fault.class == Class::Gone => return Ok(None),
-        answer => answer?,
-    };
-    // Newest first.
+    let Some(answer) = if_found(call.send().await.call())? else { return Ok(None) };
+    // The activities are listed newest first.
     let ended = answer.activities.unwrap_or_default().into_iter().find(|activity| {
         matches!(
             activity.status_code,

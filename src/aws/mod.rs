@@ -1,45 +1,75 @@
-//! The AWS SDK, as the rest of the program sees it: clients, owner tags, error classes, pinned creates.
+//! The AWS SDK as the rest of the program sees it: clients, owner tags, error kinds and creates signed at a
+//! fixed time.
 
+mod autoscaling_groups;
 mod blockers;
+mod call_hints;
 mod classes;
 mod clients;
+mod cluster_endpoint;
 mod context;
 mod eks;
-mod error;
+mod eks_updates;
+mod endpoints;
 mod facts;
-mod fleet;
+mod iam_scopes;
+mod key_state;
+mod leftovers;
+mod network_facts;
+mod obstacles;
 mod permissions;
-mod policy;
+mod policy_document;
 mod preflight;
 mod private_key;
-mod proof;
-mod reach;
-mod secret;
+mod progress_sink;
+mod read_secret;
+mod required;
+mod retag;
+mod sdk_error;
+mod swept;
+mod tag_calls;
 mod tags;
-mod telling;
+mod unreadable;
+mod workers;
 mod zones;
 
+pub use autoscaling_groups::{AutoscalingGroup, autoscaling_groups, suspended_processes};
 pub use blockers::blockers;
-pub use clients::{Clients, Endpoint, Identity, connect};
-pub use context::{Cx, Local};
-pub use eks::{issues, launch_trouble, retag_eks};
-pub use error::{Call, classify, gone_is_done};
+pub use clients::{CallerIdentity, Clients, ServiceEndpoint, connect};
+pub use cluster_endpoint::{ClusterEndpoint, cluster_endpoint};
+pub use context::{Cx, Local, complete_rules};
+pub use eks::{eks_status, issues, launch_trouble};
+pub use eks_updates::EksUpdate;
+pub use endpoints::EndpointOverrides;
 pub use facts::{
     AddonVersion, addon_schema, addon_versions, bottlerocket_releases, cluster_version, kubernetes_versions,
     principal, public_address,
 };
-pub use fleet::{Fleet, fleets};
-pub use permissions::{CHECKED_BESIDE, CLUSTER, DOCTOR, EVERY_RUN, NETWORK, STATE_KEY};
-pub use policy::{normal, parse};
-pub use preflight::{InUse, Machine, in_use, machines, quota, refused};
-pub use private_key::private_key;
-pub use proof::{Left, left_behind, lineages, unknown};
-pub use reach::{Reach, reach};
-pub use secret::read_secret;
-pub use tags::{
-    Tags, by_owner, ec2_tags, filter, from_ec2, resource_of, retag_ec2, tag_map, tagged, tags_by_arn,
+pub use key_state::{key_suspension, suspended_key};
+pub use leftovers::{
+    Left, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys, unknown,
 };
-pub use telling::{Listener, Said, heard, notice, tell};
+pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts};
+pub use obstacles::{Holdings, Obstacle, is_of_pods, obstacles};
+pub use permissions::{
+    BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, NETWORK, STATE_KEY,
+};
+pub use policy_document::{normal, parse};
+pub use preflight::{InUse, Machine, count, in_use, machines, quota, refused};
+pub use private_key::private_key;
+pub use progress_sink::{
+    ProgressEvent, ProgressSink, notice, report_accepted, report_progress, with_progress,
+};
+pub use read_secret::read_secret;
+pub use required::{MissingField, optional_text, required, required_text};
+pub use retag::{TagTarget, built, dynamodb_list, ecr_list, iam_list, kms_list, retag, s3_list, ssm_list};
+pub use sdk_error::{Call, classify, if_found, item_error, operation_of};
+pub use swept::{GUARDDUTY_TAG, sweep_endpoints, sweep_interfaces, sweep_vpc};
+pub use tag_calls::tags_by_arn;
+pub use tags::{
+    MAX_VALUES, Tags, by_owner, ec2_list, ec2_tags, filter, from_ec2, has_tags, resource_of, tag_map, tagged,
+};
+pub use workers::workers;
 pub use zones::{Zone, zones};
 
-pub(crate) use context::{once, signed};
+pub(crate) use context::{signed, single_shot};

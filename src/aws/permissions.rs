@@ -1,43 +1,74 @@
-//! The IAM actions that no kind declares: those of what every run does, and those that AWS checks beside a call.
+//! The IAM actions that no kind declares: those that every run calls, and those that AWS checks in addition to
+//! a call, each with its scope.
 //!
-//! Tests hold all lists against the calls in the source: what is called is listed, and what is listed is called.
+//! Tests compare all lists with the calls in the source: every call is listed, and every listed action is
+//! called.
 
-/// What every run asks: who it is, what carries the stack's tags, its state and its lease. `tag:GetResources` and what
-/// follows it is the proof at the end of `down`.
-pub const EVERY_RUN: &[&str] = &[
-    "sts:GetCallerIdentity",
-    "s3:GetObject",
-    "s3:GetObjectVersion",
-    "s3:PutObject",
-    "s3:ListBucket",
-    "dynamodb:GetItem",
-    "dynamodb:UpdateItem",
-    "tag:GetResources",
-    "kms:DescribeKey",
-    "ec2:DescribeInstances",
-    "ec2:DescribeVolumes",
+use crate::model::{IamGrant, IamScope};
+
+/// The actions of every run: its identity, its state, its lease and the resources with the stack's tags.
+/// `tag:GetResources` and the reads of EC2 are the final check of `down`.
+pub const EVERY_RUN: &[IamGrant] = &[
+    (IamScope::ANYWHERE, &["sts:GetCallerIdentity"]),
+    (IamScope::TAG_QUERY, &["tag:GetResources"]),
+    (IamScope::STATE, &["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]),
+    (IamScope::STATE_BUCKET, &["s3:ListBucket"]),
+    (IamScope::LOCK_TABLE, &["dynamodb:GetItem", "dynamodb:UpdateItem"]),
+    (IamScope::KEY_READ, &["kms:DescribeKey"]),
+    (IamScope::EC2_READ, &["ec2:DescribeInstances", "ec2:DescribeVolumes"]),
 ];
 
-/// What S3 and DynamoDB ask the state's key for on the caller's behalf.
+/// The actions on the state's KMS key that S3 and DynamoDB use on the caller's behalf.
 /// Sources: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html>,
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html>
-pub const STATE_KEY: &[&str] = &["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"];
-
-/// What a stack with a network of its own asks beside that.
-pub const NETWORK: &[&str] = &["ec2:DescribeAvailabilityZones"];
-
-/// What a stack with a cluster asks beside that: versions, releases, and the role behind the caller's session.
-pub const CLUSTER: &[&str] = &[
-    "autoscaling:DescribeAutoScalingGroups",
-    "eks:DescribeClusterVersions",
-    "eks:DescribeAddonVersions",
-    "eks:DescribeAddonConfiguration",
-    "iam:GetRole",
-    "ssm:GetParameters",
+pub const STATE_KEY: &[IamGrant] = &[
+    (IamScope::GIVEN_STATE_KEY, &["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"]),
+    (IamScope::OWN_STATE_KEY, &["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"]),
 ];
 
-/// Actions that kinds declare though they call nothing of that name: AWS checks them beside a call of another name.
-/// Source: <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>
+/// The actions on the object in which the first runs agree on who creates the state's key. Only the policy that creates
+/// the backend has them.
+pub const ELECTION: &[IamGrant] = &[(IamScope::BACKEND_RECORD, &["s3:GetObject", "s3:PutObject"])];
+
+/// The additional actions of a stack with its own network.
+pub const NETWORK: &[IamGrant] = &[(IamScope::EC2_READ, &["ec2:DescribeAvailabilityZones"])];
+
+/// The actions with which `down` looks for what would block it, in the network and of the stack's roles, and deletes the
+/// endpoints of GuardDuty.
+pub const BEFORE_DELETION: &[IamGrant] = &[
+    (
+        IamScope::EC2_READ,
+        &[
+            "ec2:DescribeEgressOnlyInternetGateways",
+            "ec2:DescribeNetworkAcls",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeTransitGatewayVpcAttachments",
+            "ec2:DescribeVpcEndpoints",
+            "ec2:DescribeVpcPeeringConnections",
+            "ec2:DescribeVpnGateways",
+        ],
+    ),
+    (IamScope::ROLES, &["iam:ListInstanceProfilesForRole"]),
+    (IamScope::GUARDDUTY, &["ec2:DeleteVpcEndpoints"]),
+];
+
+/// The additional actions of a stack with a cluster: versions, releases, what EKS deletes no cluster with, and the role
+/// behind the caller's session.
+pub const CLUSTER: &[IamGrant] = &[
+    (IamScope::ANYWHERE, &["autoscaling:DescribeAutoScalingGroups"]),
+    (
+        IamScope::EKS_REGION,
+        &["eks:DescribeClusterVersions", "eks:DescribeAddonVersions", "eks:DescribeAddonConfiguration"],
+    ),
+    (IamScope::EKS, &["eks:ListFargateProfiles", "eks:ListNodegroups"]),
+    (IamScope::READ_ROLES, &["iam:GetRole"]),
+    (IamScope::BOTTLEROCKET, &["ssm:GetParameters"]),
+];
+
+/// The actions that kinds declare without calling them: AWS checks them in addition to a call with another
+/// name.
+/// Source:
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>
 pub const CHECKED_BESIDE: &[&str] = &[
     "iam:PassRole",
     "iam:GetRole",
@@ -64,7 +95,7 @@ pub const CHECKED_BESIDE: &[&str] = &[
     "kms:TagResource",
 ];
 
-/// What `doctor` asks beside what the stack's policy allows. It says what it may not ask, and goes on.
+/// The actions of `doctor` outside the stack's policy. If one is denied, `doctor` reports it and continues.
 pub const DOCTOR: &[&str] = &[
     "ec2:DescribeInstanceTypes",
     "ec2:DescribeInstanceTypeOfferings",

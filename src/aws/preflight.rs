@@ -1,26 +1,30 @@
-//! Questions that `doctor` asks before anything is made: what there is room for, what is on offer, what is allowed.
+//! Checks that `doctor` runs before anything is created: quotas, instance types on offer, and permissions.
 
-use super::{Call, Clients, filter};
-use crate::model::{Class, Fault};
+use super::{Call, Clients, filter, required};
+use crate::model::CallError;
 use aws_sdk_ec2::types::{Instance, InstanceType, LocationType};
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
+use aws_sdk_servicequotas::types::ServiceQuota;
 use futures_util::future::try_join_all;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An instance type, as this region has it.
+/// An instance type as this region offers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// Its vCPUs.
+    /// The number of vCPUs.
     pub cpus: u32,
-    /// AWS's names of the architectures that it runs.
+    /// The supported architectures, in AWS's names (`x86_64`, `arm64`).
     pub architectures: BTreeSet<String>,
-    /// The zones that offer it.
+    /// The availability zones that offer it.
     pub zones: BTreeSet<String>,
 }
 
-/// These instance types; what the region does not know is not in the answer.
-pub async fn machines(clients: &Clients, types: &BTreeSet<&str>) -> Result<BTreeMap<String, Machine>, Fault> {
+/// Returns these instance types. Types that the region does not offer are left out.
+pub async fn machines(
+    clients: &Clients,
+    types: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Machine>, CallError> {
     let names: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
     let offered = clients
         .ec2
@@ -30,7 +34,7 @@ pub async fn machines(clients: &Clients, types: &BTreeSet<&str>) -> Result<BTree
         .into_paginator()
         .items()
         .send();
-    let offered: Vec<_> = offered.try_collect().await.call("ec2", "DescribeInstanceTypeOfferings")?;
+    let offered: Vec<_> = offered.try_collect().await.call()?;
     let mut zones: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for offering in offered {
         if let (Some(name), Some(zone)) = (offering.instance_type, offering.location) {
@@ -43,7 +47,7 @@ pub async fn machines(clients: &Clients, types: &BTreeSet<&str>) -> Result<BTree
     let known: Vec<InstanceType> = zones.keys().map(|name| InstanceType::from(name.as_str())).collect();
     let pages =
         clients.ec2.describe_instance_types().set_instance_types(Some(known)).into_paginator().items().send();
-    let infos: Vec<_> = pages.try_collect().await.call("ec2", "DescribeInstanceTypes")?;
+    let infos: Vec<_> = pages.try_collect().await.call()?;
     let machine = |info: aws_sdk_ec2::types::InstanceTypeInfo| {
         let name = info.instance_type?.as_str().to_owned();
         let cpus =
@@ -56,59 +60,68 @@ pub async fn machines(clients: &Clients, types: &BTreeSet<&str>) -> Result<BTree
     Ok(infos.into_iter().filter_map(machine).collect())
 }
 
-/// How much of what there is a quota for exists in the region.
+/// The current usage in the region of everything that a quota limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InUse {
-    /// VPCs.
+    /// The number of VPCs.
     pub vpcs: usize,
-    /// Elastic IP addresses.
+    /// The number of Elastic IP addresses.
     pub addresses: usize,
-    /// Internet gateways.
+    /// The number of internet gateways.
     pub gateways: usize,
-    /// EKS clusters.
+    /// The number of EKS clusters.
     pub clusters: usize,
-    /// vCPUs of instances that run on demand.
+    /// The vCPUs of On-Demand instances.
     pub on_demand: u32,
-    /// vCPUs of Spot instances.
+    /// The vCPUs of Spot instances.
     pub spot: u32,
 }
 
-/// Counts it.
-pub async fn in_use(clients: &Clients) -> Result<InUse, Fault> {
-    let ec2 = &clients.ec2;
+/// Counts the current usage in the region.
+pub async fn in_use(clients: &Clients) -> Result<InUse, CallError> {
     let alive = filter("instance-state-name", vec!["pending".to_owned(), "running".to_owned()]);
     let (vpcs, addresses, gateways, clusters, reservations) = tokio::try_join!(
+        count(clients, "vpc"),
+        count(clients, "elastic_ip"),
+        count(clients, "internet_gateway"),
+        count(clients, "eks_cluster"),
         async {
-            let pages = ec2.describe_vpcs().into_paginator().items().send();
-            pages.try_collect().await.call("ec2", "DescribeVpcs")
-        },
-        async { ec2.describe_addresses().send().await.call("ec2", "DescribeAddresses") },
-        async {
-            let pages = ec2.describe_internet_gateways().into_paginator().items().send();
-            pages.try_collect().await.call("ec2", "DescribeInternetGateways")
-        },
-        async {
-            let pages = clients.eks.list_clusters().into_paginator().items().send();
-            pages.try_collect().await.call("eks", "ListClusters")
-        },
-        async {
-            let pages = ec2.describe_instances().filters(alive).into_paginator().items().send();
-            pages.try_collect().await.call("ec2", "DescribeInstances")
+            let pages = clients.ec2.describe_instances().filters(alive).into_paginator().items().send();
+            pages.try_collect().await.call()
         },
     )?;
+    let reservations: Vec<aws_sdk_ec2::types::Reservation> = reservations;
     let instances = reservations.iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
     let (mut on_demand, mut spot) = (0_u32, 0_u32);
     for instance in instances {
         let sum = if instance.spot_instance_request_id.is_some() { &mut spot } else { &mut on_demand };
         *sum = sum.saturating_add(cpus(instance));
     }
-    Ok(InUse {
-        vpcs: vpcs.len(),
-        addresses: addresses.addresses().len(),
-        gateways: gateways.len(),
-        clusters: clusters.len(),
-        on_demand,
-        spot,
+    Ok(InUse { vpcs, addresses, gateways, clusters, on_demand, spot })
+}
+
+/// Counts the resources in the region of one of the kinds that a quota limits: `vpc`, `elastic_ip`, `internet_gateway` or
+/// `eks_cluster`.
+pub async fn count(clients: &Clients, kind: &str) -> Result<usize, CallError> {
+    let ec2 = &clients.ec2;
+    Ok(match kind {
+        "vpc" => {
+            let pages = ec2.describe_vpcs().into_paginator().items().send();
+            let all: Vec<_> = pages.try_collect().await.call()?;
+            all.len()
+        }
+        "elastic_ip" => ec2.describe_addresses().send().await.call()?.addresses().len(),
+        "internet_gateway" => {
+            let pages = ec2.describe_internet_gateways().into_paginator().items().send();
+            let all: Vec<_> = pages.try_collect().await.call()?;
+            all.len()
+        }
+        "eks_cluster" => {
+            let pages = clients.eks.list_clusters().into_paginator().items().send();
+            let all: Vec<_> = pages.try_collect().await.call()?;
+            all.len()
+        }
+        _ => return Err(CallError::bug(format!("no quota is known for the kind {kind}"))),
     })
 }
 
@@ -119,33 +132,28 @@ fn cpus(instance: &Instance) -> u32 {
         .saturating_mul(part(options.and_then(|it| it.threads_per_core)))
 }
 
-/// The quota that is applied to this account, or AWS's default where nobody ever asked for another.
-pub async fn quota(clients: &Clients, service: &str, code: &str) -> Result<f64, Fault> {
+/// Returns the quota applied to this account, or AWS's default if it was never changed.
+pub async fn quota(clients: &Clients, service: &str, code: &str) -> Result<f64, CallError> {
     let applied = clients.quotas.get_service_quota().service_code(service).quota_code(code);
-    let answer = match applied.send().await.call("servicequotas", "GetServiceQuota") {
-        Err(fault) if fault.class == Class::Gone => {
-            let default =
-                clients.quotas.get_aws_default_service_quota().service_code(service).quota_code(code);
-            default.send().await.call("servicequotas", "GetAWSDefaultServiceQuota")?.quota
-        }
-        answer => answer?.quota,
-    };
-    answer
-        .and_then(|quota| quota.value)
-        .ok_or_else(|| Fault::new(Class::Other, format!("{code} has no value")))
+    let value = |quota: Option<ServiceQuota>| required(quota.and_then(|quota| quota.value), "Quota.Value");
+    if let Some(applied) = applied.send().await.read_if_found(|answer| value(answer.quota))? {
+        return Ok(applied);
+    }
+    let default = clients.quotas.get_aws_default_service_quota().service_code(service).quota_code(code);
+    default.send().await.read(|answer| value(answer.quota))
 }
 
-/// Which actions of these policy statements IAM would refuse to `principal`.
+/// Returns the actions of these policy statements that IAM would deny to `principal`.
 ///
-/// Each statement is tried on its own first resource and under its own condition, so that somebody who holds exactly
-/// this policy passes.
+/// Each statement is simulated on its own first resource and with its own condition, so that a principal with
+/// exactly this policy passes.
 pub async fn refused(
     clients: &Clients,
     principal: &str,
     statements: &[Value],
-) -> Result<BTreeSet<String>, Fault> {
+) -> Result<BTreeSet<String>, CallError> {
     let mut refused = BTreeSet::new();
-    // A few at a time: IAM's simulator is slow to answer and quick to throttle.
+    // A few at a time: IAM's simulator answers slowly and throttles early.
     for part in statements.chunks(4) {
         for denied in try_join_all(part.iter().map(|one| simulated(clients, principal, one))).await? {
             refused.extend(denied);
@@ -154,7 +162,7 @@ pub async fn refused(
     Ok(refused)
 }
 
-async fn simulated(clients: &Clients, principal: &str, statement: &Value) -> Result<Vec<String>, Fault> {
+async fn simulated(clients: &Clients, principal: &str, statement: &Value) -> Result<Vec<String>, CallError> {
     let list = |field: &str| -> Vec<String> {
         let list = statement.get(field).and_then(Value::as_array).into_iter().flatten();
         list.filter_map(Value::as_str).map(str::to_owned).collect()
@@ -167,12 +175,12 @@ async fn simulated(clients: &Clients, principal: &str, statement: &Value) -> Res
         .set_resource_arns(Some(list("Resource").into_iter().take(1).collect()))
         .set_context_entries(Some(context(statement)));
     let pages = call.into_paginator().items().send();
-    let results: Vec<_> = pages.try_collect().await.call("iam", "SimulatePrincipalPolicy")?;
+    let results: Vec<_> = pages.try_collect().await.call()?;
     let denied = results.into_iter().filter(|it| it.eval_decision != PolicyEvaluationDecisionType::Allowed);
     Ok(denied.map(|it| it.eval_action_name).collect())
 }
 
-/// What a statement's condition asks of a request, as a request that has it.
+/// Returns the context entries of a request that satisfies the statement's condition.
 fn context(statement: &Value) -> Vec<ContextEntry> {
     let operators = statement.get("Condition").and_then(Value::as_object).into_iter().flatten();
     let mut entries = Vec::new();

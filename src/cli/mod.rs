@@ -1,66 +1,86 @@
-//! The commands: one file each.
+//! The commands, each in a file of its own.
 
 mod args;
-mod backend;
+mod consent;
 mod deploy;
 mod doctor;
-mod door;
 mod down;
 mod exit;
-mod facts;
+mod global_options;
+#[cfg(test)]
+mod help_tests;
 mod kubeconfig;
-mod lock;
-mod machine;
+mod last_words;
+mod opening;
 mod plan;
 mod policy;
-mod proof;
-mod rollback;
+mod run_guard;
 mod sandbox;
-mod saved;
 mod schema;
-mod session;
 mod state;
 mod status;
-mod target;
+mod take_fields;
+mod terminal;
 mod token;
 mod up;
 mod url;
 
 pub use exit::Exit;
 
-use crate::ui::Ui;
+use crate::ui::{Ui, stdout_error};
 use args::{Cli, Command};
 use clap::Parser as _;
-use exit::Failure;
+use exit::CommandError;
 
-/// Reads the arguments, does what they say, and reports what went wrong.
+/// Parses the arguments, runs the command and reports its error.
 pub fn main() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version go to stdout and are no error.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Invalid } else { Exit::Done };
+            // `--help` and `--version` go to stdout and are not errors.
+            return match error.print() {
+                Err(cause) if !error.use_stderr() && cause.kind() != std::io::ErrorKind::BrokenPipe => {
+                    Exit::Failed
+                }
+                _ if error.use_stderr() => Exit::Invalid,
+                _ => Exit::Done,
+            };
         }
     };
     let ui = Ui::new(cli.global.json, cli.global.no_color, cli.global.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            ui.say(&format!("error: no runtime: {error}"));
+            ui.say(&format!("error: cannot start the async runtime: {error}"));
             return Exit::Failed;
         }
     };
     let result = runtime.block_on(dispatch(cli, ui));
-    // What still runs in the background must not hold the process.
+    // Background tasks must not delay the exit.
     runtime.shutdown_background();
-    match result {
+    let exit = match result {
         Ok(exit) => exit,
         Err(failure) => failure.report(&ui),
+    };
+    match stdout_error() {
+        Some(cause) => {
+            ui.say(&format!("error: cannot write to stdout: {cause}"));
+            output_lost(exit)
+        }
+        None => exit,
     }
 }
 
-async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit, Failure> {
+/// Returns the exit code of a command whose output could not be written.
+fn output_lost(exit: Exit) -> Exit {
+    match exit {
+        Exit::Done | Exit::Changes if last_words::has_changed() => Exit::Partial,
+        Exit::Done | Exit::Changes => Exit::Failed,
+        exit => exit,
+    }
+}
+
+async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit, CommandError> {
     let global = cli.global;
     match cli.command {
         Command::Plan(args) => plan::run(&global, &args, ui).await,
@@ -68,13 +88,13 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(&global, &args, ui).await,
         Command::Down(args) => down::run(&global, &args, ui).await,
         Command::Deploy(args) => deploy::run(&global, &args, ui).await,
-        Command::Url => url::run(&global, ui).await,
+        Command::Url(args) => url::run(&global, &args, ui).await,
         Command::Kubeconfig(args) => kubeconfig::run(&global, &args, ui).await,
         Command::Token(args) => token::run(&global, &args, ui).await,
         Command::State(command) => state::run(&global, &command, ui).await,
         Command::Sandbox(command) => sandbox::run(&global, &command, ui),
-        Command::Doctor => doctor::run(&global, ui).await,
+        Command::Doctor(args) => doctor::run(&global, &args, ui).await,
         Command::Policy(args) => policy::run(&global, &args, ui).await,
-        Command::Schema => Ok(schema::run(ui)),
+        Command::Schema(args) => Ok(schema::run(&args, ui)),
     }
 }

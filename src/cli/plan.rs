@@ -1,40 +1,69 @@
 //! `plan`: what `up` would do.
 
 use super::{
-    args::{Global, Plan as Args},
-    door,
-    exit::{Exit, Failure},
-    saved::Saved,
-    session::Session,
+    consent::{show_refusals, show_strays, total},
+    exit::{CommandError, Exit},
+    global_options::Global,
+    opening::{open, plan_options},
+    take_fields::TakeFields,
+    terminal::Terminal,
 };
 use crate::{
     model::{Plan, Totals},
-    plan::{change_json, counts, render, summary_json},
+    operations::{self, PlanOptions, Saved},
+    plan::{change_json, counts, note_json, render, render_notes, summary_json},
     ui::{Ui, plan_in_colour},
 };
+use std::path::PathBuf;
 
-/// Shows the plan.
-pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
-    let mut session = Session::open(global, ui).await?;
-    session.upgrade_nodes = args.upgrade_nodes;
-    session.begin()?;
-    let mut register = session.register(0);
-    let mut plans: Vec<Plan> = Vec::new();
-    if !session.backend_is_settled().await? {
-        plans.push(session.backed().await?.plan);
+/// Show what `up` would change in the live account, field by field
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    /// What to show [default: diff]
+    pub what: Option<PlanWhat>,
+    /// Save the plan to FILE, which `up FILE` applies
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exit with code 2 if there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Upgrade all node groups to the newest Bottlerocket release
+    #[arg(long)]
+    pub upgrade_nodes: bool,
+    #[command(flatten)]
+    pub take: TakeFields,
+}
+
+/// What `plan` can show.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum PlanWhat {
+    /// The same as `plan`
+    Diff,
+}
+
+/// Prints the plan, and saves it if asked to.
+pub async fn run(global: &Global, args: &PlanArgs, ui: Ui) -> Result<Exit, CommandError> {
+    let workspace = open(global, &Terminal::new(global, ui)).await?;
+    let options = PlanOptions {
+        upgrade_nodes: args.upgrade_nodes,
+        take_fields: args.take.addresses(),
+        ..plan_options(global)
+    };
+    let planned = operations::plan(&workspace, &options).await?;
+    let totals = show(ui, &workspace.location(), [&planned.backend, &planned.plan]);
+    if planned.is_refused() {
+        if let Some(path) = &args.out {
+            ui.warn(&format!("no plan is saved to {}, because `up` would refuse it", path.display()));
+        }
+        return Ok(Exit::Invalid);
     }
-    let mut snapshot = session.snapshot(&mut register).await?;
-    let graph = session.graph(&mut snapshot).await?;
-    let (plan, _) = session.plan(&graph, &snapshot).await?;
-    door::warn(ui, &session.stack, &graph, &plan);
     if let Some(path) = &args.out {
-        Saved::new(&session, &snapshot, &plan)?.write(path)?;
+        let (snapshot, backend) = (&planned.snapshot, &planned.backend);
+        Saved::new(&workspace, &options, snapshot, backend, &planned.plan)?.write(path)?;
     }
-    plans.push(plan);
-    let totals = show(&session, &plans);
     if let (Some(path), false) = (&args.out, ui.json) {
         ui.say(&format!(
-            "saved to {}: `provisioner up {}` applies exactly this",
+            "plan saved to {}; run `provisioner up {}` to apply exactly this plan",
             path.display(),
             path.display()
         ));
@@ -42,28 +71,28 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     Ok(if args.detailed_exitcode && totals.changes() > 0 { Exit::Changes } else { Exit::Done })
 }
 
-/// Shows plans as one, on stdout: they are the data of this command.
-fn show(session: &Session, plans: &[Plan]) -> Totals {
-    let totals = total(plans);
-    let ui = session.ui;
+/// Prints several plans as one on stdout, since they are this command's data, and returns their totals.
+fn show(ui: Ui, place: &str, plans: [&Plan; 2]) -> Totals {
+    let totals = total(plans.into_iter());
+    show_refusals(ui, plans.into_iter());
+    plans.iter().for_each(|plan| show_strays(ui, plan));
     if ui.json {
         plans.iter().flat_map(|plan| &plan.changes).for_each(|change| ui.line(change_json(change)));
+        plans.iter().flat_map(|plan| &plan.notes).for_each(|note| ui.line(note_json(note)));
         ui.line(summary_json(totals));
         return totals;
     }
     let text: String = plans.iter().map(|plan| render(plan, ui.verbose > 0)).collect();
-    let place = session.place();
-    if text.is_empty() {
+    let notes: String = plans.iter().map(|plan| render_notes(plan)).collect();
+    if text.is_empty() && plans.iter().all(|plan| plan.refusals.is_empty()) {
         ui.say(&format!("{place}: no changes"));
-    } else {
+    } else if !text.is_empty() {
         ui.say(&format!("Plan for {place}\n"));
         ui.data(&plan_in_colour(&Ui { colour: ui.colour && ui.data_is_shown(), ..ui }, &text));
         ui.say(&counts(totals, false));
     }
+    if !notes.is_empty() {
+        ui.data(&notes);
+    }
     totals
-}
-
-/// The totals of several plans.
-pub fn total(plans: &[Plan]) -> Totals {
-    plans.iter().map(Plan::totals).fold(Totals::default(), Totals::plus)
 }

@@ -3,8 +3,12 @@
 use super::exit::Exit;
 use crate::{stack, ui::Ui};
 
-/// Prints it.
-pub fn run(ui: Ui) -> Exit {
+/// Print the JSON Schema of the stack file
+#[derive(Debug, clap::Args)]
+pub struct SchemaArgs;
+
+/// Prints the schema.
+pub fn run(_args: &SchemaArgs, ui: Ui) -> Exit {
     ui.data(&serde_json::to_string_pretty(&stack::schema()).unwrap_or_default());
     Exit::Done
 }

@@ -1,27 +1,39 @@
-//! `token`: what kubectl's exec plugin asks for.
+//! `token`: the credential that kubectl's exec plugin asks for.
 
 use super::{
-    args::{Global, Token as Args},
-    exit::{Exit, Failure},
-    session::read_stack,
-    target::target,
+    exit::{CommandError, Exit},
+    global_options::Global,
+    opening::{endpoint, read_stack},
+    terminal::Terminal,
 };
-use crate::{graph::cluster_name, kube, ui::Ui};
+use crate::{
+    operations::{cluster_token, name_of_cluster},
+    ui::Ui,
+};
 use serde_json::{Value, json};
-use std::time::SystemTime;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// Prints it.
-pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> {
+/// Print a cluster token for kubectl
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// Name of the cluster [default: the cluster of the stack file]
+    #[arg(long, value_name = "NAME", requires = "region")]
+    pub cluster: Option<String>,
+    /// Region of the cluster
+    #[arg(long, value_name = "REGION", requires = "cluster")]
+    pub region: Option<String>,
+}
+
+/// Prints a token for the cluster as an `ExecCredential`.
+pub async fn run(global: &Global, args: &TokenArgs, ui: Ui) -> Result<Exit, CommandError> {
     let (cluster, region) = if let (Some(cluster), Some(region)) = (&args.cluster, &args.region) {
         (cluster.clone(), region.clone())
     } else {
         let stack = read_stack(global)?;
-        (cluster_name(&stack), stack.region)
+        (name_of_cluster(&stack), stack.region)
     };
-    let target = target(global, &region, ui).await?;
-    let credentials = target.clients.credentials().await?;
-    let token = kube::token(&credentials, &region, &cluster, SystemTime::now())?;
+    let terminal = Terminal::new(global, ui);
+    let token = cluster_token(&endpoint(global, ui)?, &region, &cluster, terminal.as_ref()).await?;
     let until = OffsetDateTime::from(token.until);
     let until = until.replace_nanosecond(0).unwrap_or(until).format(&Rfc3339).unwrap_or_default();
     ui.data(
@@ -36,7 +48,8 @@ pub async fn run(global: &Global, args: &Args, ui: Ui) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// The version of the answer: the one that the caller names, else the stable one.
+/// Returns the API version of the answer: the one that the caller names, else the stable one.
+///
 /// Source: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#input-and-output-formats>
 fn wanted(info: Option<&str>) -> String {
     let asked = info.and_then(|info| serde_json::from_str::<Value>(info).ok());

@@ -1,6 +1,6 @@
-//! What to do about what AWS says is wrong, by its codes.
+//! Hints for the error codes of AWS and Kubernetes, and the codes for which a retry is useless.
 
-/// Codes of EKS's and Auto Scaling's troubles that no waiting mends, and those of Kubernetes.
+/// Codes of Kubernetes, EKS and Auto Scaling that do not resolve without a change by the user.
 const HOPELESS: &[&str] = &[
     "BackoffLimitExceeded",
     "CrashLoopBackOff",
@@ -34,105 +34,107 @@ const HOPELESS: &[&str] = &[
     "VcpuLimitExceeded",
 ];
 
-/// What each code asks for. Source: the messages of
+/// Hint for each code. Source: the messages of
 /// <https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html> and the enums of the EKS API.
 const ADVICE: &[(&str, &str)] = &[
     (
         "OOMKilled",
-        "the container needs more memory than its limit: raise `resources.limits.memory`, or let it need less, then run again",
+        "raise `resources.limits.memory` of the container or reduce its memory use, then run again",
     ),
     (
         "CrashLoopBackOff",
-        "the container ends soon after its start: its last lines say why; mend the application or its settings, then run again",
+        "read the last log lines of the container, which exits soon after its start; fix the application or its settings, then run again",
     ),
     (
         "CreateContainerConfigError",
-        "a ConfigMap, a Secret, or a key in it is missing: add it to the manifests, then run again",
+        "add the missing ConfigMap or Secret, or the missing key in it, to the manifests, then run again",
     ),
     (
         "FailedMount",
-        "a ConfigMap or a Secret that a volume is made of is missing: add it to the manifests, or make it, then run again",
+        "add the missing ConfigMap or Secret of the volume to the manifests, or create it, then run again",
     ),
-    ("serviceaccount \"", "the pods' ServiceAccount is missing: add it to the manifests, then run again"),
+    ("serviceaccount \"", "add the missing ServiceAccount of the pods to the manifests, then run again"),
     (
         "ImagePullBackOff",
-        "the nodes cannot pull the image: check its name, and that they reach its registry (NAT or endpoints)",
+        "check the name of the image, and that the nodes reach its registry (NAT or VPC endpoints)",
     ),
-    ("InvalidImageName", "mend the image's name in the manifest, then run again"),
-    ("exceeded quota", "the namespace's ResourceQuota is used up: raise it, or ask for less, then run again"),
+    ("InvalidImageName", "correct the name of the image in the manifest, then run again"),
+    ("exceeded quota", "raise the ResourceQuota of the namespace or reduce the requests, then run again"),
     (
         "PodSecurity",
-        "the namespace takes restricted pods only: see the security contexts in manifests/app/deployment.yaml, then run again",
+        "set the security contexts that the namespace requires (example: `manifests/app/deployment.yaml`), then run again",
     ),
     (
         "failed calling webhook",
-        "a webhook of the cluster does not answer: `kubectl get pods -A` shows its pods; mend or remove it, then run again",
+        "repair or remove the webhook, which does not answer (`kubectl get pods -A` shows its pods), then run again",
     ),
     (
         "Unschedulable",
-        "no node has room for the pods, or none fits their rules: more or larger nodes (`nodeGroups`), or fewer or smaller pods",
+        "add more or larger nodes (`nodeGroups`), reduce the pods or their requests, or relax their scheduling rules",
     ),
     (
         "ProgressDeadlineExceeded",
-        "the new pods did not become available in time: their probes and events say why; mend it, then run again",
+        "check the probes and events of the new pods, which did not become available in time; fix the cause, then run again",
     ),
     (
         "NodeCreationFailure",
-        "the nodes did not join: check that the private subnets reach the API server, EC2, ECR and STS (NAT or endpoints; `provisioner doctor`), and that the node role's policies are attached; then run again",
+        "check that the private subnets reach the API server, EC2, ECR and STS (NAT or VPC endpoints; see `provisioner doctor`), and that the policies of the node role are attached; then run again",
     ),
     (
         "InsufficientFreeAddresses",
-        "the subnets have too few free addresses: remove what is not needed in them, or use a larger network",
+        "delete unused resources in the subnets, which have too few free addresses, or use larger subnets",
     ),
     (
         "VcpuLimitExceeded",
-        "the account's quota of vCPUs is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances",
+        "request a higher quota of vCPUs in the Service Quotas console, or use smaller or fewer instances",
     ),
     (
         "InstanceLimitExceeded",
-        "the account's quota of instances is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances",
+        "request a higher quota of instances in the Service Quotas console, or use smaller or fewer instances",
     ),
     (
         "vCPU capacity",
-        "the account's quota of vCPUs is used up: ask for a higher one in the Service Quotas console, or take smaller or fewer instances",
+        "request a higher quota of vCPUs in the Service Quotas console, or use smaller or fewer instances",
     ),
     (
         "InsufficientInstanceCapacity",
-        "AWS has no such instances free there now: name more instance types, or wait and run again",
+        "list more instance types, or run again later: AWS has no capacity for these types in this zone now",
     ),
-    (
-        "AsgInstanceLaunchFailures",
-        "Auto Scaling could not start instances; its message above says why. Mend that, then run again",
-    ),
+    ("AsgInstanceLaunchFailures", "fix the cause in the message of Auto Scaling above, then run again"),
     (
         "InsufficientNumberOfReplicas",
-        "its pods are not running: the cluster needs nodes, or a Fargate profile, that take them; `kubectl get events -n kube-system` says what holds them up",
+        "add nodes or a Fargate profile on which the pods of the add-on can run; `kubectl get events -n kube-system` shows why they do not",
     ),
     (
         "ConfigurationConflict",
-        "something else in the cluster changed what the add-on sets: remove that change, then run again",
+        "revert the change that another program made to the add-on's settings in the cluster, then run again",
     ),
     (
         "AdmissionRequestDenied",
-        "an admission webhook in the cluster refuses the add-on: change or remove the webhook",
+        "change or remove the admission webhook in the cluster that rejects the add-on",
     ),
-    (
-        "UnsupportedAddonOperation",
-        "this version of the add-on does not do that: `addons[].version` takes another one",
-    ),
+    ("UnsupportedAddonOperation", "set another version of the add-on in `addons[].version`"),
     (
         "ClusterUnreachable",
-        "EKS does not reach the nodes or the API server: check security groups and admission webhooks",
+        "check the security groups and admission webhooks: EKS does not reach the nodes or the API server",
+    ),
+    (
+        "PodEvictionFailure",
+        "a PodDisruptionBudget does not let pods leave their node: `kubectl get pdb -A` shows those that allow no disruption. Let it allow one (more replicas, a lower `minAvailable`), or set `nodeGroups[].forceUpdate: true`, which ends the pods anyway; then run `provisioner up` again",
+    ),
+    (
+        "Ec2SecurityGroupDeletionFailure",
+        "something uses a security group that EKS created: remove the interfaces with it and the rules of other groups that name it, then run the same command again",
     ),
     ("AccessDenied", "a role lacks a permission: compare the role's policies with the file, then run again"),
 ];
 
-/// Whether waiting on this is of no use.
+/// Returns whether the reason contains a code that does not resolve by waiting.
 pub fn hopeless(reason: &str) -> bool {
     HOPELESS.iter().any(|code| reason.contains(code))
 }
 
-/// What to do about it, where the code says so.
+/// Returns the hint for the first known code in the reason.
 pub fn advice(reason: &str) -> Option<&'static str> {
     ADVICE.iter().find(|(code, _)| reason.contains(code)).map(|(_, text)| *text)
 }

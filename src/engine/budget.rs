@@ -1,9 +1,9 @@
-//! Every duration that the engine goes by, in one place.
+//! All durations of the engine.
 
-use crate::model::Class;
+use crate::model::{ErrorKind, minutes};
 use std::time::Duration;
 
-/// How fast the world moves: 1 for AWS; the sandbox's time scale on the sandbox, whose minutes are seconds.
+/// Speed of the target relative to AWS: 1 for AWS, the time scale of the sandbox for the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace(pub f64);
 
@@ -14,103 +14,90 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// A duration of AWS as it is in this world.
+    /// Scales a duration of AWS to the target.
     pub fn of(self, real: Duration) -> Duration {
         if self.0 > 0.0 { real.div_f64(self.0) } else { real }
     }
 }
 
-const fn minutes(count: u64) -> Duration {
-    Duration::from_secs(count * 60)
-}
-
-/// How long a refusal of this class is tried again. None: not at all.
-pub fn patience(class: Class) -> Option<Duration> {
+/// Returns how long a call that fails with this class is retried; none if it is not retried.
+pub fn patience(class: ErrorKind) -> Option<Duration> {
     match class {
-        Class::Eventual | Class::Ambiguous => Some(minutes(5)),
-        Class::Conflict => Some(minutes(20)),
-        Class::Throttled => Some(minutes(10)),
+        ErrorKind::Eventual | ErrorKind::Ambiguous => Some(minutes(5)),
+        ErrorKind::Conflict => Some(minutes(20)),
+        ErrorKind::Throttled => Some(minutes(10)),
         _ => None,
     }
 }
 
-/// How long a resource of this kind may take to become ready.
-pub fn to_ready(kind: &str) -> Duration {
-    match kind {
-        "eks_cluster" | "node_group" => minutes(60),
-        "addon" | "fargate_profile" | "manifest" => minutes(20),
-        "nat_gateway" | "vpc_endpoint" | "lock_table" => minutes(15),
-        _ => minutes(5),
-    }
-}
-
-/// How long a resource may say that something is wrong with it before the engine believes that it stays so: pods that
-/// are being placed and instances that are being bought settle within it.
+/// How long a resource may be degraded before its step fails. Pods are scheduled and instances started within
+/// it.
 pub const TROUBLE: Duration = Duration::from_mins(3);
 
-/// How long a resource of this kind may take to go, once AWS took the delete call.
-pub fn to_go(kind: &str) -> Duration {
-    match kind {
-        "eks_cluster" | "node_group" => minutes(60),
-        "nat_gateway" | "vpc_endpoint" => minutes(30),
-        "addon" | "fargate_profile" => minutes(20),
-        _ => minutes(10),
-    }
+/// The pause before an update that failed for a passing cause is sent once more.
+pub const UPDATE_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long AWS may not know an update whose id it has just given, or has forgotten.
+pub const UPDATE_VISIBLE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Maximum time without progress while a resource is drained before its deletion.
+pub const DRAIN: Duration = minutes(20);
+
+/// The shortest such time at a faster pace: containers start and end there at their own speed.
+const MIN_DRAIN: Duration = Duration::from_mins(1);
+
+/// Returns [`DRAIN`] at a pace.
+pub fn drain(pace: Pace) -> Duration {
+    pace.of(DRAIN).max(MIN_DRAIN)
 }
 
-/// What a step on this kind is expected to take where nothing was learned yet; only the order of starts hangs on it.
-pub fn expected(kind: &str) -> Duration {
-    Duration::from_secs(match kind {
-        "eks_cluster" => 560,
-        "node_group" => 120,
-        "nat_gateway" => 120,
-        "fargate_profile" => 60,
-        "addon" => 40,
-        "image" => 40,
-        "vpc_endpoint" => 90,
-        "lock_table" => 15,
-        "elastic_ip" | "iam_role" | "kms_key" => 3,
-        _ => 1,
-    })
-}
+/// How often a drain that could not begin is repeated.
+pub const MAX_DRAIN_REPEATS: u32 = 2;
+
+/// The pause before a delete call that failed afterwards is repeated; each further one is three times as long.
+pub const DELETE_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often a delete call that failed afterwards is repeated.
+pub const MAX_DELETE_REPEATS: u32 = 3;
 
 /// How long a create without a token may stay unseen after its answer was lost, or its process died: what is in the
 /// network arrives, and EC2's lists catch up ("up to a few minutes").
 /// Source: <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
 pub const SETTLE: Duration = Duration::from_mins(2);
 
-/// The same where the process that sent it may still live: its signature must have expired, too. IAM says five minutes,
-/// the common errors of the API references say fifteen; the longer one and the lists' lag count.
+/// As [`SETTLE`], if the process that sent the call may still be alive: its signature must have expired, too.
+/// IAM documents five minutes, the common errors of the API references fifteen; this is the longer one and
+/// the lag of lists.
 pub const SETTLE_ALIVE: Duration = minutes(20);
 
-/// A create is sent within this time of its intent, or not at all.
+/// How long after its intent a create call may be sent; later it is not sent.
 pub const SEND_WITHIN: Duration = Duration::from_mins(1);
 
-/// How old a client token may be for a call to be repeated with it.
+/// How long a call may be repeated with the same client token.
 pub const TOKEN_LIFE: Duration = minutes(12 * 60);
 
-/// Times between two looks: short at first, longer as the wait grows.
+/// Increasing intervals between two polls: each is 1.4 times as long as the one before.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     next: Duration,
-    longest: Duration,
+    max: Duration,
 }
 
-/// The longest time between two looks.
-const LONGEST: Duration = Duration::from_secs(6);
+/// Longest interval between two polls.
+const MAX_INTERVAL: Duration = Duration::from_secs(6);
 
 impl Default for Backoff {
     fn default() -> Self {
-        Backoff { next: Duration::from_millis(250), longest: LONGEST }
+        Backoff { next: Duration::from_millis(250), max: MAX_INTERVAL }
     }
 }
 
 impl Backoff {
-    /// For looks at what moves by itself, in a world of this pace: where minutes are seconds, so are the looks.
+    /// Returns the intervals for polls of an asynchronous operation; at a faster pace they are shorter.
     pub fn polling(pace: Pace) -> Self {
         let floor = Duration::from_millis(150);
-        let longest = pace.of(LONGEST).clamp(floor, LONGEST);
-        Backoff { next: Duration::from_millis(250).min(longest), longest }
+        let max = pace.of(MAX_INTERVAL).clamp(floor, MAX_INTERVAL);
+        Backoff { next: Duration::from_millis(250).min(max), max }
     }
 }
 
@@ -119,7 +106,7 @@ impl Iterator for Backoff {
 
     fn next(&mut self) -> Option<Duration> {
         let now = self.next;
-        self.next = now.mul_f64(1.4).min(self.longest);
+        self.next = now.mul_f64(1.4).min(self.max);
         Some(now)
     }
 }

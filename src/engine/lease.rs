@@ -1,186 +1,194 @@
-//! Holding the lease: taking it, waiting for it, showing life, giving it back.
+//! The lock of a stack, implemented as a lease: acquire, wait, heartbeat, release.
 
-use super::{budget::Backoff, halt::Halt};
+use super::{
+    budget::Backoff,
+    host::Host,
+    lease_watch::{LEASE, LeaseDecision, LeaseWatch},
+    shutdown::{ShutdownPhase, ShutdownSignal},
+};
 use crate::{
-    model::{Class, Event, Fault, HeldBy, Process},
+    model::{CallError, ErrorKind, Event, LeaseHolder},
     store::{LeaseStore, Taken},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc::UnboundedSender, task::JoinHandle, time::Instant};
 
-/// How long a holder may be silent.
-pub const LEASE: Duration = Duration::from_mins(1);
-/// How often a holder shows that it lives.
-const BEAT: Duration = Duration::from_secs(15);
-/// How long the answer to a beat is waited for: what comes later comes too late.
-const ANSWER: Duration = Duration::from_secs(10);
-/// How often a waiter looks.
-const WATCH: Duration = Duration::from_secs(2);
+/// Interval of heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+/// How long the answer to a heartbeat is waited for; a later answer would be useless.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval in which a waiter reads the lease.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What a waiter knows of time and of this machine. The engine has no clock that counts suspended time, nor processes.
-pub trait Patience: Send + Sync {
-    /// Time since boot, suspended time included: a laptop that slept must not believe that no time passed.
-    fn since_boot(&self) -> Duration;
-    /// Whether the process is certainly dead: of this boot and pid namespace, and no process of that id and start.
-    fn is_dead(&self, process: &Process) -> bool;
-    /// Whether the process is certainly at work on this machine. A stopped one is not.
-    fn is_alive(&self, process: &Process) -> bool;
-}
-
-/// The lease while it is held. Its heartbeat ends with it.
-pub struct Held {
+/// Lease of this run. Dropping it ends the heartbeats, but does not release the lease.
+pub struct LeaseGuard {
     store: Arc<dyn LeaseStore>,
-    holder: HeldBy,
-    beats: JoinHandle<()>,
+    holder: LeaseHolder,
+    heartbeats: JoinHandle<()>,
 }
 
-impl Drop for Held {
+impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        self.beats.abort();
+        self.heartbeats.abort();
     }
 }
 
-impl Held {
-    /// The number of this holding.
+impl LeaseGuard {
+    /// Returns the fence of the lease.
     pub fn fence(&self) -> u64 {
         self.holder.fence
     }
 
-    /// Gives it back. A store that does not answer keeps the lease until it runs out by itself.
-    pub async fn release(self) -> Result<(), Fault> {
-        self.beats.abort();
+    /// Releases the lease. If the store does not answer, the lease expires automatically.
+    pub async fn release(self) -> Result<(), CallError> {
+        self.heartbeats.abort();
         self.store.release(&self.holder).await
     }
 }
 
-/// Takes the lease away from a holder that the caller named by its fence.
-pub async fn release_for_good(store: &dyn LeaseStore, fence: u64) -> Result<HeldBy, Fault> {
+/// Removes the holder with this fence, for `state unlock`, and returns it.
+///
+/// # Errors
+/// [`ErrorKind::Refused`] if the lease has another fence or no holder.
+pub async fn release_for_good(store: &dyn LeaseStore, fence: u64) -> Result<LeaseHolder, CallError> {
     let item = store.read().await?;
     match item.holder {
         Some(holder) if holder.fence == fence => store.release(&holder).await.map(|()| holder),
-        Some(holder) => Err(Fault::new(
-            Class::Refused,
-            format!("the lease is held under fence {}, not {fence}", holder.fence),
+        Some(holder) => Err(CallError::new(
+            ErrorKind::Refused,
+            format!("the lock has fence {}, not {fence}", holder.fence),
         )
-        .hint("look again who holds it: `provisioner state unlock`")),
-        None => Err(Fault::new(Class::Refused, "nobody holds the lease")),
+        .hint("check who holds it with `provisioner state unlock`")),
+        None => Err(CallError::new(ErrorKind::Refused, "the stack is not locked")),
     }
 }
 
-/// Takes the lease for `me`.
+/// What a run asks of the lock table.
+pub struct LeaseRequest {
+    /// Who asks; record and fence are set when the lease is acquired.
+    pub me: LeaseHolder,
+    /// The lowest fence that is accepted.
+    pub at_least: u64,
+    /// How long to wait for a holder that is alive.
+    pub patience: Duration,
+}
+
+/// Acquires the lease.
 ///
-/// A holder that shows life is waited for as long as `wait` allows. A silent one is waited out for its whole lease, by
-/// this process's own watching of one unchanged record, and taken over; one that is provably dead is taken over at once.
+/// A silent holder is taken over once this process has seen one unchanged record for the whole lease; a holder whose
+/// process has certainly ended is taken over at once (`lease_watch.rs`).
 ///
 /// # Errors
-/// [`Class::Locked`] with the holder's name when it lives and `wait` is over.
+/// [`ErrorKind::Locked`] with the holder if it is still alive when the patience is over; [`ErrorKind::Interrupted`] on
+/// shutdown.
 pub async fn acquire(
     store: Arc<dyn LeaseStore>,
-    me: HeldBy,
-    at_least: u64,
-    wait: Duration,
-    patience: &dyn Patience,
-    halt: &Halt,
+    request: LeaseRequest,
+    host: &dyn Host,
+    shutdown: &ShutdownSignal,
     events: &UnboundedSender<Event>,
-) -> Result<Held, Fault> {
-    let started = patience.since_boot();
-    let mut answered = started;
-    let mut watched: Option<(HeldBy, Duration)> = None;
-    let mut seen_alive = false;
-    let mut over: Option<HeldBy> = None;
+) -> Result<LeaseGuard, CallError> {
+    let tell = |text: String| {
+        let _ = events.send(Event::Notice(text));
+    };
+    let mut answered = host.since_boot();
+    let mut watch = LeaseWatch::new(answered, request.patience);
+    let mut take_over_from: Option<LeaseHolder> = None;
     let mut backoff = Backoff::default();
     loop {
-        if halt.state() > super::Halting::No {
-            return Err(Fault::new(Class::Interrupted, "interrupted while waiting for the lease"));
+        if shutdown.state() > ShutdownPhase::Running {
+            return Err(CallError::new(ErrorKind::Interrupted, "interrupted while waiting for the lock"));
         }
-        // Each taking has a record of its own: who watched an earlier one does not know this one.
-        let mut mine = HeldBy { record: uuid::Uuid::new_v4().to_string(), ..me.clone() };
-        let (began, mut sent) = (patience.since_boot(), Instant::now());
-        let mut taken = store.take(&mine, over.as_ref(), at_least).await;
-        let slow = patience.since_boot().saturating_sub(began) >= ANSWER;
-        if let Ok(Taken::Already(fence) | Taken::Yes(fence)) = taken {
-            mine.fence = fence;
-            if slow || matches!(taken, Ok(Taken::Already(_))) {
-                // Nobody knows how long others have watched this record: the lease counts from a beat.
-                sent = Instant::now();
-                taken = show_life(store.as_ref(), &mine).await.map(|()| Taken::Yes(fence));
+        let current = match attempt(store.as_ref(), &request, take_over_from.take().as_ref(), host).await {
+            Ok(Attempt::Taken(holder, sent)) => {
+                let (store_too, holder_too) = (Arc::clone(&store), holder.clone());
+                let heartbeats =
+                    tokio::spawn(heartbeat(store_too, holder_too, sent, shutdown.clone(), events.clone()));
+                return Ok(LeaseGuard { store, holder, heartbeats });
             }
-        }
-        let there = match taken {
-            Ok(Taken::Yes(_) | Taken::Already(_)) => {
-                let (store_too, holder) = (Arc::clone(&store), mine.clone());
-                let beats = tokio::spawn(beat(store_too, holder, sent, halt.clone(), events.clone()));
-                return Ok(Held { store, holder: mine, beats });
+            Ok(Attempt::Held(holder)) => {
+                answered = host.since_boot();
+                holder
             }
-            Ok(Taken::No(item)) => {
-                answered = patience.since_boot();
-                item.holder
-            }
-            Err(fault) if fault.class == Class::Lost => None,
-            Err(fault) if fault.class == Class::Ambiguous => {
-                // The taking may have worked: its record tells the next attempt.
-                tokio::time::sleep(backoff.next().unwrap_or(WATCH)).await;
-                if patience.since_boot().saturating_sub(answered) > LEASE {
-                    return Err(fault);
+            Err(error) if error.class == ErrorKind::Lost => None,
+            Err(error) if error.class == ErrorKind::Ambiguous => {
+                // The lease may have been taken: the next attempt knows its record.
+                tokio::time::sleep(backoff.next().unwrap_or(POLL_INTERVAL)).await;
+                if host.since_boot().saturating_sub(answered) > LEASE {
+                    return Err(error);
                 }
                 continue;
             }
-            Err(fault) => return Err(fault),
+            Err(error) => return Err(error),
         };
-        let Some(there) = there else {
-            over = None;
-            continue;
-        };
-        if there.owner.is_empty() {
-            // No condition can name such a holder, so it could never be taken over from.
-            let text = "the lock table's item for this stack has an `owner` that is not a run's";
-            let hint = "remove that attribute from the item, when no run is under way";
-            return Err(Fault::new(Class::Refused, text).hint(hint));
+        let Some(holder) = current else { continue };
+        if holder.owner.is_empty() {
+            // No condition can name such a holder, so it could never be taken over.
+            let text = "the item of this stack in the lock table has an invalid `owner`";
+            let hint = "remove the `owner` attribute from the item if no run is active";
+            return Err(CallError::new(ErrorKind::Refused, text).hint(hint));
         }
-        let now = patience.since_boot();
-        if patience.is_dead(&there.process) {
-            let _ =
-                events.send(Event::Notice(format!("taking over from {}: that process is dead", who(&there))));
-            over = Some(there);
-            continue;
-        }
-        seen_alive |= patience.is_alive(&there.process);
-        let since = match &watched {
-            Some((seen, since)) if seen.owner == there.owner && seen.record == there.record => *since,
-            Some((seen, _)) => {
-                seen_alive |= seen.owner == there.owner;
-                now
+        let who = describe_holder(&holder);
+        match watch.decide(&holder, host.liveness(&holder.process), host.since_boot()) {
+            LeaseDecision::Refuse => return Err(locked(&holder)),
+            LeaseDecision::TakeOverEnded => {
+                tell(format!("taking over from {who}: that process has ended"));
+                take_over_from = Some(holder);
+                continue;
             }
-            None if seen_alive => now,
-            None => {
-                let silence = Duration::from_millis(there.lease_ms).max(LEASE).as_secs();
-                let text = format!("{} holds the lease; watching it for up to {silence} s", who(&there));
-                let _ = events.send(Event::Notice(text));
-                now
+            LeaseDecision::TakeOverSilent(time) => {
+                tell(format!("taking over from {who}: silent for {} s", time.as_secs()));
+                take_over_from = Some(holder);
+                continue;
             }
-        };
-        if seen_alive && now.saturating_sub(started) >= wait {
-            return Err(locked(&there));
-        }
-        let lease = Duration::from_millis(there.lease_ms).max(LEASE);
-        let silent = now.saturating_sub(since);
-        watched = Some((there.clone(), since));
-        over = None;
-        if silent >= lease {
-            let text = format!("taking over from {}: silent for {} s", who(&there), silent.as_secs());
-            let _ = events.send(Event::Notice(text));
-            over = Some(there);
-            continue;
+            LeaseDecision::Wait(Some(time)) => {
+                tell(format!("{who} holds the lock; watching it for up to {} s", time.as_secs()));
+            }
+            LeaseDecision::Wait(None) => {}
         }
         tokio::select! {
-            () = tokio::time::sleep(WATCH) => {}
-            () = halt.reached(super::Halting::Drain) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
+            () = shutdown.reached(ShutdownPhase::Draining) => {}
         }
     }
 }
 
-/// Who a holder is, for people.
-pub fn who(holder: &HeldBy) -> String {
+/// What came of one attempt to take the lease.
+enum Attempt {
+    /// This run holds it, by a call that was sent at this time.
+    Taken(LeaseHolder, Instant),
+    /// It was held when the call arrived; without a holder if it has been released since.
+    Held(Option<LeaseHolder>),
+}
+
+/// Tries once to take the lease, from `over` if that is given.
+async fn attempt(
+    store: &dyn LeaseStore,
+    request: &LeaseRequest,
+    over: Option<&LeaseHolder>,
+    host: &dyn Host,
+) -> Result<Attempt, CallError> {
+    // Each attempt has its own record, so that a waiter that watched an earlier one starts again.
+    let mut mine = LeaseHolder { record: uuid::Uuid::new_v4().to_string(), ..request.me.clone() };
+    let (began, sent) = (host.since_boot(), Instant::now());
+    let (fence, already) = match store.take(&mine, over, request.at_least).await? {
+        Taken::No(item) => return Ok(Attempt::Held(item.holder)),
+        Taken::Already(fence) => (fence, true),
+        Taken::Yes(fence) => (fence, false),
+    };
+    mine.fence = fence;
+    let slow = host.since_boot().saturating_sub(began) >= REQUEST_TIMEOUT;
+    if !slow && !already {
+        return Ok(Attempt::Taken(mine, sent));
+    }
+    // Others may have watched this record for long: the lease counts from a heartbeat.
+    let sent = Instant::now();
+    send_heartbeat(store, &mine).await?;
+    Ok(Attempt::Taken(mine, sent))
+}
+
+/// Returns a holder as text: user, host, process, command, start and fence.
+pub fn describe_holder(holder: &LeaseHolder) -> String {
     let (user, process) = (&holder.user, &holder.process);
     let printable = |text: &str| text.chars().filter(|c| !c.is_control()).take(120).collect::<String>();
     format!(
@@ -194,40 +202,41 @@ pub fn who(holder: &HeldBy) -> String {
     )
 }
 
-fn locked(holder: &HeldBy) -> Fault {
-    Fault::new(Class::Locked, format!("the stack is locked by {}", who(holder))).hint(format!(
-        "wait until it is done (`--lock-timeout 10m` waits for you); only if that process will never end: \
+fn locked(holder: &LeaseHolder) -> CallError {
+    let text = format!("the stack is locked by {}", describe_holder(holder));
+    CallError::new(ErrorKind::Locked, text).hint(format!(
+        "wait until it has finished, or pass `--lock-timeout 10m`; only if that process will never finish, run \
          `provisioner state unlock {}`",
         holder.fence
     ))
 }
 
-/// Shows life until the lease is lost; then the run must end. `heard`: when the last call that was answered went out.
-async fn beat(
+/// Sends heartbeats until the lease is lost, then stops the run. `heard` is the time at which the last
+/// answered call was sent.
+async fn heartbeat(
     store: Arc<dyn LeaseStore>,
-    holder: HeldBy,
+    holder: LeaseHolder,
     mut heard: Instant,
-    halt: Halt,
+    shutdown: ShutdownSignal,
     events: UnboundedSender<Event>,
 ) {
     let mut told = false;
-    let mut next = heard + BEAT;
+    let mut next = heard + HEARTBEAT_INTERVAL;
     loop {
         tokio::time::sleep_until(next).await;
         let sent = Instant::now();
-        next = sent + BEAT;
-        match show_life(store.as_ref(), &holder).await {
+        next = sent + HEARTBEAT_INTERVAL;
+        match send_heartbeat(store.as_ref(), &holder).await {
             Ok(()) => (heard, told) = (sent, false),
-            Err(fault) if fault.class == Class::Lost => {
-                let _ =
-                    events.send(Event::Notice("the lease was taken by somebody else: stopping".to_owned()));
-                halt.drain();
+            Err(error) if error.class == ErrorKind::Lost => {
+                let _ = events.send(Event::Notice("another run took over the lock: stopping".to_owned()));
+                shutdown.drain();
                 return;
             }
-            // Soon a waiter may hold it.
-            Err(_) if heard.elapsed() >= LEASE.saturating_sub(BEAT) && !told => {
+            // A waiter may take the lease over soon.
+            Err(_) if heard.elapsed() >= LEASE.saturating_sub(HEARTBEAT_INTERVAL) && !told => {
                 let _ = events.send(Event::Notice("the lock table does not answer: stopping".to_owned()));
-                halt.drain();
+                shutdown.drain();
                 told = true;
             }
             Err(_) => {}
@@ -235,103 +244,114 @@ async fn beat(
     }
 }
 
-/// One beat. Its answer is not waited for beyond its use.
-async fn show_life(store: &dyn LeaseStore, holder: &HeldBy) -> Result<(), Fault> {
+/// Sends one heartbeat with a new record.
+async fn send_heartbeat(store: &dyn LeaseStore, holder: &LeaseHolder) -> Result<(), CallError> {
     let record = uuid::Uuid::new_v4().to_string();
-    let answer = tokio::time::timeout(ANSWER, store.beat(holder, &record)).await;
-    answer.unwrap_or_else(|_| Err(Fault::new(Class::Ambiguous, "the lock table does not answer")))
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, store.heartbeat(holder, &record)).await;
+    answer.unwrap_or_else(|_| Err(CallError::new(ErrorKind::Ambiguous, "the lock table does not answer")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        engine::Halting,
+        engine::Liveness,
+        model::Process,
         store::{LeaseItem, MemoryLease, memory::Mishap},
     };
     use async_trait::async_trait;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::sync::mpsc::unbounded_channel;
 
-    /// A table that takes its time for beats.
+    /// Lock table that answers heartbeats after the delay `slow`.
     #[derive(Default)]
     struct Table {
         lease: MemoryLease,
         slow: Duration,
-        beats: AtomicUsize,
+        heartbeats: AtomicUsize,
     }
 
     #[async_trait]
     impl LeaseStore for Table {
-        async fn read(&self) -> Result<LeaseItem, Fault> {
+        async fn read(&self) -> Result<LeaseItem, CallError> {
             self.lease.read().await
         }
 
-        async fn take(&self, holder: &HeldBy, over: Option<&HeldBy>, at_least: u64) -> Result<Taken, Fault> {
+        async fn take(
+            &self,
+            holder: &LeaseHolder,
+            over: Option<&LeaseHolder>,
+            at_least: u64,
+        ) -> Result<Taken, CallError> {
             self.lease.take(holder, over, at_least).await
         }
 
-        async fn beat(&self, holder: &HeldBy, record: &str) -> Result<(), Fault> {
-            self.beats.fetch_add(1, Ordering::Relaxed);
+        async fn heartbeat(&self, holder: &LeaseHolder, record: &str) -> Result<(), CallError> {
+            self.heartbeats.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(self.slow).await;
-            self.lease.beat(holder, record).await
+            self.lease.heartbeat(holder, record).await
         }
 
-        async fn release(&self, holder: &HeldBy) -> Result<(), Fault> {
+        async fn release(&self, holder: &LeaseHolder) -> Result<(), CallError> {
             self.lease.release(holder).await
         }
     }
 
     struct Clock(Instant);
 
-    impl Patience for Clock {
+    impl Host for Clock {
+        fn epoch_seconds(&self) -> i64 {
+            0
+        }
+
         fn since_boot(&self) -> Duration {
             self.0.elapsed()
         }
 
-        fn is_dead(&self, _: &Process) -> bool {
-            false
-        }
-
-        fn is_alive(&self, _: &Process) -> bool {
-            false
+        fn liveness(&self, _: &Process) -> Liveness {
+            Liveness::Unknown
         }
     }
 
-    async fn take(table: &Arc<Table>, halt: &Halt) -> Held {
-        let me = HeldBy { owner: "run".into(), ..HeldBy::default() };
+    async fn take(table: &Arc<Table>, shutdown: &ShutdownSignal) -> LeaseGuard {
+        let me = LeaseHolder { owner: "run".into(), ..LeaseHolder::default() };
         let store: Arc<dyn LeaseStore> = Arc::<Table>::clone(table);
         let clock = Clock(Instant::now());
         let (events, _kept) = unbounded_channel();
-        acquire(store, me, 0, Duration::ZERO, &clock, halt, &events).await.unwrap()
+        let request = LeaseRequest { me, at_least: 0, patience: Duration::ZERO };
+        acquire(store, request, &clock, shutdown, &events).await.unwrap()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_table_that_hangs_stops_the_run_before_others_may_take_over() {
-        let (table, halt) = (Arc::new(Table { slow: LEASE * 10, ..Table::default() }), Halt::default());
-        let held = take(&table, &halt).await;
-        tokio::time::timeout(LEASE, halt.reached(Halting::Drain)).await.unwrap();
+        let (table, shutdown) =
+            (Arc::new(Table { slow: LEASE * 10, ..Table::default() }), ShutdownSignal::default());
+        let held = take(&table, &shutdown).await;
+        tokio::time::timeout(LEASE, shutdown.reached(ShutdownPhase::Draining)).await.unwrap();
         held.release().await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_holder_that_is_heard_now_and_then_goes_on() {
-        let (table, halt) = (Arc::new(Table::default()), Halt::default());
-        let _held = take(&table, &halt).await;
+    async fn a_holder_whose_heartbeats_are_answered_now_and_then_keeps_the_lease() {
+        let (table, shutdown) = (Arc::new(Table::default()), ShutdownSignal::default());
+        let _held = take(&table, &shutdown).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         for _ in 0..20 {
             table.lease.next(Mishap::LostAnswer);
             table.lease.next(Mishap::LostRequest);
-            tokio::time::sleep(BEAT * 3).await;
+            tokio::time::sleep(HEARTBEAT_INTERVAL * 3).await;
         }
-        assert_eq!((halt.state(), table.beats.load(Ordering::Relaxed) >= 59), (Halting::No, true));
+        assert_eq!(
+            (shutdown.state(), table.heartbeats.load(Ordering::Relaxed) >= 59),
+            (ShutdownPhase::Running, true)
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_taking_that_was_not_answered_counts_from_a_beat() {
-        let (table, halt) = (Arc::new(Table::default()), Halt::default());
+    async fn a_lease_whose_acquisition_was_not_answered_counts_from_a_heartbeat() {
+        let (table, shutdown) = (Arc::new(Table::default()), ShutdownSignal::default());
         table.lease.next(Mishap::LostAnswer);
-        let held = take(&table, &halt).await;
-        assert_eq!((held.fence(), table.beats.load(Ordering::Relaxed)), (1, 1));
+        let held = take(&table, &shutdown).await;
+        assert_eq!((held.fence(), table.heartbeats.load(Ordering::Relaxed)), (1, 1));
     }
 }

@@ -1,67 +1,67 @@
 //! Looking at everything that is wanted or recorded, without changing anything.
 
-use super::world::World;
+use super::provider::Provider;
 use crate::{
-    model::{Address, Class, Fault, Graph, Observation, Observed, Snapshot, tag},
-    resources::{Ask, Found},
+    model::{Address, CallError, ErrorKind, Graph, Observation, Observed, Snapshot, tag},
+    resources::{FoundResource, Lookup},
 };
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What is there of the graph's, the state's and the journal's resources, and what else of their kinds carries the
 /// stack's tags; with `sweep`, of any kind.
 pub async fn observe(
-    world: &dyn World,
+    provider: &dyn Provider,
     graph: &Graph,
     snapshot: &Snapshot,
     sweep: bool,
-) -> Result<Observed, Fault> {
-    let kinds = if sweep { world.kinds() } else { Vec::new() };
-    let asks = kinds.into_iter().map(|kind| (kind, Vec::new())).collect();
-    look(world, graph, snapshot, asks).await
+) -> Result<Observed, CallError> {
+    let kinds = if sweep { provider.kinds() } else { Vec::new() };
+    let lookups = kinds.into_iter().map(|kind| (kind, Vec::new())).collect();
+    look(provider, graph, snapshot, lookups).await
 }
 
 /// [`observe`] with a sweep, and with what the tagging API lists under the stack's tags: addresses and ARNs. What is
 /// found by its name alone is found so.
 pub async fn sweep(
-    world: &dyn World,
+    provider: &dyn Provider,
     graph: &Graph,
     snapshot: &Snapshot,
     tagged: &[(Address, String)],
-) -> Result<Observed, Fault> {
-    let asks = world.kinds().into_iter().map(|name| {
-        let before = world.kind(name).and_then(|kind| kind.named);
+) -> Result<Observed, CallError> {
+    let lookups = provider.kinds().into_iter().map(|name| {
+        let before = provider.kind(name).and_then(|kind| kind.arn_prefix);
         let named = tagged.iter().filter_map(|(address, arn)| {
             let known = snapshot.resources.contains_key(address) || snapshot.intents.contains_key(address);
             let (_, name) = arn.split_once(before?).filter(|_| !known && graph.get(address).is_none())?;
-            Some(Ask {
+            Some(Lookup {
                 address: address.clone(),
                 want: Value::Null,
-                last: Value::Null,
+                recorded: Value::Null,
                 name: Some(name.to_owned()),
             })
         });
         (name, named.collect())
     });
-    look(world, graph, snapshot, asks.collect()).await
+    look(provider, graph, snapshot, lookups.collect()).await
 }
 
 async fn look<'a>(
-    world: &'a dyn World,
+    provider: &'a dyn Provider,
     graph: &'a Graph,
     snapshot: &'a Snapshot,
-    mut asks: BTreeMap<&'a str, Vec<Ask>>,
-) -> Result<Observed, Fault> {
+    mut lookups: BTreeMap<&'a str, Vec<Lookup>>,
+) -> Result<Observed, CallError> {
     for (address, entry) in &snapshot.resources {
-        asks.entry(&entry.kind).or_default().push(Ask {
+        lookups.entry(&entry.kind).or_default().push(Lookup {
             address: address.clone(),
             want: graph
                 .get(address)
                 .filter(|node| node.kind == entry.kind)
                 .map_or(&entry.spec, |node| &node.spec)
                 .clone(),
-            last: entry.live.clone(),
+            recorded: entry.live.clone(),
             name: None,
         });
     }
@@ -69,21 +69,42 @@ async fn look<'a>(
         snapshot.intents.iter().filter(|(address, _)| !snapshot.resources.contains_key(*address))
     {
         let (address, want) = (address.clone(), intent.request.clone());
-        asks.entry(&intent.kind).or_default().push(Ask { address, want, last: Value::Null, name: None });
+        lookups.entry(&intent.kind).or_default().push(Lookup {
+            address,
+            want,
+            recorded: Value::Null,
+            name: None,
+        });
     }
     for (address, node) in &graph.nodes {
         if !snapshot.resources.contains_key(address) && !snapshot.intents.contains_key(address) {
             let (address, want) = (address.clone(), node.spec.clone());
-            asks.entry(&node.kind).or_default().push(Ask { address, want, last: Value::Null, name: None });
+            lookups.entry(&node.kind).or_default().push(Lookup {
+                address,
+                want,
+                recorded: Value::Null,
+                name: None,
+            });
         }
     }
-    let world = world.fresh();
-    let rounds = asks.iter().map(|(kind, asks)| {
-        let world = &world;
-        async move { Ok((*kind, seen(world.as_ref(), kind, asks).await?)) }
+    let provider = provider.fresh();
+    // The plan refuses what is recorded under an unknown kind.
+    lookups.retain(|kind, _| provider.kind(kind).is_some());
+    let rounds = lookups.iter().map(|(kind, lookups)| {
+        let provider = &provider;
+        async move { (*kind, seen(provider.as_ref(), kind, lookups).await) }
     });
     let mut observed = Observed::default();
-    for (kind, found) in try_join_all(rounds).await? {
+    for (kind, found) in join_all(rounds).await {
+        let found = match found {
+            Ok(found) => found,
+            // Whether it is needed is for the plan to say: its resources may all depend on one that is not the stack's.
+            Err(error) if lookups.get(kind).is_some_and(|lookups| !lookups.is_empty()) => {
+                observed.failed.insert(kind.to_owned(), error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         for (address, lives) in by_address(found) {
             let recorded = snapshot.resources.get(&address).and_then(|entry| entry.live.get("id"));
             let nonce = snapshot.intents.get(&address).map(|intent| intent.nonce.as_str());
@@ -95,7 +116,7 @@ async fn look<'a>(
     Ok(observed)
 }
 
-fn by_address(found: Vec<Found<Value>>) -> BTreeMap<Address, Vec<Value>> {
+fn by_address(found: Vec<FoundResource<Value>>) -> BTreeMap<Address, Vec<Value>> {
     let mut map: BTreeMap<Address, Vec<Value>> = BTreeMap::new();
     for found in found {
         map.entry(found.address).or_default().push(found.live);
@@ -119,7 +140,8 @@ fn name_twins(
     named.collect()
 }
 
-/// Of several at one address: the recorded one, else the one of the open intent, else the first.
+/// Returns the index of the resource to use if several are at one address: the recorded one, else the open intent's, else
+/// the first.
 pub fn choose(lives: &[Value], recorded: Option<&Value>, nonce: Option<&str>) -> Option<usize> {
     let by_id = || lives.iter().position(|live| recorded.is_some() && live.get("id") == recorded);
     let by_nonce = || {
@@ -131,16 +153,20 @@ pub fn choose(lives: &[Value], recorded: Option<&Value>, nonce: Option<&str>) ->
     by_id().or_else(by_nonce).or((!lives.is_empty()).then_some(0))
 }
 
-/// What is found of a kind. Where nobody answers for one that hides, what is recorded: what makes it answer may be part of the
-/// plan.
-async fn seen(world: &dyn World, kind: &str, asks: &[Ask]) -> Result<Vec<Found<Value>>, Fault> {
-    let hiding = world.kind(kind).filter(|kind| kind.hides);
-    match (patiently(world, kind, asks, if hiding.is_some() { 1 } else { 8 }).await, hiding) {
-        (Err(fault), Some(kind)) if fault.class == Class::Ambiguous => {
-            let recorded = asks.iter().filter(|ask| !ask.last.is_null());
-            let marked = recorded.map(|ask| {
-                let live = (kind.unseen)(&ask.last, &fault.message)?;
-                Ok(Found { address: ask.address.clone(), live })
+/// What is found of a kind. If a kind that may be unreachable does not answer, what is recorded: what makes it answer
+/// may be part of the plan.
+async fn seen(
+    provider: &dyn Provider,
+    kind: &str,
+    lookups: &[Lookup],
+) -> Result<Vec<FoundResource<Value>>, CallError> {
+    let hiding = provider.kind(kind).filter(|kind| kind.may_be_unreachable);
+    match (patiently(provider, kind, lookups, if hiding.is_some() { 1 } else { 8 }).await, hiding) {
+        (Err(error), Some(kind)) if error.class == ErrorKind::Ambiguous => {
+            let recorded = lookups.iter().filter(|lookup| !lookup.recorded.is_null());
+            let marked = recorded.map(|lookup| {
+                let live = (kind.assume_recorded)(&lookup.recorded, &error.message)?;
+                Ok(FoundResource { address: lookup.address.clone(), live })
             });
             marked.collect()
         }
@@ -148,21 +174,27 @@ async fn seen(world: &dyn World, kind: &str, asks: &[Ask]) -> Result<Vec<Found<V
     }
 }
 
-/// A look that is throttled or unanswered is taken again a few times.
+/// A look that is throttled or unanswered is taken again a few times, and so is one that a second read ended with "not
+/// found": it lags behind the list that showed the resource.
 async fn patiently(
-    world: &dyn World,
+    provider: &dyn Provider,
     kind: &str,
-    asks: &[Ask],
+    lookups: &[Lookup],
     more: u32,
-) -> Result<Vec<Found<Value>>, Fault> {
+) -> Result<Vec<FoundResource<Value>>, CallError> {
     let mut backoff = super::budget::Backoff::default();
     for _ in 0..more {
-        match world.find(kind, asks).await {
-            Err(fault) if matches!(fault.class, Class::Throttled | Class::Ambiguous) => {
+        match provider.find(kind, lookups).await {
+            Err(error)
+                if matches!(
+                    error.class,
+                    ErrorKind::Throttled | ErrorKind::Ambiguous | ErrorKind::Gone | ErrorKind::Eventual
+                ) =>
+            {
                 tokio::time::sleep(backoff.next().unwrap_or_default()).await;
             }
             answer => return answer,
         }
     }
-    world.find(kind, asks).await
+    provider.find(kind, lookups).await
 }

@@ -1,7 +1,8 @@
-//! How fast calls go out: a bucket of turns for each service, which slows down when the service throttles.
+//! Rate limits of calls: a token bucket for each service and type of call, which slows down when the service
+//! throttles.
 //!
-//! A turn is taken before the intent of a create is written, so that waiting for one ages no signature and runs into no
-//! timeout of a call.
+//! A token is taken before the intent of a create is written, so that the wait neither ages a signature nor
+//! counts towards the timeout of a call.
 
 use super::budget::Pace;
 use std::{
@@ -11,24 +12,24 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What a call does.
+/// Type of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {
-    /// It looks.
+    /// It reads.
     Read,
-    /// It changes something.
+    /// It creates, changes or deletes.
     Write,
 }
 
-/// How many turns a service gives at once, and how many a second from then on.
+/// Capacity of a bucket in tokens, and its refill in tokens per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Limit {
     burst: f64,
     rate: f64,
 }
 
-/// What an account has where nobody raised it. EC2's are documented, and those of KMS, SSM, ECR and Logs are quotas; the
-/// rest is a guess on the safe side, since throttling slows it down further.
+/// Returns the default limit of an account. Those of EC2 are documented, and those of KMS, SSM, ECR and Logs
+/// are quotas; the rest are conservative estimates, which throttling lowers further.
 /// Sources: <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>,
 /// <https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html>,
 /// <https://docs.aws.amazon.com/general/latest/gr/ssm.html>
@@ -45,66 +46,66 @@ fn limit(service: &str, what: Use) -> Limit {
     Limit { burst, rate }
 }
 
-/// The slowest that throttling makes a bucket, as a part of its limit.
-const SLOWEST: f64 = 0.05;
+/// Lowest rate after throttling, as a fraction of the limit.
+const MIN_RATE: f64 = 0.05;
 
-/// What one answer that is no throttling gives back, as a part of the limit.
-const RECOVERY: f64 = 0.05;
+/// Increase of the rate after an answer without throttling, as a fraction of the limit.
+const RATE_RECOVERY: f64 = 0.05;
 
-/// Refusals within this time are of one wave, and slow down once.
-const WAVE: Duration = Duration::from_secs(1);
+/// Throttled answers within this time lower the rate only once.
+const THROTTLE_WINDOW: Duration = Duration::from_secs(1);
 
 struct Bucket {
     limit: Limit,
     rate: f64,
-    turns: f64,
+    tokens: f64,
     at: Instant,
     slowed: Option<Instant>,
 }
 
 impl Bucket {
     fn new(limit: Limit, now: Instant) -> Self {
-        Bucket { limit, rate: limit.rate, turns: limit.burst, at: now, slowed: None }
+        Bucket { limit, rate: limit.rate, tokens: limit.burst, at: now, slowed: None }
     }
 
-    /// Adds what came since the last time, at the rate of that time.
+    /// Adds the tokens since the last call, at the rate of that time.
     fn fill(&mut self, now: Instant) {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
-        self.turns = (self.turns + since * self.rate).min(self.limit.burst);
+        self.tokens = (self.tokens + since * self.rate).min(self.limit.burst);
     }
 
-    /// Takes a turn; how long until it has come. Each one who asks gets a later turn than all before.
+    /// Takes a token and returns the wait until it is available. Each caller waits longer than all before.
     fn take(&mut self, now: Instant) -> Duration {
         self.fill(now);
-        self.turns -= 1.0;
-        if self.turns >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.turns / self.rate) }
+        self.tokens -= 1.0;
+        if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / self.rate) }
     }
 
-    fn throttled(&mut self, now: Instant, wave: Duration) {
-        if self.slowed.is_some_and(|slowed| now.saturating_duration_since(slowed) < wave) {
+    fn throttled(&mut self, now: Instant, window: Duration) {
+        if self.slowed.is_some_and(|slowed| now.saturating_duration_since(slowed) < window) {
             return;
         }
         self.slowed = Some(now);
         self.fill(now);
-        self.rate = (self.rate / 2.0).max(self.limit.rate * SLOWEST);
-        self.turns = self.turns.min(0.0);
+        self.rate = (self.rate / 2.0).max(self.limit.rate * MIN_RATE);
+        self.tokens = self.tokens.min(0.0);
     }
 
     fn answered(&mut self, now: Instant) {
         self.fill(now);
-        self.rate = (self.rate + self.limit.rate * RECOVERY).min(self.limit.rate);
+        self.rate = (self.rate + self.limit.rate * RATE_RECOVERY).min(self.limit.rate);
     }
 }
 
-/// The buckets of one run.
+/// Token buckets of a run.
 pub struct Rates {
     pace: Pace,
     buckets: Mutex<BTreeMap<(String, Use), Bucket>>,
 }
 
 impl Rates {
-    /// Full buckets, for a world of this pace.
+    /// Returns full buckets whose rates fit the pace of the target.
     pub fn new(pace: Pace) -> Self {
         Rates { pace, buckets: Mutex::default() }
     }
@@ -119,16 +120,17 @@ impl Rates {
         then(bucket, now)
     }
 
-    /// Takes a turn at `service`; how long to wait for it.
+    /// Takes a token for a call to `service` and returns how long the caller must wait before the call.
     pub fn take(&self, service: &str, what: Use) -> Duration {
         self.with(service, what, Bucket::take)
     }
 
-    /// Hears how a call went: slower after throttling, a little faster after anything else.
-    pub fn heard(&self, service: &str, what: Use, throttled: bool) {
-        let wave = self.pace.of(WAVE);
+    /// Adapts the rate to an answer: halves it after throttling, and raises it a little after any other
+    /// answer.
+    pub fn record_answer(&self, service: &str, what: Use, throttled: bool) {
+        let window = self.pace.of(THROTTLE_WINDOW);
         self.with(service, what, |bucket, now| match throttled {
-            true => bucket.throttled(now, wave),
+            true => bucket.throttled(now, window),
             false => bucket.answered(now),
         });
     }
@@ -139,41 +141,45 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_goes_at_once_and_the_rest_by_the_rate() {
+    async fn a_burst_is_sent_at_once_and_the_rest_at_the_rate() {
         let rates = Rates::new(Pace::default());
         let mut last = Duration::ZERO;
-        for turn in 0..80 {
+        for call in 0..80 {
             let wait = rates.take("ec2", Use::Write);
-            assert_eq!(wait.is_zero(), turn < 50, "turn {turn}: {wait:?}");
+            assert_eq!(wait.is_zero(), call < 50, "call {call}: {wait:?}");
             assert!(wait >= last);
             last = wait;
         }
-        assert_eq!(last, Duration::from_secs(6), "30 turns at 5 a second");
-        assert!(rates.take("ec2", Use::Read).is_zero(), "looks have a bucket of their own");
+        assert_eq!(last, Duration::from_secs(6), "30 calls at 5 per second");
+        assert!(rates.take("ec2", Use::Read).is_zero(), "reads have their own bucket");
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(rates.take("ec2", Use::Write).is_zero());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn throttling_slows_down_once_for_each_wave_and_answers_bring_the_rate_back() {
+    async fn throttling_lowers_the_rate_once_per_window_and_answers_restore_it() {
         let rates = Rates::new(Pace::default());
         let next = || {
             rates.take("iam", Use::Write);
             rates.take("iam", Use::Write)
         };
         for _ in 0..8 {
-            rates.heard("iam", Use::Write, true);
+            rates.record_answer("iam", Use::Write, true);
         }
-        assert_eq!(next(), Duration::from_secs_f64(2.0 / 2.5), "eight refusals at once are one wave");
+        assert_eq!(
+            next(),
+            Duration::from_secs_f64(2.0 / 2.5),
+            "eight throttled answers at once lower the rate once"
+        );
         for _ in 0..12 {
-            tokio::time::advance(WAVE).await;
-            rates.heard("iam", Use::Write, true);
+            tokio::time::advance(THROTTLE_WINDOW).await;
+            rates.record_answer("iam", Use::Write, true);
         }
         tokio::time::advance(Duration::from_secs(20)).await;
-        rates.heard("iam", Use::Write, true);
-        assert_eq!(next(), Duration::from_secs(8), "one turn in four seconds at the slowest");
+        rates.record_answer("iam", Use::Write, true);
+        assert_eq!(next(), Duration::from_secs(8), "one call in four seconds at the lowest rate");
         for _ in 0..40 {
-            rates.heard("iam", Use::Write, false);
+            rates.record_answer("iam", Use::Write, false);
         }
         tokio::time::advance(Duration::from_secs(600)).await;
         assert!((0..20).all(|_| rates.take("iam", Use::Write).is_zero()));

@@ -1,54 +1,36 @@
 //! Running a plan: every step as soon as what it waits for is done, those on the longest path first.
 
 use super::{
-    budget::{self, Pace},
-    halt::{Halt, Halting},
-    journal::{Closed, Journal},
-    looks::Looks,
+    find_batcher::FindBatcher,
+    journal::{Journal, StateWriter},
+    provider::Provider,
     rates::Rates,
+    replacement::recorded_or_begun,
+    settings::Settings,
     shared::Shared,
+    shutdown::{ShutdownPhase, ShutdownSignal},
     step::{Failed, Task},
-    world::World,
 };
-use crate::{
-    model::{
-        Action, Address, Class, Entry, Event, Fault, Intent, LeftBehind, Origin, Outcome, Plan, Problem,
-        Process, Record, Report, Snapshot, Step, StepId, Totals, Verb, references, resolve,
-    },
-    store::Register,
+use crate::model::{
+    Action, Address, CallError, Entry, ErrorKind, Event, Intent, KindInfo, LeftBehind, Outcome, Plan, Record,
+    Report, Sent, Snapshot, Step, StepError, StepId, StepProgress, Verb, references, resolve,
 };
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
-
-/// What a run is told beside its plan.
-#[derive(Clone)]
-pub struct Settings {
-    /// How many steps at once.
-    pub parallelism: usize,
-    /// How fast the world moves.
-    pub pace: Pace,
-    /// This run (a UUID).
-    pub run: String,
-    /// This process.
-    pub process: Process,
-    /// Tells whether a process is certainly dead.
-    pub is_dead: Arc<dyn Fn(&Process) -> bool + Send + Sync>,
-    /// Seconds since 1970.
-    pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
-}
 
 /// One run over one state.
 pub struct Run {
     /// What is acted on.
-    pub world: Arc<dyn World>,
+    pub provider: Arc<dyn Provider>,
     /// How.
     pub settings: Settings,
     /// The wish to end.
-    pub halt: Halt,
+    pub shutdown: ShutdownSignal,
     /// Where events go.
     pub events: UnboundedSender<Event>,
 }
@@ -57,14 +39,36 @@ pub struct Run {
 enum Ended {
     Live(Value),
     Gone,
+    /// Only its record was dropped: it is not the stack's.
+    Dropped,
     Failed(Failed),
 }
 
 impl Run {
-    /// Carries the plan out and records it. What was written last is in what is given back.
-    pub async fn execute(&self, plan: &Plan, snapshot: Snapshot, register: Register) -> (Outcome, Closed) {
-        let before = snapshot.clone();
-        let journal = Journal::open(snapshot, register);
+    /// Carries the plan out and records it. What `writer` holds afterwards is what was recorded; [`Report::saved`] tells
+    /// whether all of it could be written.
+    pub async fn execute(&self, plan: &Plan, writer: &mut StateWriter) -> Outcome {
+        let before = writer.snapshot.clone();
+        let (journal, entries) = Journal::new();
+        let (mut report, written) =
+            tokio::join!(self.steps(plan, &before, journal), entries.write_to(writer));
+        report.saved = written.is_ok();
+        let lost = written.as_ref().is_err_and(|error| error.class == ErrorKind::Lost);
+        if let Err(error) = written {
+            report.problems.push(StepError { address: None, error, left: LeftBehind::Unknown });
+        }
+        let (done, failed, left) = (report.done(), report.problems.len(), report.left());
+        self.tell(Event::RunEnded { done, failed, left });
+        let ends = self.shutdown.state() > ShutdownPhase::Running || lost;
+        match (ends, report.is_complete()) {
+            (_, true) => Outcome::Done(report),
+            (true, false) => Outcome::Stopped(report),
+            (false, false) => Outcome::Partial(report),
+        }
+    }
+
+    /// Carries the plan out. The journal ends with it.
+    async fn steps(&self, plan: &Plan, before: &Snapshot, journal: Journal) -> Report {
         for refresh in &plan.refresh {
             let entry = Entry {
                 kind: refresh.kind.clone(),
@@ -73,60 +77,45 @@ impl Run {
                 live: refresh.live.clone(),
                 dependencies: refresh.dependencies.iter().cloned().collect(),
                 leaving: false,
+                update: None,
             };
-            journal.note(Record::Done(refresh.address.clone(), Box::new(entry)));
+            journal.note(Record::Applied(refresh.address.clone(), Box::new(entry)));
         }
-        let rates = Arc::new(Rates::new(self.settings.pace));
-        let shared = Arc::new(Shared {
-            looks: Looks::new(Arc::clone(&self.world), Arc::clone(&rates)),
-            rates,
-            world: Arc::clone(&self.world),
-            journal: journal.clone(),
-            events: self.events.clone(),
-            halt: self.halt.clone(),
-            pace: self.settings.pace,
-            owner: before.owner(),
-            run: self.settings.run.clone(),
-            process: self.settings.process.clone(),
-            is_dead: Arc::clone(&self.settings.is_dead),
-            now: Arc::clone(&self.settings.now),
-            changed: AtomicBool::new(false),
-        });
+        for dropped in &plan.dropped {
+            journal.note(Record::Deleted(dropped.address.clone()));
+        }
+        let shared = Arc::new(self.shared(before, journal.clone()));
         self.tell(Event::RunStarted { steps: plan.steps.len() });
-        let mut progress = Progress::new(plan, &before, shared, self.settings.parallelism);
+        let mut progress = RunProgress::new(plan, before, shared, self.settings.parallelism);
         progress.run().await;
-        let mut report = progress.report(plan);
-        let closed = match journal.close().await {
-            Ok(closed) => closed,
-            // The task that keeps the journal ended before its time; what is written is written.
-            Err(fault) => Closed { snapshot: before, register: lost_register(self), failed: Some(fault) },
-        };
-        report.saved = closed.failed.is_none();
-        if let Some(fault) = &closed.failed {
-            report.problems.push(Problem { address: None, fault: fault.clone(), left: LeftBehind::Unknown });
+        journal.close();
+        progress.report()
+    }
+
+    fn shared(&self, before: &Snapshot, journal: Journal) -> Shared {
+        let rates = Arc::new(Rates::new(self.settings.pace));
+        Shared {
+            batcher: FindBatcher::new(Arc::clone(&self.provider), Arc::clone(&rates)),
+            rates,
+            provider: Arc::clone(&self.provider),
+            journal,
+            events: self.events.clone(),
+            shutdown: self.shutdown.clone(),
+            settings: self.settings.clone(),
+            owner: before.owner(),
+            entries: Mutex::new(before.resources.clone()),
+            abandoned: Mutex::new(before.abandoned.clone()),
+            sent: Arc::default(),
         }
-        self.tell(Event::RunEnded { done: report.done, failed: report.problems.len(), left: report.left });
-        let lost = closed.failed.as_ref().is_some_and(|fault| fault.class == Class::Lost);
-        let outcome =
-            match (self.halt.state() > Halting::No || lost, report.problems.is_empty() && report.left == 0) {
-                (_, true) => Outcome::Done(report),
-                (true, false) => Outcome::Stopped(report),
-                (false, false) => Outcome::Partial(report),
-            };
-        (outcome, closed)
     }
 
     fn tell(&self, event: Event) {
-        // Nobody may be listening.
+        // There may be no listener.
         let _ = self.events.send(event);
     }
 }
 
-fn lost_register(run: &Run) -> Register {
-    Register::new(Arc::new(crate::store::MemoryState::default()), &run.settings.run, 0)
-}
-
-struct Progress<'a> {
+struct RunProgress<'a> {
     steps: BTreeMap<&'a StepId, &'a Step>,
     /// What each unstarted step still waits for.
     waits: BTreeMap<&'a StepId, BTreeSet<&'a StepId>>,
@@ -137,19 +126,21 @@ struct Progress<'a> {
     parallelism: usize,
     /// Kinds of which AWS takes one at a time, and one is under way.
     busy: BTreeSet<&'a str>,
-    done: Vec<&'a StepId>,
-    problems: Vec<Problem>,
-    interrupted: usize,
+    /// The addresses of what is replaced by creation first, by that under which the old one is recorded.
+    retired: BTreeMap<&'a Address, &'a Address>,
+    report: Report,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> RunProgress<'a> {
     fn new(plan: &'a Plan, before: &'a Snapshot, shared: Arc<Shared>, parallelism: usize) -> Self {
         let steps: BTreeMap<_, _> = plan.steps.iter().map(|step| (&step.id, step)).collect();
         let waits = plan.steps.iter().map(|step| (&step.id, step.after.iter().collect())).collect();
         let recorded = before.resources.iter().map(|(address, entry)| (address.clone(), entry.live.clone()));
         let standing = plan.standing.iter().map(|(address, live)| (address.clone(), live.clone()));
-        Progress {
-            weight: weights(plan, before),
+        RunProgress {
+            weight: weights(plan, before, &|kind| {
+                shared.provider.kind(kind).map_or(KindInfo::DEFAULT.typical, |kind| kind.typical)
+            }),
             lives: recorded.chain(standing).collect(),
             steps,
             waits,
@@ -157,9 +148,12 @@ impl<'a> Progress<'a> {
             shared,
             parallelism: parallelism.max(1),
             busy: BTreeSet::new(),
-            done: Vec::new(),
-            problems: Vec::new(),
-            interrupted: 0,
+            retired: plan
+                .steps
+                .iter()
+                .filter_map(|it| Some((it.retires.as_ref()?, &it.id.address)))
+                .collect(),
+            report: Report::new(plan),
         }
     }
 
@@ -171,26 +165,31 @@ impl<'a> Progress<'a> {
                 match self.resolved(step) {
                     Ok(want) => {
                         let (shared, step) = (Arc::clone(&self.shared), step.clone());
-                        let entry = self.before.resources.get(&step.id.address).cloned();
+                        let entry = self.entry(&step);
+                        self.report.note(&step.id, Sent::Nothing, StepProgress::Unfinished);
                         let intent = self.before.intents.get(&step.id.address).cloned();
                         running.spawn(async move {
                             (step.id.clone(), work(&shared, &step, want, entry, intent).await)
                         });
                     }
-                    Err(fault) => {
+                    Err(error) => {
                         self.busy.remove(step.kind.as_str());
-                        self.problems.push(Problem::at(&step.id.address, fault, LeftBehind::Nothing));
+                        self.report.note(&step.id, Sent::Nothing, StepProgress::Failed);
+                        self.report.problems.push(StepError::at(
+                            &step.id.address,
+                            error,
+                            LeftBehind::Nothing,
+                        ));
                     }
                 }
             }
             tokio::select! {
                 ended = running.join_next() => match ended {
                     Some(Ok((id, ended))) => self.end(&id, ended),
-                    Some(Err(error)) => self.problems.push(Fault::bug(error.to_string()).into()),
+                    Some(Err(error)) => self.report.problems.push(CallError::bug(error.to_string()).into()),
                     None => return,
                 },
-                () = self.shared.halt.reached(Halting::Now) => {
-                    self.interrupted = self.interrupted.saturating_add(running.len());
+                () = self.shared.shutdown.reached(ShutdownPhase::Immediate) => {
                     running.shutdown().await;
                     return;
                 }
@@ -200,7 +199,7 @@ impl<'a> Progress<'a> {
 
     /// The heaviest of the steps that wait for nothing.
     fn next(&mut self) -> Option<&'a Step> {
-        if self.shared.halt.state() > Halting::No || self.shared.journal.is_broken() {
+        if self.shared.shutdown.state() > ShutdownPhase::Running || self.shared.journal.is_broken() {
             return None;
         }
         let idle =
@@ -211,20 +210,32 @@ impl<'a> Progress<'a> {
             .max_by_key(|id| (self.weight.get(id).copied().unwrap_or_default(), std::cmp::Reverse(*id)))?;
         self.waits.remove(id);
         let step = self.steps.get(id).copied()?;
-        if self.shared.world.kind(&step.kind).is_some_and(|kind| kind.one_at_a_time) {
+        if self.shared.provider.kind(&step.kind).is_some_and(|kind| kind.serial) {
             self.busy.insert(&step.kind);
         }
         Some(step)
     }
 
-    fn resolved(&self, step: &Step) -> Result<Value, Fault> {
+    /// Returns what was recorded before the run of the resource that `step` is about.
+    fn entry(&self, step: &Step) -> Option<Entry> {
+        let address = &step.id.address;
+        match self.retired.get(address) {
+            Some(replaced) => {
+                let Snapshot { resources, intents, .. } = self.before;
+                recorded_or_begun(resources.get(*replaced), intents.get(*replaced), &step.live)
+            }
+            None => self.before.resources.get(address).cloned(),
+        }
+    }
+
+    fn resolved(&self, step: &Step) -> Result<Value, CallError> {
         let want = resolve(&step.spec, &|address, field| {
             self.lives.get(address)?.get(field).filter(|value| !value.is_null()).cloned()
         });
         match references(&want).first().filter(|_| step.id.verb == Verb::Ensure) {
             None => Ok(want),
             Some(missing) => {
-                Err(Fault::bug(format!("nothing is known of {missing}, which {} needs", step.id.address)))
+                Err(CallError::bug(format!("nothing is known of {missing}, which {} needs", step.id.address)))
             }
         }
     }
@@ -232,6 +243,7 @@ impl<'a> Progress<'a> {
     fn end(&mut self, id: &StepId, ended: Ended) {
         let Some((id, step)) = self.steps.get_key_value(id).map(|(id, step)| (*id, *step)) else { return };
         self.busy.remove(step.kind.as_str());
+        let mut progress = StepProgress::Done;
         match ended {
             Ended::Live(live) => {
                 self.lives.insert(id.address.clone(), live);
@@ -239,55 +251,42 @@ impl<'a> Progress<'a> {
             Ended::Gone => {
                 self.lives.remove(&id.address);
             }
-            Ended::Failed((fault, _)) if fault.class == Class::Interrupted => {
-                self.interrupted = self.interrupted.saturating_add(1);
-                return;
+            Ended::Dropped => {
+                self.lives.remove(&id.address);
+                progress = StepProgress::Dropped;
             }
-            Ended::Failed((fault, left)) => {
-                let problem = Problem::at(&id.address, fault, left);
+            Ended::Failed((error, _)) if error.class == ErrorKind::Interrupted => return,
+            Ended::Failed((error, left)) => {
+                let problem = StepError::at(&id.address, error, left);
                 let event = Event::StepFailed {
                     kind: step.kind.clone(),
                     stage: step.stage,
                     action: step.action,
+                    verb: step.id.verb,
                     problem: Box::new(problem.clone()),
                 };
                 let _ = self.shared.events.send(event);
-                self.problems.push(problem);
+                self.report.note(id, Sent::Nothing, StepProgress::Failed);
+                self.report.problems.push(problem);
                 return;
             }
         }
-        self.done.push(id);
+        self.report.note(id, Sent::Nothing, progress);
         for before in self.waits.values_mut() {
             before.remove(id);
         }
     }
 
-    fn report(&self, plan: &Plan) -> Report {
-        let mut done = Totals::default();
-        for change in &plan.changes {
-            let last = if change.action == Action::Delete { Verb::Remove } else { Verb::Ensure };
-            if !self.done.iter().any(|id| id.verb == last && id.address == change.address) {
-                continue;
-            }
-            let count = match change.action {
-                Action::Create => &mut done.create,
-                Action::Update => &mut done.update,
-                Action::Replace => &mut done.replace,
-                Action::Delete => &mut done.delete,
-                Action::Adopt => &mut done.adopt,
-            };
-            *count = count.saturating_add(1);
-            if change.origin == Origin::Drift {
-                done.drift = done.drift.saturating_add(1);
+    /// What was done, and what was sent for it.
+    fn report(&self) -> Report {
+        let mut report = self.report.clone();
+        for id in self.steps.keys() {
+            report.sent(id, self.shared.sent.of(id));
+            if report.is_unfinished(id) {
+                report.waits(id, self.shared.sent.why(id));
             }
         }
-        Report {
-            done,
-            problems: self.problems.clone(),
-            left: self.waits.len().saturating_add(self.interrupted),
-            changed: self.shared.changed.load(Ordering::Relaxed),
-            saved: true,
-        }
+        report
     }
 }
 
@@ -298,32 +297,32 @@ async fn work(
     entry: Option<Entry>,
     intent: Option<Intent>,
 ) -> Ended {
-    let mut task = Task { shared, step, want, entry, intent };
-    match step.id.verb {
-        Verb::Ensure => {
-            // After a removal in the same run, what was recorded before is no longer there.
-            if step.action == Action::Replace {
-                (task.entry, task.intent) = (None, None);
-                let fresh = Step { live: Value::Null, ..step.clone() };
-                let mut task = Task { step: &fresh, ..task };
-                return task.ensure().await.map_or_else(Ended::Failed, Ended::Live);
-            }
-            task.ensure().await.map_or_else(Ended::Failed, Ended::Live)
-        }
-        Verb::Remove => match task.remove().await {
-            Ok(()) => Ended::Gone,
+    let mut task = Task { shared, step, want, entry, intent, former: None };
+    match (step.id.verb, step.action) {
+        (Verb::Ensure, Action::Replace) => match &step.retires {
+            Some(retired) => task.replace_first(retired).await.map_or_else(Ended::Failed, Ended::Live),
+            None => task.create_replacement().await.map_or_else(Ended::Failed, Ended::Live),
+        },
+        (Verb::Ensure, _) => task.ensure().await.map_or_else(Ended::Failed, Ended::Live),
+        (Verb::Remove, _) => match task.remove().await {
+            Ok(true) => Ended::Gone,
+            Ok(false) => Ended::Dropped,
             Err(failed) => Ended::Failed(failed),
         },
     }
 }
 
 /// The expected seconds from the start of each step to the end of the last one that waits for it.
-fn weights<'a>(plan: &'a Plan, before: &Snapshot) -> BTreeMap<&'a StepId, u64> {
+fn weights<'a>(
+    plan: &'a Plan,
+    before: &Snapshot,
+    typical: &dyn Fn(&str) -> Duration,
+) -> BTreeMap<&'a StepId, u64> {
     let mut weights: BTreeMap<&StepId, u64> = BTreeMap::new();
     let mut ahead: BTreeMap<&StepId, u64> = BTreeMap::new();
     for step in plan.steps.iter().rev() {
         let learned = before.outputs.get(&format!("duration/{}", step.kind)).and_then(Value::as_u64);
-        let own = learned.unwrap_or_else(|| budget::expected(&step.kind).as_secs());
+        let own = learned.unwrap_or_else(|| typical(&step.kind).as_secs());
         let weight = own.saturating_add(ahead.get(&step.id).copied().unwrap_or_default());
         weights.insert(&step.id, weight);
         for first in &step.after {

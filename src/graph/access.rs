@@ -1,9 +1,9 @@
-//! Who may do what in the cluster.
+//! Access entries: which IAM principals may do what in the cluster.
 
 use super::{
-    Context,
-    build::Build,
-    cluster::{cluster_name, eks},
+    addresses::{cluster_name, eks},
+    graph_builder::GraphBuilder,
+    graph_context::Context,
 };
 use crate::{
     model::{Address, In, partition},
@@ -11,7 +11,7 @@ use crate::{
     stack::{Stack, cluster::AccessPolicy},
 };
 
-/// The ARN of one of EKS's access policies.
+/// Returns the ARN of an EKS access policy.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html>
 fn policy_arn(region: &str, policy: AccessPolicy) -> String {
     let name = match policy {
@@ -23,20 +23,21 @@ fn policy_arn(region: &str, policy: AccessPolicy) -> String {
     format!("arn:{}:eks::aws:cluster-access-policy/{name}", partition(region))
 }
 
-/// What an address calls a principal: `role/developers`, with its account in front where that is another.
+/// Returns the part of an address that names a principal: `role/developers`, after its account ID if that is
+/// not `account`.
 pub fn principal_slug(arn: &str, account: &str) -> String {
     let mut parts = arn.splitn(6, ':').skip(4);
     let (of, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or(arn));
     if of == account { name.to_owned() } else { format!("{of}/{name}") }
 }
 
-/// Whether the file itself says what the caller may do.
+/// Returns whether the file has an access entry for the caller.
 pub fn caller_has_entry(stack: &Stack, caller: &str) -> bool {
     stack.cluster.iter().flat_map(|cluster| &cluster.access).any(|entry| entry.principal_arn == caller)
 }
 
-/// The file's entries, and the caller's.
-pub(super) fn access(build: &mut Build<'_>, stack: &Stack, context: &Context) {
+/// Adds the access entries of the file, and the caller's own.
+pub(super) fn access(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Context) {
     let Some(cluster) = &stack.cluster else { return };
     for entry in &cluster.access {
         let slug = principal_slug(&entry.principal_arn, &context.account);
@@ -56,7 +57,7 @@ pub(super) fn access(build: &mut Build<'_>, stack: &Stack, context: &Context) {
 }
 
 fn add(
-    build: &mut Build<'_>,
+    build: &mut GraphBuilder<'_>,
     stack: &Stack,
     address: &Address,
     principal: &str,

@@ -1,83 +1,85 @@
-//! EKS add-ons: the usual ones, and the file's.
+//! EKS add-ons: those enabled by default and those of the file, with their IAM roles.
 
 use super::{
-    Context,
-    build::{Build, arn},
-    cluster::{cluster_name, eks, fargate_profiles, provider, role, role_name},
-    nodes::{group_address, profile_address},
-    policy,
+    addresses::{
+        addon_address, cluster_name, eks, fargate_profiles, group_address, profile_address, provider,
+        role_name,
+    },
+    graph_builder::GraphBuilder,
+    graph_context::Context,
+    iam_policies,
+    roles::role,
 };
 use crate::{
-    model::{Address, Fault, In},
-    resources::{addon, iam_role},
+    model::{Address, CallError, In},
+    resources::{addon, eks_cluster, iam_role, oidc_provider},
     stack::{Stack, cluster::Selector},
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// What every cluster has unless the file says otherwise.
-const USUAL: &[&str] = &["vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "metrics-server"];
+/// Add-ons that every cluster has unless the file disables them.
+const ENABLED_BY_DEFAULT: &[&str] =
+    &["vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "metrics-server"];
 
-/// Without these a node does not become ready, so they come before nodes.
+/// Add-ons that are installed before nodes, because a node does not become ready without them.
 const BEFORE_NODES: &[&str] = &["vpc-cni", "kube-proxy"];
 
-/// Add-ons that run on each node: where there is none, they have nothing to wait for.
+/// Add-ons that run on each node. They become active even if the cluster has no nodes, so they do not wait
+/// for them.
 const ON_EACH_NODE: &[&str] = &["vpc-cni", "kube-proxy", "eks-pod-identity-agent"];
 
-/// Add-ons that call AWS: their service account in kube-system and the managed policy for it.
+/// Add-ons that call AWS: name, service account in `kube-system`, and managed policy of its role.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html>
-const ROLES: &[(&str, &str, &str)] = &[
+const ADDON_ROLES: &[(&str, &str, &str)] = &[
     ("vpc-cni", "aws-node", "AmazonEKS_CNI_Policy"),
     ("aws-ebs-csi-driver", "ebs-csi-controller-sa", "service-role/AmazonEBSCSIDriverPolicy"),
     ("aws-efs-csi-driver", "efs-csi-controller-sa", "service-role/AmazonEFSCSIDriverPolicy"),
     ("amazon-cloudwatch-observability", "cloudwatch-agent", "CloudWatchAgentServerPolicy"),
 ];
 
-/// What the file says about an add-on.
+/// The settings of an add-on that is to be installed.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wanted {
-    /// The version that it names.
+pub struct AddonSettings {
+    /// Version that the file sets.
     pub version: Option<String>,
-    /// The configuration.
+    /// Configuration values, in the form of the add-on's schema.
     pub configuration: Map<String, Value>,
-    /// Where it stands in the file's list, if it does.
+    /// Index in `cluster.addons`, if the file lists the add-on.
     pub index: Option<usize>,
 }
 
-/// An add-on.
-pub(super) fn address(name: &str) -> Address {
-    Address::new(format!("cluster/addon/{name}"))
-}
-
-/// The stack's add-ons by name.
-pub fn addons(stack: &Stack) -> BTreeMap<String, Wanted> {
+/// Returns the add-ons of the stack by name.
+pub fn addons(stack: &Stack) -> BTreeMap<String, AddonSettings> {
     let Some(cluster) = &stack.cluster else { return BTreeMap::new() };
-    let mut wanted: BTreeMap<String, Wanted> =
-        USUAL.iter().map(|name| ((*name).to_owned(), Wanted::default())).collect();
+    let mut wanted: BTreeMap<String, AddonSettings> =
+        ENABLED_BY_DEFAULT.iter().map(|name| ((*name).to_owned(), AddonSettings::default())).collect();
     for (index, addon) in cluster.addons.iter().enumerate() {
         if addon.enabled {
             let configuration = addon.configuration.clone().into_iter().collect();
-            let entry = Wanted { version: addon.version.clone(), configuration, index: Some(index) };
+            let entry = AddonSettings { version: addon.version.clone(), configuration, index: Some(index) };
             wanted.insert(addon.name.clone(), entry);
         } else {
             wanted.remove(&addon.name);
         }
     }
-    // Pods on Fargate carry a mark, and CoreDNS gets it by its configuration alone.
+    // CoreDNS runs on Fargate only if its configuration says so: EKS then sets the annotation that its pods
+    // need.
     if let Some(dns) = wanted.get_mut("coredns").filter(|_| stack.fargate_only) {
         dns.configuration.entry("computeType").or_insert_with(|| "Fargate".into());
     }
     wanted
 }
 
-/// The add-ons that nodes wait for.
+/// Returns the addresses of the add-ons that nodes depend on.
 pub(super) fn before_nodes(stack: &Stack) -> Vec<Address> {
     let wanted = addons(stack);
-    BEFORE_NODES.iter().filter(|name| wanted.contains_key(**name)).map(|name| address(name)).collect()
+    BEFORE_NODES.iter().filter(|name| wanted.contains_key(**name)).map(|name| addon_address(name)).collect()
 }
 
-/// Where an add-on's own pods can run: nodes if there are any, else the Fargate profiles of its namespace.
-fn places(stack: &Stack) -> Vec<Address> {
+/// Returns the addresses of what the pods of an add-on can run on: the node groups, or the Fargate profiles
+/// of `kube-system` if the stack has no node group.
+fn compute(stack: &Stack) -> Vec<Address> {
     let groups: Vec<Address> = stack.node_groups.iter().map(|group| group_address(&group.name)).collect();
     if !groups.is_empty() {
         return groups;
@@ -87,47 +89,53 @@ fn places(stack: &Stack) -> Vec<Address> {
     profiles.iter().filter(|(_, selectors)| fits(selectors)).map(|(name, _)| profile_address(name)).collect()
 }
 
-/// Adds the add-ons, each with its role where it needs one.
-pub(super) fn add(build: &mut Build<'_>, stack: &Stack, context: &Context) -> Result<(), Fault> {
+/// Adds the add-ons, each with its IAM role if it needs one.
+///
+/// # Errors
+/// A bug: an add-on without a version in the context.
+pub(super) fn add(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Context) -> Result<(), CallError> {
     let eks = eks();
-    let places = places(stack);
+    let compute = compute(stack);
     for (name, wanted) in addons(stack) {
         let version = context.addons.get(&name).cloned();
-        let version = version.ok_or_else(|| Fault::bug(format!("no version was found for add-on {name}")))?;
-        let at = address(&name);
+        let version = version.ok_or_else(|| CallError::bug(format!("add-on {name} has no version")))?;
+        let at = addon_address(&name);
         let tags = build.tags(&at);
         let spec = addon::Spec {
             cluster: cluster_name(stack),
             role: addon_role(build, stack, &name),
             version,
+            version_named: wanted.version.is_some(),
             configuration: Value::Object(wanted.configuration),
             tags,
             name: name.clone(),
         };
-        let waits = if ON_EACH_NODE.contains(&name.as_str()) { &[][..] } else { &places[..] };
+        let waits = if ON_EACH_NODE.contains(&name.as_str()) { &[][..] } else { &compute[..] };
         let after: Vec<&Address> = waits.iter().chain([&eks]).collect();
         build.add_after(&at, &spec, &after);
     }
     Ok(())
 }
 
-fn addon_role(build: &mut Build<'_>, stack: &Stack, addon: &str) -> Option<In<String>> {
-    let (_, account, managed) = ROLES.iter().find(|(name, ..)| *name == addon)?;
+/// Adds the IAM role of an add-on that calls AWS, and returns its ARN.
+fn addon_role(build: &mut GraphBuilder<'_>, stack: &Stack, addon: &str) -> Option<In<String>> {
+    let (_, account, managed) = ADDON_ROLES.iter().find(|(name, ..)| *name == addon)?;
     let address = Address::new(format!("cluster/addon-role/{addon}"));
     role(
         build,
+        stack,
         &address,
         iam_role::Spec {
             name: role_name(stack, addon),
             description: format!("Add-on {addon} in cluster {}", stack.name),
-            trust: policy::web_identity_trust("kube-system", account),
+            trust: iam_policies::web_identity_trust("kube-system", account),
             given: BTreeMap::from([
-                ("provider".to_owned(), arn(&provider())),
-                ("issuer".to_owned(), In::of(&eks(), "issuerHost")),
+                ("provider".to_owned(), oidc_provider::ARN.of(&provider())),
+                ("issuer".to_owned(), eks_cluster::ISSUER_HOST.of(&eks())),
             ]),
-            managed: vec![policy::managed(&stack.region, managed)],
+            managed: vec![iam_policies::managed(&stack.region, managed)],
             ..iam_role::Spec::default()
         },
     );
-    Some(arn(&address))
+    Some(iam_role::ARN.of(&address))
 }

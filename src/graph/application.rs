@@ -1,41 +1,44 @@
-//! What runs on the cluster: the objects of the manifests, in the order in which they must stand.
+//! The Kubernetes objects of the manifests, with dependencies in the order in which they are applied.
 
 use super::{
-    Context,
-    build::{Build, arn},
-    cluster::{cluster_name, eks, fargate_profiles},
-    delivery::load_balancer_controller,
-    image::{app_image, controller_images, platforms},
-    network, nodes,
+    addresses::{
+        app_image, cluster_name, eks, fargate_profiles, group_address, load_balancer_controller,
+        profile_address,
+    },
+    app_image::platforms,
+    controller_images::controller_images,
+    graph_builder::GraphBuilder,
+    graph_context::Context,
+    network,
 };
 use crate::{
-    model::{Address, Fault, In, object, partition},
-    resources::{manifest, webhook_certificate},
+    model::{Address, CallError, object, partition},
+    resources::{iam_role, image, manifest, webhook_certificate},
     stack::{
         Nat, Stack,
         delivery::Ingress,
-        manifest::{Object, Variables},
+        manifest_file::{Object, Variables},
     },
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
-/// At most so many times the wanted pods run when there is much to do.
-const MOST: u32 = 3;
+/// Maximum number of pods under load, as a multiple of `app.replicas`.
+const MAX_SCALE_FACTOR: u32 = 3;
 
-/// The webhooks' certificate of the load balancer controller.
+/// Returns the address of the webhook certificate of the load balancer controller.
 pub(super) fn certificate() -> Address {
     Address::from("application/load-balancer-certificate")
 }
 
-/// Whether anything is deployed to the cluster.
+/// Returns whether anything is deployed to the cluster.
 pub fn deploys(stack: &Stack) -> bool {
     stack.cluster.is_some()
         && (stack.app.is_some() || stack.controllers.cluster_autoscaler || load_balancer_controller(stack))
 }
 
-/// Whether the files of a folder of the manifests are rendered.
+/// Returns whether the files of a subdirectory of the manifests are rendered.
 pub fn renders(stack: &Stack, folder: &str) -> bool {
     match folder {
         "app" => stack.app.is_some(),
@@ -45,7 +48,7 @@ pub fn renders(stack: &Stack, folder: &str) -> bool {
     }
 }
 
-/// What the manifests' variables stand for.
+/// Returns the values of the variables of the manifests.
 pub fn variables(stack: &Stack, context: &Context) -> Variables {
     let public = faces_internet(stack);
     let mut all = BTreeMap::from([
@@ -67,7 +70,7 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
             "loadBalancerController.roleArn",
             role(stack, "kube-system", "aws-load-balancer-controller", load_balancer_controller(stack)),
         ),
-        ("loadBalancerController.caBundle", json!(In::<String>::of(&certificate(), "ca"))),
+        ("loadBalancerController.caBundle", json!(webhook_certificate::CA.of(&certificate()))),
     ]);
     all.extend(controller_images(stack, &context.version));
     if let Some(app) = &stack.app {
@@ -75,22 +78,22 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
         let archs: Vec<&str> =
             platforms.iter().filter_map(|it| it.split_once('/').map(|(_, arch)| arch)).collect();
         let parameter = app.parameter.clone().unwrap_or_default();
-        let ending = Ending::of(app.ingress);
-        let by_pod_identity = account(stack, &app.namespace, &app.release).is_some_and(|it| it);
+        let times = RolloutTimes::of(app.ingress);
+        let by_pod_identity = uses_pod_identity(stack, &app.namespace, &app.release).is_some_and(|it| it);
         all.extend([
-            ("image", json!(In::<String>::of(&app_image(), "uri"))),
+            ("image", json!(image::URI.of(&app_image()))),
             ("app.release", json!(app.release)),
             ("app.namespace", json!(app.namespace)),
             ("app.replicas", json!(app.replicas)),
-            ("app.maxReplicas", json!(u32::from(app.replicas).saturating_mul(MOST).max(1))),
+            ("app.maxReplicas", json!(u32::from(app.replicas).saturating_mul(MAX_SCALE_FACTOR).max(1))),
             ("app.port", json!(app.port)),
             ("app.portText", json!(app.port.to_string())),
             ("app.env", json!(app.env)),
             ("app.configHash", json!(config_hash(&app.env, &parameter))),
             ("app.parameter", json!(parameter)),
-            ("app.drainSeconds", json!(ending.drain)),
-            ("app.graceSeconds", json!(ending.grace)),
-            ("app.deadlineSeconds", json!(ending.deadline)),
+            ("app.drainSeconds", json!(times.drain)),
+            ("app.graceSeconds", json!(times.grace)),
+            ("app.deadlineSeconds", json!(times.deadline)),
             ("app.ingress", json!(app.ingress)),
             ("app.archs", json!(archs)),
             ("app.platforms", json!(platforms)),
@@ -101,44 +104,46 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// How long a load balancer takes to let go of a pod and to take a new one, in seconds.
-struct Ending {
-    /// How long a pod that ends serves on as if nothing were.
+/// Time limits that match how fast a load balancer drops a pod and adds a new one, in seconds.
+struct RolloutTimes {
+    /// How long a terminating pod continues to serve requests.
     drain: u32,
-    /// How long it may take to end.
+    /// How long a terminating pod may run in total before it is killed.
     grace: u32,
-    /// How long a rollout may go without progress.
+    /// How long a rollout may make no progress before it counts as failed.
     deadline: u32,
 }
 
-impl Ending {
-    /// A network load balancer sends new connections for up to two minutes to a target that it was told to drop, and takes
-    /// minutes to find a new one healthy; an application load balancer does both in seconds.
+impl RolloutTimes {
+    /// Returns the times for a type of load balancer. A Network Load Balancer sends new connections to a
+    /// deregistered target for up to two minutes, and takes minutes to find a new target healthy; an
+    /// Application Load Balancer does both in seconds.
     /// Source: <https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/1834>
     fn of(ingress: Ingress) -> Self {
         match ingress {
-            Ingress::Nlb => Ending { drain: 120, grace: 180, deadline: 900 },
-            Ingress::Alb | Ingress::None => Ending { drain: 15, grace: 60, deadline: 300 },
+            Ingress::Nlb => RolloutTimes { drain: 120, grace: 180, deadline: 900 },
+            Ingress::Alb | Ingress::None => RolloutTimes { drain: 15, grace: 60, deadline: 300 },
         }
     }
 }
 
-/// Whether the file gives the service account a role; whether by Pod Identity.
-fn account(stack: &Stack, namespace: &str, name: &str) -> Option<bool> {
+/// Returns whether a service account of the file uses Pod Identity, or `None` if the file does not list it.
+fn uses_pod_identity(stack: &Stack, namespace: &str, name: &str) -> Option<bool> {
     let mine = stack.service_accounts.iter().find(|it| it.namespace == namespace && it.name == name);
     mine.map(|account| account.pod_identity)
 }
 
-/// The role of a service account for its annotation: empty where it has none, or has it by Pod Identity.
+/// Returns the role ARN for the annotation of a service account: empty if it has no role, or gets it from Pod
+/// Identity. `granted` says whether the program itself gives the service account a role.
 fn role(stack: &Stack, namespace: &str, name: &str, granted: bool) -> Value {
-    match account(stack, namespace, name) {
+    match uses_pod_identity(stack, namespace, name) {
         Some(true) => json!(""),
         None if !granted => json!(""),
-        _ => json!(arn(&Address::new(format!("cluster/service-account/{namespace}/{name}")))),
+        _ => json!(iam_role::ARN.of(&Address::new(format!("cluster/service-account/{namespace}/{name}")))),
     }
 }
 
-/// Whether load balancers can face the internet.
+/// Returns whether load balancers can be internet-facing, which takes public subnets with a way out.
 pub fn faces_internet(stack: &Stack) -> bool {
     stack.network.as_ref().is_some_and(|network| match &network.existing {
         Some(existing) => !existing.public_subnet_ids.is_empty(),
@@ -146,22 +151,31 @@ pub fn faces_internet(stack: &Stack) -> bool {
     })
 }
 
+/// Returns a digest of the application's configuration. It is part of the pod template, so that a change of
+/// the configuration starts a rollout.
 fn config_hash(env: &BTreeMap<String, String>, parameter: &str) -> String {
     let text = json!([env, parameter]).to_string();
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The objects, each after those that it stands on.
-pub(super) fn application(build: &mut Build<'_>, stack: &Stack, context: &Context) -> Result<(), Fault> {
+/// Adds the objects, each after the objects that it depends on.
+///
+/// # Errors
+/// A bug: an object without a name.
+pub(super) fn application(
+    build: &mut GraphBuilder<'_>,
+    stack: &Stack,
+    context: &Context,
+) -> Result<(), CallError> {
     if !deploys(stack) {
         return Ok(());
     }
-    let base = base(build, stack);
+    let prerequisites = prerequisites(build, stack);
     let grows = stack.controllers.cluster_autoscaler || stack.fargate_only;
     let mut waves: BTreeMap<u8, Vec<(Address, &Object)>> = BTreeMap::new();
     for found in &context.objects {
-        let at = object::address(&found.value).ok_or_else(|| Fault::bug("an object without a name"))?;
+        let at = object::address(&found.value).ok_or_else(|| CallError::bug("an object without a name"))?;
         waves.entry(wave(&found.value)).or_default().push((at, found));
     }
     if load_balancer_controller(stack) {
@@ -174,9 +188,9 @@ pub(super) fn application(build: &mut Build<'_>, stack: &Stack, context: &Contex
             dns_names: vec![format!("{service}.svc"), format!("{service}.svc.cluster.local")],
             tags: build.tags(&address),
         };
-        build.add_after(&address, &spec, &base.iter().collect::<Vec<_>>());
+        build.add_after(&address, &spec, &prerequisites.iter().collect::<Vec<_>>());
     }
-    let mut before: Vec<Address> = base;
+    let mut before: Vec<Address> = prerequisites;
     before.extend(load_balancer_controller(stack).then(certificate));
     for objects in waves.into_values() {
         for (address, found) in &objects {
@@ -194,10 +208,11 @@ pub(super) fn application(build: &mut Build<'_>, stack: &Stack, context: &Contex
     Ok(())
 }
 
-/// What must stand before anything is applied: the cluster, who may apply, and where pods run.
-fn base(build: &Build<'_>, stack: &Stack) -> Vec<Address> {
-    let groups = stack.node_groups.iter().map(|group| nodes::group_address(&group.name));
-    let profiles = fargate_profiles(stack).into_iter().map(|(name, _)| nodes::profile_address(&name));
+/// Returns the addresses that every object depends on: the cluster, its access entries and add-ons, and the
+/// node groups and Fargate profiles.
+fn prerequisites(build: &GraphBuilder<'_>, stack: &Stack) -> Vec<Address> {
+    let groups = stack.node_groups.iter().map(|group| group_address(&group.name));
+    let profiles = fargate_profiles(stack).into_iter().map(|(name, _)| profile_address(&name));
     let of = |start: &'static str| {
         build.graph.nodes.keys().filter(move |address| address.as_str().starts_with(start)).cloned()
     };
@@ -205,7 +220,7 @@ fn base(build: &Build<'_>, stack: &Stack) -> Vec<Address> {
     [eks()].into_iter().chain(groups).chain(profiles).chain(rest).collect()
 }
 
-/// When an object is applied: the smaller number first. Removal goes the other way.
+/// Returns the wave in which an object is applied. Lower waves are applied first and deleted last.
 fn wave(object: &Value) -> u8 {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
     match text("/kind") {
@@ -213,16 +228,16 @@ fn wave(object: &Value) -> u8 {
         "Namespace" => 1,
         "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
         "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Pod" | "Job" | "CronJob" => 4,
-        // Their load balancers are the controller's to make and to remove: it must be there before and after them.
+        // The controller creates and deletes their load balancers, so it must exist as long as they do.
         "Ingress" | "HorizontalPodAutoscaler" => 5,
         "Service" if text("/spec/type") == "LoadBalancer" => 5,
-        // The API server asks a webhook as soon as it knows of it.
+        // The API server calls a webhook as soon as its configuration exists, so its pods must run by then.
         "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => 6,
         _ => 3,
     }
 }
 
-/// Whether one of the manifests' autoscalers sets the object's replicas.
+/// Returns whether a HorizontalPodAutoscaler of the manifests sets the replicas of an object.
 fn is_scaled(object: &Value, context: &Context) -> bool {
     let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
     let mine = |path: &str| text(object, path);
@@ -234,7 +249,7 @@ fn is_scaled(object: &Value, context: &Context) -> bool {
     })
 }
 
-/// How the application is reached: the object whose load balancer leads to it.
+/// Returns the address of the object whose load balancer leads to the application, if it has one.
 pub fn entrance(stack: &Stack) -> Option<Address> {
     let app = stack.app.as_ref()?;
     let kind = match app.ingress {
@@ -250,7 +265,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// All that must stand as long as `address` does.
+    /// Returns everything that `address` depends on, directly or through others.
     fn below(graph: &crate::model::Graph, address: &Address) -> BTreeSet<Address> {
         let mut found = BTreeSet::new();
         let mut left = vec![address.clone()];
@@ -265,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_controllers_speak_to_aws_through_lasts_as_long_as_their_objects() {
+    fn controllers_keep_their_route_to_aws_as_long_as_their_objects_exist() {
         for (nat, ways) in [
             (
                 "single",
@@ -303,7 +318,7 @@ mod tests {
             let always =
                 ["network/association/private-a", "network/association/private-b", "cluster/access/caller"];
             for address in ways.into_iter().chain(always) {
-                assert!(found.contains(&Address::from(address)), "{nat}: {address} goes too early");
+                assert!(found.contains(&Address::from(address)), "{nat}: {address} is deleted too early");
             }
         }
     }

@@ -1,10 +1,11 @@
-//! What the controllers and the application may do in AWS.
+//! IAM policies of the controllers and of the application.
 
-use super::policy::document;
+use super::iam_policies::document;
 use crate::model::partition;
 use serde_json::{Value, json};
 
-/// What the cluster autoscaler may do: look at everything of its trade, and size this cluster's groups.
+/// Returns the policy of the cluster autoscaler: read access to Auto Scaling and instance types, and
+/// permission to scale the groups of this cluster.
 /// Source: <https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/cloudprovider/aws/README.md>
 pub fn autoscaler(region: &str, account: &str, cluster: &str) -> Value {
     let groups = format!("arn:{}:autoscaling:{region}:{account}:autoScalingGroup:*", partition(region));
@@ -33,7 +34,7 @@ pub fn autoscaler(region: &str, account: &str, cluster: &str) -> Value {
     ])
 }
 
-/// What the application's pods may do to read one SSM parameter, also an encrypted one.
+/// Returns the policy for reading one SSM parameter, plain or encrypted.
 pub fn read_parameter(region: &str, account: &str, name: &str) -> Value {
     let arn = format!("arn:{}:ssm:{region}:{account}:parameter{name}", partition(region));
     document(vec![
@@ -47,14 +48,14 @@ pub fn read_parameter(region: &str, account: &str, name: &str) -> Value {
     ])
 }
 
-/// What the AWS Load Balancer Controller may do. What it changes or deletes it must have made for this cluster; web
-/// application firewall and Shield are off.
+/// Returns the policy of the AWS Load Balancer Controller. It may change and delete only what it created for
+/// this cluster. AWS WAF and AWS Shield are not supported.
 /// Source: the actions that the controller's installation guide lists,
 /// <https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/installation/>
 pub fn load_balancers(region: &str, cluster: &str) -> Value {
     let partition = partition(region);
-    let mine = json!({"StringEquals": {"aws:ResourceTag/elbv2.k8s.aws/cluster": cluster}});
-    let for_me = json!({"StringEquals": {"aws:RequestTag/elbv2.k8s.aws/cluster": cluster}});
+    let own = json!({"StringEquals": {"aws:ResourceTag/elbv2.k8s.aws/cluster": cluster}});
+    let for_cluster = json!({"StringEquals": {"aws:RequestTag/elbv2.k8s.aws/cluster": cluster}});
     let group = format!("arn:{partition}:ec2:{region}:*:security-group/*");
     let balancer = |kind: &str| format!("arn:{partition}:elasticloadbalancing:{region}:*:{kind}");
     let targets = balancer("targetgroup/*/*");
@@ -65,7 +66,7 @@ pub fn load_balancers(region: &str, cluster: &str) -> Value {
         balancer("listener-rule/net/*/*/*"),
         balancer("listener-rule/app/*/*/*"),
     ];
-    let made: Vec<&String> = balancers.iter().chain([&targets]).collect();
+    let created: Vec<&String> = balancers.iter().chain([&targets]).collect();
     let allow = |actions: Value, resource: Value, condition: Option<&Value>| {
         let mut statement = json!({"Effect": "Allow", "Action": actions, "Resource": resource});
         if let (Some(condition), Some(map)) = (condition, statement.as_object_mut()) {
@@ -116,7 +117,7 @@ pub fn load_balancers(region: &str, cluster: &str) -> Value {
             json!("*"),
             None,
         ),
-        // The rules of the nodes' group, which EKS made, are the controller's to keep.
+        // The controller manages rules of the nodes' security group, which EKS creates.
         allow(
             json!(["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"]),
             json!(group),
@@ -131,10 +132,10 @@ pub fn load_balancers(region: &str, cluster: &str) -> Value {
                 "ec2:DeleteSecurityGroup",
             ]),
             json!(group),
-            Some(&mine),
+            Some(&own),
         ),
         allow(json!("ec2:CreateSecurityGroup"), json!(format!("arn:{partition}:ec2:{region}:*:vpc/*")), None),
-        allow(json!("ec2:CreateSecurityGroup"), json!(group), Some(&for_me)),
+        allow(json!("ec2:CreateSecurityGroup"), json!(group), Some(&for_cluster)),
         allow(
             json!("ec2:CreateTags"),
             json!(group),
@@ -142,15 +143,15 @@ pub fn load_balancers(region: &str, cluster: &str) -> Value {
                 "ec2:CreateAction": "CreateSecurityGroup", "aws:RequestTag/elbv2.k8s.aws/cluster": cluster,
             }})),
         ),
-        allow(json!(["ec2:CreateTags", "ec2:DeleteTags"]), json!(group), Some(&mine)),
+        allow(json!(["ec2:CreateTags", "ec2:DeleteTags"]), json!(group), Some(&own)),
         allow(
             json!([
                 "elasticloadbalancing:CreateLoadBalancer",
                 "elasticloadbalancing:CreateTargetGroup",
                 "elasticloadbalancing:AddTags",
             ]),
-            json!(made),
-            Some(&for_me),
+            json!(created),
+            Some(&for_cluster),
         ),
         allow(
             json!([
@@ -168,10 +169,10 @@ pub fn load_balancers(region: &str, cluster: &str) -> Value {
                 "elasticloadbalancing:SetRulePriorities",
             ]),
             json!(below.iter().chain(&balancers).collect::<Vec<_>>()),
-            Some(&mine),
+            Some(&own),
         ),
-        // Listeners and rules are tagged in the call that makes them.
-        allow(json!("elasticloadbalancing:AddTags"), json!(below), Some(&for_me)),
+        // Listeners and rules are tagged in the call that creates them.
+        allow(json!("elasticloadbalancing:AddTags"), json!(below), Some(&for_cluster)),
         allow(
             json!([
                 "elasticloadbalancing:AddTags",
@@ -185,13 +186,13 @@ pub fn load_balancers(region: &str, cluster: &str) -> Value {
                 "elasticloadbalancing:ModifyTargetGroupAttributes",
                 "elasticloadbalancing:DeleteTargetGroup",
             ]),
-            json!(made),
-            Some(&mine),
+            json!(created),
+            Some(&own),
         ),
         allow(
             json!(["elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets"]),
             json!(targets),
-            Some(&mine),
+            Some(&own),
         ),
     ])
 }

@@ -1,58 +1,42 @@
-//! The key for all that a stack encrypts: the file's, or the stack's own.
+//! The KMS key of a stack: the existing key that the file names, or one that is created.
 
 use super::{
-    Context,
-    build::{Build, arn},
-    cluster, network, policy,
+    addresses::{flow_log_group, key_address, log_group},
+    graph_builder::GraphBuilder,
+    graph_context::Context,
+    iam_policies,
 };
-use crate::{
-    model::{Address, In},
-    resources::kms_key,
-    stack::Stack,
-};
+use crate::{resources::kms_key, stack::Stack};
 
-fn address() -> Address {
-    Address::from("network/key")
-}
-
-/// The ARN of the key.
-pub(super) fn key_arn(stack: &Stack) -> In<String> {
-    match &stack.encryption.key_arn {
-        Some(arn) => In::Known(arn.clone()),
-        None => arn(&address()),
-    }
-}
-
-/// Whether anything in the stack is encrypted with the key.
+/// Returns whether any resource of the stack is encrypted with the key.
 fn is_needed(stack: &Stack) -> bool {
     let secret = stack.parameters.iter().any(|parameter| parameter.secret.is_some());
-    let flows = network::flow_log_group(stack).is_some();
+    let flows = flow_log_group(stack).is_some();
     stack.cluster.is_some() || secret || flows || !stack.repositories.is_empty()
 }
 
-/// Adds the stack's own key where one is needed.
-pub(super) fn key(build: &mut Build<'_>, stack: &Stack, context: &Context) {
+/// Adds the stack's own key if the file names none and a resource needs it.
+pub(super) fn key(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Context) {
     if stack.encryption.key_arn.is_some() || !is_needed(stack) {
         return;
     }
     let (account, region) = (&context.account, &stack.region);
-    let groups: Vec<String> =
-        network::flow_log_group(stack).into_iter().chain(cluster::log_group(stack)).collect();
-    let mut statements = vec![policy::key_admin(account, region)];
+    let groups: Vec<String> = flow_log_group(stack).into_iter().chain(log_group(stack)).collect();
+    let mut statements = vec![iam_policies::key_admin(account, region)];
     if !groups.is_empty() {
-        statements.push(policy::key_for_logs(account, region, &groups));
+        statements.push(iam_policies::key_for_logs(account, region, &groups));
     }
     if stack.cluster.is_some() {
-        statements.extend(policy::key_for_disks(account, region));
+        statements.extend(iam_policies::key_for_disks(account, region));
     }
-    let address = address();
+    let address = key_address();
     let tags = build.tags(&address);
     let spec = kms_key::Spec {
         alias: format!("alias/provisioner/{}", stack.name),
         description: format!("All that stack {} encrypts", stack.name),
         rotation_days: stack.encryption.rotation_days,
         deletion_window_days: stack.encryption.deletion_window_days,
-        policy: policy::document(statements),
+        policy: iam_policies::document(statements),
         tags,
     };
     build.add(&address, &spec);

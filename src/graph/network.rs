@@ -1,14 +1,14 @@
-//! The network: VPC, subnets, ways out, endpoints, flow log; or the tags on a network that is there.
+//! The network: VPC, subnets, internet access, endpoints and flow log, or the role tags on an existing
+//! network.
 
 use super::{
-    Context,
-    build::{Build, arn, id},
-    delivery::load_balancer_controller,
-    key::key_arn,
-    policy,
+    addresses::{flow_log_group, key_arn, load_balancer_controller},
+    graph_builder::GraphBuilder,
+    graph_context::Context,
+    iam_policies, roles,
 };
 use crate::{
-    model::{Address, Fault, In},
+    model::{Address, CallError, In},
     resources::{
         default_security_group, elastic_ip, flow_log, iam_role, internet_gateway, log_group, nat_gateway,
         route, route_table, route_table_association, security_group, security_group_rule, subnet,
@@ -18,67 +18,92 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Endpoints that stand in route tables and cost nothing.
-const GATEWAYS: &[&str] = &["s3", "dynamodb"];
+/// Services with gateway endpoints, which are routes in route tables and free of charge.
+const GATEWAY_SERVICES: &[&str] = &["s3", "dynamodb"];
 
-/// What nodes need where no way leads to the internet.
+/// Endpoints that nodes need if they cannot reach the internet.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html>
-const NO_INTERNET: &[&str] = &["s3", "ec2", "ecr.api", "ecr.dkr", "eks", "logs", "sts"];
+const PRIVATE_SERVICES: &[&str] = &["s3", "ec2", "ecr.api", "ecr.dkr", "eks", "logs", "sts"];
 
+/// The destination of a default route.
 const ANYWHERE: &str = "0.0.0.0/0";
 
-/// The network part of a stack.
-pub(super) fn network(build: &mut Build<'_>, stack: &Stack, context: &Context) -> Result<(), Fault> {
+/// Adds the network of the stack, or the role tags on the subnets of an existing one.
+///
+/// # Errors
+/// A bug: a VPC block that does not hold the subnets, which validation rules out.
+pub(super) fn network(
+    build: &mut GraphBuilder<'_>,
+    stack: &Stack,
+    context: &Context,
+) -> Result<(), CallError> {
     match &stack.network {
         None => {}
         Some(Network { existing: Some(existing), .. }) => tag_existing(build, existing, &stack.name),
         Some(network) => {
-            let plan = Plan { stack, network, context };
-            plan.base(build)?;
-            plan.ways_out(build);
-            plan.endpoints(build);
-            plan.flow_log(build);
+            let layout = NetworkLayout { stack, network, context };
+            layout.base(build)?;
+            layout.nat_gateways(build);
+            layout.endpoints(build);
+            layout.flow_log(build);
         }
     }
     Ok(())
 }
 
-/// The VPC: the one made here, or the one that is there.
+/// Returns the ID of the VPC, which is created or exists.
 pub(super) fn vpc(stack: &Stack) -> In<String> {
     match stack.network.as_ref().and_then(|network| network.existing.as_ref()) {
         Some(existing) => In::Known(existing.vpc_id.clone()),
-        None => id(&vpc_address()),
+        None => vpc::ID.of(&vpc_address()),
     }
 }
 
-/// The private subnets: those made here, or those that are there.
+/// Returns the IDs of the private subnets, which are created or exist.
 pub(super) fn private_subnets(stack: &Stack, context: &Context) -> Vec<In<String>> {
     match stack.network.as_ref().and_then(|network| network.existing.as_ref()) {
         Some(existing) => existing.private_subnet_ids.iter().cloned().map(In::Known).collect(),
-        None => context.zones.iter().map(|zone| id(&subnet_address(false, zone))).collect(),
+        None => context.zones.iter().map(|zone| subnet::ID.of(&subnet_address(false, zone))).collect(),
     }
 }
 
-/// What must stand for the private subnets to reach what nodes and pods need.
-pub(super) fn ways_out(stack: &Stack, context: &Context) -> Vec<Address> {
+/// Returns the subnets of the control plane. EKS keeps a cluster in the zones in which it was created.
+///
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html>
+pub(super) fn cluster_subnets(stack: &Stack, context: &Context) -> Vec<In<String>> {
+    let is_existing = stack.network.as_ref().is_some_and(|network| network.existing.is_some());
+    if is_existing || context.cluster_zones.is_empty() {
+        return private_subnets(stack, context);
+    }
+    context.cluster_zones.iter().map(|zone| subnet::ID.of(&subnet_address(false, zone))).collect()
+}
+
+/// Returns the zone of a private subnet's address.
+pub(super) fn zone_of(subnet: &Address) -> Option<&str> {
+    subnet.as_str().strip_prefix(subnet_address(false, "").as_str())
+}
+
+/// Returns the addresses of the routes and endpoints through which nodes and pods in private subnets reach
+/// AWS and the internet. Nodes, Fargate profiles and objects of the cluster depend on them.
+pub(super) fn egress(stack: &Stack, context: &Context) -> Vec<Address> {
     let Some(network) = stack.network.as_ref().filter(|network| network.existing.is_none()) else {
         return Vec::new();
     };
-    let plan = Plan { stack, network, context };
+    let layout = NetworkLayout { stack, network, context };
     let nat = network.nat != Nat::None;
     let routes =
-        plan.zones().filter(|_| nat).map(|zone| Address::new(format!("network/route/private-{zone}")));
-    let private = plan.zones().map(|zone| Address::new(format!("network/association/private-{zone}")));
-    let names = plan.endpoint_names();
-    let rule = names.iter().any(|name| !GATEWAYS.contains(name)).then(endpoint_rule);
+        layout.zones().filter(|_| nat).map(|zone| Address::new(format!("network/route/private-{zone}")));
+    let private = layout.zones().map(|zone| Address::new(format!("network/association/private-{zone}")));
+    let names = layout.endpoint_names();
+    let rule = names.iter().any(|name| !GATEWAY_SERVICES.contains(name)).then(endpoint_rule);
     let endpoints = names.iter().map(|name| endpoint_address(name));
     routes.chain(private).chain(endpoints).chain(rule).collect()
 }
 
-/// The interface and gateway endpoints that a stack's parts need where no way leads to the internet.
+/// Returns the services whose endpoints the stack needs if its private subnets cannot reach the internet.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html>
-fn needed_endpoints(stack: &Stack) -> Vec<&'static str> {
-    let mut names = NO_INTERNET.to_vec();
+pub fn needed_endpoints(stack: &Stack) -> Vec<&'static str> {
+    let mut names = PRIVATE_SERVICES.to_vec();
     if stack.service_accounts.iter().any(|account| account.pod_identity) {
         names.push("eks-auth");
     }
@@ -93,7 +118,7 @@ fn needed_endpoints(stack: &Stack) -> Vec<&'static str> {
         names.push("ssm");
     }
     if stack.node_groups.iter().any(|group| group.ssh.is_some()) {
-        // The way to a node's shell without a public address is Systems Manager's.
+        // Without a public address, the shell of a node is reached through Systems Manager.
         names.extend(["ssm", "ssmmessages", "ec2messages"]);
     }
     names.sort_unstable();
@@ -101,7 +126,7 @@ fn needed_endpoints(stack: &Stack) -> Vec<&'static str> {
     names
 }
 
-/// The endpoints that a list in the file lacks although no way leads to the internet.
+/// Returns the needed endpoints that are missing from the file's list, for a network without NAT gateways.
 pub fn missing_endpoints(stack: &Stack) -> Vec<&'static str> {
     let network =
         stack.network.as_ref().filter(|network| network.existing.is_none() && network.nat == Nat::None);
@@ -113,34 +138,27 @@ pub fn missing_endpoints(stack: &Stack) -> Vec<&'static str> {
     }
 }
 
-/// The name of the flow log's group.
-pub(super) fn flow_log_group(stack: &Stack) -> Option<String> {
-    let network = stack.network.as_ref().filter(|network| network.existing.is_none())?;
-    network.flow_logs.settings()?;
-    Some(format!("/provisioner/{}/vpc-flow-logs", stack.name))
-}
-
-/// The tags by which load balancer controllers find subnets.
+/// Returns the tag by which load balancer controllers find public or private subnets.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html>
 fn role_tag(public: bool) -> (String, String) {
     let role = if public { "elb" } else { "internal-elb" };
     (format!("kubernetes.io/role/{role}"), "1".to_owned())
 }
 
-fn tag_existing(build: &mut Build<'_>, existing: &Existing, stack: &str) {
+fn tag_existing(build: &mut GraphBuilder<'_>, existing: &Existing, stack: &str) {
     let public = existing.public_subnet_ids.iter().map(|id| (id, true));
     for (subnet, public) in existing.private_subnet_ids.iter().map(|id| (id, false)).chain(public) {
         let spec = subnet_tags::Spec {
             subnet: subnet.clone(),
             vpc: existing.vpc_id.clone(),
-            marker: format!("provisioner:role-tags/{stack}"),
+            marker: subnet_tags::Spec::marker_of(stack),
             roles: BTreeMap::from([role_tag(public)]),
         };
         build.add(&Address::new(format!("network/subnet-tags/{subnet}")), &spec);
     }
 }
 
-struct Plan<'a> {
+struct NetworkLayout<'a> {
     stack: &'a Stack,
     network: &'a Network,
     context: &'a Context,
@@ -178,42 +196,42 @@ fn public_table() -> Address {
     Address::from("network/route-table/public")
 }
 
-impl Plan<'_> {
+impl NetworkLayout<'_> {
     fn zones(&self) -> impl Iterator<Item = &String> {
         self.context.zones.iter()
     }
 
-    /// VPC, subnets, internet gateway, route tables and who uses them.
-    fn base(&self, build: &mut Build<'_>) -> Result<(), Fault> {
+    /// Adds the VPC, its subnets, the internet gateway, and the route tables with their associations.
+    fn base(&self, build: &mut GraphBuilder<'_>) -> Result<(), CallError> {
         let vpc = vpc_address();
         let cidr = self.network.cidr;
         let tags = build.tags(&vpc);
         build.add(&vpc, &vpc::Spec { cidr: cidr.to_string(), dns_support: true, dns_hostnames: true, tags });
         let default = Address::from("network/default-security-group");
         let tags = build.tags(&default);
-        build.add(&default, &default_security_group::Spec { vpc: id(&vpc), tags });
+        build.add(&default, &default_security_group::Spec { vpc: vpc::ID.of(&vpc), tags });
         let gateway = gateway_address();
         let tags = build.tags(&gateway);
-        build.add(&gateway, &internet_gateway::Spec { vpc: id(&vpc), tags });
+        build.add(&gateway, &internet_gateway::Spec { vpc: vpc::ID.of(&vpc), tags });
 
         let public = public_table();
         let tags = build.tags(&public);
-        build.add(&public, &route_table::Spec { vpc: id(&vpc), tags });
+        build.add(&public, &route_table::Spec { vpc: vpc::ID.of(&vpc), tags });
         let route = route::Spec {
-            table: id(&public),
+            table: route_table::ID.of(&public),
             destination: ANYWHERE.to_owned(),
-            gateway: Some(id(&gateway)),
+            gateway: Some(internet_gateway::ID.of(&gateway)),
             nat: None,
         };
         build.add(&Address::from("network/route/public"), &route);
         for zone in self.zones() {
             let table = private_table(zone);
             let tags = build.tags(&table);
-            build.add(&table, &route_table::Spec { vpc: id(&vpc), tags });
+            build.add(&table, &route_table::Spec { vpc: vpc::ID.of(&vpc), tags });
         }
 
         let blocks = layout::blocks(cidr.0, layout::MAX_ZONES);
-        let blocks = blocks.ok_or_else(|| Fault::bug(format!("{cidr} does not hold the subnets")))?;
+        let blocks = blocks.ok_or_else(|| CallError::bug(format!("{cidr} does not hold the subnets")))?;
         for block in blocks {
             let share = |zone: &&String| self.context.shares.get(*zone) == Some(&block.zone_index);
             let Some(zone) = self.zones().find(share) else { continue };
@@ -221,17 +239,20 @@ impl Plan<'_> {
             let mut tags = build.tags(&subnet);
             tags.extend([role_tag(block.public)]);
             let (cidr, zone_name) = (block.cidr.to_string(), zone.clone());
-            build.add(&subnet, &subnet::Spec { vpc: id(&vpc), cidr, zone: zone_name, tags });
+            build.add(&subnet, &subnet::Spec { vpc: vpc::ID.of(&vpc), cidr, zone: zone_name, tags });
             let table = if block.public { public_table() } else { private_table(zone) };
-            let spec = route_table_association::Spec { subnet: id(&subnet), table: id(&table) };
+            let spec = route_table_association::Spec {
+                subnet: subnet::ID.of(&subnet),
+                table: route_table::ID.of(&table),
+            };
             build.add(&Address::new(format!("network/association/{}-{zone}", side(block.public))), &spec);
         }
         Ok(())
     }
 
-    /// NAT gateways, their addresses, and the private subnets' routes to them. They are named by zone, so that going
-    /// from one to one a zone keeps the first.
-    fn ways_out(&self, build: &mut Build<'_>) {
+    /// Adds the NAT gateways, their Elastic IP addresses, and the routes of the private subnets to them. The
+    /// addresses contain the zone, so that a change from `single` to `per-zone` keeps the first gateway.
+    fn nat_gateways(&self, build: &mut GraphBuilder<'_>) {
         let count = match self.network.nat {
             Nat::None => 0,
             Nat::Single => 1,
@@ -244,10 +265,13 @@ impl Plan<'_> {
             build.add(&address, &elastic_ip::Spec { tags });
             let gateway = nat(zone);
             let tags = build.tags(&gateway);
-            let spec =
-                nat_gateway::Spec { subnet: id(&subnet_address(true, zone)), allocation: id(&address), tags };
-            // A public one in a VPC whose internet gateway is not attached fails. As long as it works it needs its own
-            // subnet's way out, too: what is removed before it still speaks to AWS through it.
+            let spec = nat_gateway::Spec {
+                subnet: subnet::ID.of(&subnet_address(true, zone)),
+                allocation: elastic_ip::ID.of(&address),
+                tags,
+            };
+            // Creating a public NAT gateway fails while the VPC has no attached internet gateway. It also
+            // depends on the route of its own subnet, so that what is deleted before it can still reach AWS.
             let way = Address::new(format!("network/association/public-{zone}"));
             let before = [&gateway_address(), &Address::from("network/route/public"), &way];
             build.add_after(&gateway, &spec, &before);
@@ -256,10 +280,10 @@ impl Plan<'_> {
         for zone in self.zones().filter(|_| count > 0) {
             let through = if count > 1 { Some(zone) } else { first };
             let spec = route::Spec {
-                table: id(&private_table(zone)),
+                table: route_table::ID.of(&private_table(zone)),
                 destination: ANYWHERE.to_owned(),
                 gateway: None,
-                nat: through.map(|zone| id(&nat(zone))),
+                nat: through.map(|zone| nat_gateway::ID.of(&nat(zone))),
             };
             build.add(&Address::new(format!("network/route/private-{zone}")), &spec);
         }
@@ -273,14 +297,14 @@ impl Plan<'_> {
         }
     }
 
-    fn endpoints(&self, build: &mut Build<'_>) {
+    fn endpoints(&self, build: &mut GraphBuilder<'_>) {
         let (vpc, region) = (vpc_address(), &self.stack.region);
         let group = Address::from("network/security-group/endpoints");
         let names = self.endpoint_names();
-        if names.iter().any(|name| !GATEWAYS.contains(name)) {
+        if names.iter().any(|name| !GATEWAY_SERVICES.contains(name)) {
             let tags = build.tags(&group);
             let spec = security_group::Spec {
-                vpc: id(&vpc),
+                vpc: vpc::ID.of(&vpc),
                 name: format!("{}-endpoints", self.stack.name),
                 description: "Who may speak to the VPC endpoints".to_owned(),
                 tags,
@@ -289,7 +313,7 @@ impl Plan<'_> {
             let rule = endpoint_rule();
             let tags = build.tags(&rule);
             let spec = security_group_rule::Spec {
-                group: id(&group),
+                group: security_group::ID.of(&group),
                 egress: false,
                 protocol: "tcp".to_owned(),
                 from_port: 443,
@@ -302,27 +326,27 @@ impl Plan<'_> {
             build.add(&rule, &spec);
         }
         for name in names {
-            let gateway = GATEWAYS.contains(&name);
+            let gateway = GATEWAY_SERVICES.contains(&name);
             let address = endpoint_address(name);
-            let private = || self.zones().map(|zone| id(&subnet_address(false, zone))).collect();
-            let tables = || self.zones().map(|zone| id(&private_table(zone))).collect();
+            let private = || self.zones().map(|zone| subnet::ID.of(&subnet_address(false, zone))).collect();
+            let tables = || self.zones().map(|zone| route_table::ID.of(&private_table(zone))).collect();
             let tags = build.tags(&address);
             let spec = vpc_endpoint::Spec {
-                vpc: id(&vpc),
+                vpc: vpc::ID.of(&vpc),
                 service: format!("com.amazonaws.{region}.{name}"),
                 r#type: if gateway { "Gateway" } else { "Interface" }.to_owned(),
                 subnets: if gateway { Vec::new() } else { private() },
-                groups: if gateway { Vec::new() } else { vec![id(&group)] },
+                groups: if gateway { Vec::new() } else { vec![security_group::ID.of(&group)] },
                 route_tables: if gateway { tables() } else { Vec::new() },
                 private_dns: !gateway,
-                policy: policy::endpoint(name, &self.context.account, region),
+                policy: iam_policies::endpoint(name, &self.context.account, region),
                 tags,
             };
             build.add(&address, &spec);
         }
     }
 
-    fn flow_log(&self, build: &mut Build<'_>) {
+    fn flow_log(&self, build: &mut GraphBuilder<'_>) {
         let Some(settings) = self.network.flow_logs.settings() else { return };
         let (account, region) = (&self.context.account, &self.stack.region);
         let name = flow_log_group(self.stack).unwrap_or_default();
@@ -332,22 +356,23 @@ impl Plan<'_> {
         let retention_days = settings.retention_days;
         build.add(&group, &log_group::Spec { name: name.clone(), retention_days, key, tags });
         let role = Address::from("network/flow-log-role");
-        let tags = build.tags(&role);
-        let writer = policy::flow_log_writer(account, region, &name);
+        let writer = iam_policies::flow_log_writer(account, region, &name);
         let spec = iam_role::Spec {
             name: format!("{}-{region}-flow-logs", self.stack.name),
             description: format!("Writes the flow log of stack {}", self.stack.name),
-            trust: policy::flow_log_trust(account, region),
-            given: BTreeMap::new(),
+            trust: iam_policies::flow_log_trust(account, region),
             inline: BTreeMap::from([("write-flow-log".to_owned(), writer)]),
-            managed: Vec::new(),
-            tags,
+            ..iam_role::Spec::default()
         };
-        build.add(&role, &spec);
+        roles::role(build, self.stack, &role, spec);
         let log = Address::from("network/flow-log");
         let tags = build.tags(&log);
-        let spec =
-            flow_log::Spec { vpc: id(&vpc_address()), group: In::of(&group, "name"), role: arn(&role), tags };
+        let spec = flow_log::Spec {
+            vpc: vpc::ID.of(&vpc_address()),
+            group: log_group::NAME.of(&group),
+            role: iam_role::ARN.of(&role),
+            tags,
+        };
         build.add(&log, &spec);
     }
 }

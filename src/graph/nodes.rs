@@ -1,14 +1,18 @@
-//! Where pods run: managed node groups with what each is made of, and Fargate profiles.
+//! Managed node groups, with their role, key pairs and launch templates, and Fargate profiles.
 
 use super::{
-    Context, addons,
-    build::{Build, arn, id},
-    cluster::{cluster_name, eks, fargate_profiles, role, role_name},
-    key::key_arn,
-    network, policy,
+    addons,
+    addresses::{
+        addon_address, cluster_name, eks, fargate_profiles, group_address, key_arn, profile_address,
+        role_name,
+    },
+    graph_builder::GraphBuilder,
+    graph_context::Context,
+    iam_policies, network,
+    roles::role,
 };
 use crate::{
-    model::{Address, Fault, In},
+    model::{Address, CallError, In},
     resources::{fargate_profile, iam_role, key_pair, launch_template, node_group},
     stack::{
         Share, Stack,
@@ -16,30 +20,23 @@ use crate::{
     },
 };
 
-/// A node group.
-pub(super) fn group_address(name: &str) -> Address {
-    Address::new(format!("cluster/node-group/{name}"))
-}
-
-/// A Fargate profile.
-pub(super) fn profile_address(name: &str) -> Address {
-    Address::new(format!("cluster/fargate-profile/{name}"))
-}
-
-/// Node groups and Fargate profiles.
-pub(super) fn nodes(build: &mut Build<'_>, stack: &Stack, context: &Context) -> Result<(), Fault> {
+/// Adds the node groups and Fargate profiles.
+///
+/// # Errors
+/// A bug: a node group without a Bottlerocket release in the context.
+pub(super) fn nodes(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Context) -> Result<(), CallError> {
     if stack.cluster.is_none() {
         return Ok(());
     }
-    // Nodes and pods pull images when they start: there must be a way out by then.
-    let ways_out = network::ways_out(stack, context);
+    // Nodes and pods pull images when they start, so the routes and endpoints must exist by then.
+    let egress = network::egress(stack, context);
     if !stack.node_groups.is_empty() {
         node_role(build, stack);
     }
     for group in &stack.node_groups {
         let key_pair = key_pair(build, stack, context, group);
         let template = template(build, stack, group, key_pair);
-        node_group(build, stack, context, group, &template, &ways_out)?;
+        node_group(build, stack, context, group, &template, &egress)?;
     }
     let profiles = fargate_profiles(stack);
     if profiles.is_empty() {
@@ -48,12 +45,13 @@ pub(super) fn nodes(build: &mut Build<'_>, stack: &Stack, context: &Context) -> 
     let execution = Address::from("cluster/fargate-role");
     role(
         build,
+        stack,
         &execution,
         iam_role::Spec {
             name: role_name(stack, "fargate"),
             description: format!("Pods on Fargate in cluster {}: images and logs", stack.name),
-            trust: policy::fargate_trust(&context.account, &stack.region, &stack.name),
-            managed: vec![policy::managed(&stack.region, "AmazonEKSFargatePodExecutionRolePolicy")],
+            trust: iam_policies::fargate_trust(&context.account, &stack.region, &stack.name),
+            managed: vec![iam_policies::managed(&stack.region, "AmazonEKSFargatePodExecutionRolePolicy")],
             ..iam_role::Spec::default()
         },
     );
@@ -66,39 +64,41 @@ pub(super) fn nodes(build: &mut Build<'_>, stack: &Stack, context: &Context) -> 
         let spec = fargate_profile::Spec {
             cluster: cluster_name(stack),
             name,
-            role: arn(&execution),
+            role: iam_role::ARN.of(&execution),
             subnets: network::private_subnets(stack, context),
             selectors,
             tags: build.tags(&address),
         };
         let eks = eks();
-        let after: Vec<&Address> = ways_out.iter().chain([&eks]).collect();
+        let after: Vec<&Address> = egress.iter().chain([&eks]).collect();
         build.add_after(&address, &spec, &after);
     }
     Ok(())
 }
 
-/// The role of all nodes. It holds no CNI policy: the CNI has a role of its own.
+/// Adds the role of all nodes. It has no CNI policy, because the VPC CNI add-on has a separate role.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html>
-fn node_role(build: &mut Build<'_>, stack: &Stack) {
-    // Bottlerocket's control container is reached through Systems Manager.
+fn node_role(build: &mut GraphBuilder<'_>, stack: &Stack) {
+    // Systems Manager gives access to Bottlerocket's control container.
     let policies =
         ["AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryReadOnly", "AmazonSSMManagedInstanceCore"];
     role(
         build,
+        stack,
         &Address::from("cluster/node-role"),
         iam_role::Spec {
             name: role_name(stack, "nodes"),
             description: format!("Nodes of cluster {}", stack.name),
-            trust: policy::node_trust(&stack.region),
-            managed: policies.iter().map(|name| policy::managed(&stack.region, name)).collect(),
+            trust: iam_policies::node_trust(&stack.region),
+            managed: policies.iter().map(|name| iam_policies::managed(&stack.region, name)).collect(),
             ..iam_role::Spec::default()
         },
     );
 }
 
+/// Adds the key pair of a node group if it is imported or created, and returns its name.
 fn key_pair(
-    build: &mut Build<'_>,
+    build: &mut GraphBuilder<'_>,
     stack: &Stack,
     context: &Context,
     group: &NodeGroup,
@@ -117,17 +117,18 @@ fn key_pair(
         key_pair::Spec { name, material: key_pair::MaterialSpec::Private(file), tags }
     };
     build.add(&address, &spec);
-    Some(In::of(&address, "name"))
+    Some(key_pair::NAME.of(&address))
 }
 
+/// Adds the launch template of a node group and returns its address.
 fn template(
-    build: &mut Build<'_>,
+    build: &mut GraphBuilder<'_>,
     stack: &Stack,
     group: &NodeGroup,
     key_pair: Option<In<String>>,
 ) -> Address {
     let address = Address::new(format!("cluster/launch-template/{}", group.name));
-    // With a key, somebody wants to log in: that takes Bottlerocket's admin container.
+    // An SSH key is only of use with Bottlerocket's admin container, which runs the SSH server.
     let admin = key_pair.is_some().then_some("[settings.host-containers.admin]\nenabled = true\n");
     let settings: Vec<&str> = admin.into_iter().chain(group.bottlerocket.as_deref()).collect();
     let tags = build.tags(&address);
@@ -146,17 +147,16 @@ fn template(
 }
 
 fn node_group(
-    build: &mut Build<'_>,
+    build: &mut GraphBuilder<'_>,
     stack: &Stack,
     context: &Context,
     group: &NodeGroup,
     template: &Address,
-    ways_out: &[Address],
-) -> Result<(), Fault> {
+    egress: &[Address],
+) -> Result<(), CallError> {
     let address = group_address(&group.name);
     let release = context.releases.get(&group.name).cloned();
-    let release =
-        release.ok_or_else(|| Fault::bug(format!("no Bottlerocket release was found for {address}")))?;
+    let release = release.ok_or_else(|| CallError::bug(format!("{address} has no Bottlerocket release")))?;
     let (ami_type, default_type) = match group.arch {
         Arch::X86 => ("BOTTLEROCKET_x86_64", "t3.large"),
         Arch::Arm => ("BOTTLEROCKET_ARM_64", "t4g.large"),
@@ -174,7 +174,7 @@ fn node_group(
     let spec = node_group::Spec {
         cluster: cluster_name(stack),
         name: group.name.clone(),
-        role: arn(&Address::from("cluster/node-role")),
+        role: iam_role::ARN.of(&Address::from("cluster/node-role")),
         subnets: network::private_subnets(stack, context),
         ami_type: ami_type.to_owned(),
         instance_types: group.instance_types.clone().unwrap_or_else(|| vec![default_type.to_owned()]),
@@ -187,6 +187,8 @@ fn node_group(
         max: group.max.into(),
         desired: group.desired.unwrap_or(group.min).into(),
         desired_floats: stack.controllers.cluster_autoscaler,
+        desired_unnamed: group.desired.is_none(),
+        force_update: group.force_update,
         labels: group.labels.clone(),
         taints: taints.collect(),
         max_unavailable: match &group.max_unavailable {
@@ -195,18 +197,18 @@ fn node_group(
                 node_group::AwaySpec::Percent(text.trim_end_matches('%').parse().unwrap_or(1))
             }
         },
-        template: id(template),
-        template_version: In::of(template, "version"),
+        template: launch_template::ID.of(template),
+        template_version: launch_template::VERSION.of(template),
         version: context.version.clone(),
         release,
         tags: build.tags(&address),
     };
     let before: Vec<Address> = addons::before_nodes(stack);
     let eks = eks();
-    let after: Vec<&Address> = before.iter().chain(ways_out).chain([&eks]).collect();
+    let after: Vec<&Address> = before.iter().chain(egress).chain([&eks]).collect();
     build.add_after(&address, &spec, &after);
     for (name, _) in addons::addons(stack) {
-        build.follow(&address, &addons::address(&name));
+        build.follow(&address, &addon_address(&name));
     }
     Ok(())
 }

@@ -1,21 +1,21 @@
-//! What an application's image stands on.
+//! Fetches the base image of an application.
 
-use super::{Blob, Platform, layer::GZIPPED, registry::Trouble, source::Source};
+use super::{Blob, ImagePlatform, layer::GZIPPED, registry::ImageError, source::ImageSource};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What an image stands on.
+/// A base image for one platform.
 #[derive(Clone, Debug, Default)]
 pub struct Base {
-    /// The digest of its manifest; none: it stands on nothing.
+    /// Digest of the manifest; `None` for an empty base.
     pub digest: Option<String>,
-    /// Its `config` object.
+    /// The `config` object of its configuration.
     pub config: Value,
-    /// Its variant of the architecture (`v8`).
+    /// Variant of the CPU architecture (`v8`).
     pub variant: Option<String>,
-    /// Its layers' digests before compression.
+    /// Digests of the uncompressed layers, lowest first.
     pub diff_ids: Vec<String>,
-    /// Its layers.
+    /// Layers, lowest first.
     pub layers: Vec<Blob>,
 }
 
@@ -32,22 +32,27 @@ struct Rootfs {
     diff_ids: Vec<String>,
 }
 
-/// The image `reference` (`REGISTRY/NAME:TAG@sha256:...`) for a platform.
+/// Fetches the image `reference` (`REGISTRY/NAME:TAG@sha256:...`) for one platform.
 ///
 /// # Errors
-/// Those of [`super::source::Opened::find`]; a layer of a type that ECR does not take.
-pub async fn base(source: &Source, reference: &str, platform: Platform) -> Result<Base, Trouble> {
+/// Those of [`super::source::Opened::find`]; also if ECR does not accept the media type of a layer.
+pub async fn base(
+    source: &ImageSource,
+    reference: &str,
+    platform: ImagePlatform,
+) -> Result<Base, ImageError> {
     let image = source.open(reference).await?;
     let found = image.find(platform).await?;
     let config: Config = serde_json::from_slice(&found.settings).map_err(|error| image.refused(&error))?;
     if config.rootfs.diff_ids.len() != found.layers.len() {
-        return Err(image.refused(&"its configuration is of another image").into());
+        return Err(image
+            .refused(&"the configuration and the manifest list different numbers of layers")
+            .into());
     }
     let mut layers = Vec::new();
     for layer in &found.layers {
-        let media_type = media_type(&layer.media_type).ok_or_else(|| {
-            image.refused(&format!("a layer is `{}`, which cannot be pushed", layer.media_type))
-        })?;
+        let media_type = media_type(&layer.media_type)
+            .ok_or_else(|| image.refused(&format!("unsupported layer type {:?}", layer.media_type)))?;
         layers.push(image.layer(layer, media_type).await?);
     }
     Ok(Base {
@@ -59,7 +64,7 @@ pub async fn base(source: &Source, reference: &str, platform: Platform) -> Resul
     })
 }
 
-/// What a layer is called in an OCI manifest.
+/// Returns the media type of a layer in an OCI manifest, or `None` if ECR does not accept the layer.
 fn media_type(given: &str) -> Option<&'static str> {
     match given {
         GZIPPED | "application/vnd.docker.image.rootfs.diff.tar.gzip" => Some(GZIPPED),

@@ -1,20 +1,22 @@
-//! An image of another registry, as it is there: its manifests and layers to the byte.
+//! Copies an image of another registry unchanged: its manifests and layers, byte for byte.
 
 use super::{
-    Blob, Built, Document, Platform, Store, layer::Writer, manifest, registry::Trouble, source::Source,
+    Blob, Built, Document, ImagePlatform, Store, image_manifest, layer::LayerWriter, registry::ImageError,
+    source::ImageSource,
 };
-use crate::model::Fault;
+use crate::model::CallError;
 
 /// Fetches the image `reference` (`REGISTRY/NAME:TAG`, or with a digest) for these platforms.
 ///
 /// # Errors
-/// Its registry is out of reach or refuses; it is not for one of the platforms; its bytes are not what its digests say.
-pub async fn copy(store: &Store, reference: &str, platforms: &[Platform]) -> Result<Built, Fault> {
-    fetch(store, reference, platforms).await.map_err(Trouble::fault)
+/// Fails if the registry is unreachable or denies access, if the image does not support one of the platforms,
+/// or if content does not match its digest.
+pub async fn copy(store: &Store, reference: &str, platforms: &[ImagePlatform]) -> Result<Built, CallError> {
+    fetch(store, reference, platforms).await.map_err(ImageError::into_call_error)
 }
 
-async fn fetch(store: &Store, reference: &str, platforms: &[Platform]) -> Result<Built, Trouble> {
-    let source = Source::new(store);
+async fn fetch(store: &Store, reference: &str, platforms: &[ImagePlatform]) -> Result<Built, ImageError> {
+    let source = ImageSource::new(store);
     let image = source.open(reference).await?;
     let mut documents = Vec::new();
     let mut blobs = Vec::<Blob>::new();
@@ -36,11 +38,11 @@ async fn fetch(store: &Store, reference: &str, platforms: &[Platform]) -> Result
     Ok(Built::of_documents(documents, blobs))
 }
 
-/// An image without anything in it, for what the sandbox does in its place.
-pub fn empty(store: &Store, platforms: &[Platform]) -> Result<Built, Fault> {
-    let layer = Writer::new(&store.work())?.end()?;
+/// Returns an image without files, for programs whose work the sandbox does.
+pub fn empty(store: &Store, platforms: &[ImagePlatform]) -> Result<Built, CallError> {
+    let layer = LayerWriter::new(&store.work())?.end()?;
     let images = platforms
         .iter()
-        .map(|platform| (*platform, manifest::nothing(*platform, &layer), vec![layer.blob.clone()]));
+        .map(|platform| (*platform, image_manifest::nothing(*platform, &layer), vec![layer.blob.clone()]));
     Ok(Built::of(images.collect()))
 }

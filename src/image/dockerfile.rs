@@ -1,58 +1,61 @@
-//! The last stage of an application's Dockerfile, as far as an image can be made of it without running anything: a base
-//! by digest, settings, the wheels of `requirements.txt` in `/app/site-packages` and the build context in `/app`.
+//! Reads the last stage of an application's Dockerfile, as far as it can be built without running anything: a
+//! base image by digest, settings, the wheels of `requirements.txt` in `/app/site-packages` and the build
+//! context in `/app`.
 
 use super::{
     Refusal,
-    words::{Instruction, instructions, words},
+    lexer::{Instruction, instructions, words},
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where the build context goes.
+/// Folder of the image that receives the build context.
 pub const HOME: &str = "app";
-/// Where the wheels go.
+/// Folder of the image that receives the wheels.
 pub const SITE: &str = "app/site-packages";
-/// The label that names the Python which the wheels are for, where no stage does.
+/// Label that names the Python version of the wheels if no stage does.
 pub const PYTHON: &str = "provisioner.python";
 
-/// What an image is made of, and how it starts.
+/// Content and settings of an image, as the last stage of its Dockerfile describes them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Stage {
+pub struct BuildStage {
     /// The base image, with its digest.
     pub base: String,
-    /// The Python that the wheels are for (`3.13`); none: no wheels.
+    /// Python version of the wheels (`3.13`); `None` if the stage copies no wheels.
     pub python: Option<String>,
-    /// The environment, in the order of the lines.
+    /// Environment variables, in the order of their lines.
     pub env: Vec<(String, String)>,
-    /// Labels.
+    /// Labels of the image, values by names.
     pub labels: BTreeMap<String, String>,
-    /// Ports, as `8000/tcp`.
+    /// Exposed ports, such as `8000/tcp`.
     pub ports: BTreeSet<String>,
-    /// The user.
+    /// User that runs the program, and its group if given: `65532:65532`.
     pub user: Option<String>,
-    /// The working folder.
+    /// Working directory, absolute.
     pub folder: Option<String>,
-    /// The program.
+    /// Program and its first arguments, from ENTRYPOINT.
     pub entrypoint: Option<Vec<String>>,
-    /// Its arguments.
+    /// Further arguments, from CMD.
     pub cmd: Option<Vec<String>>,
-    /// The signal that ends it.
+    /// Signal that stops the program.
     pub stop_signal: Option<String>,
 }
 
-/// Reads the last stage.
+/// Reads the last stage of a Dockerfile.
 ///
 /// # Errors
-/// What cannot be done without running something, or is no Dockerfile, with its line.
-pub fn read(text: &str) -> Result<Stage, Refusal> {
+/// Fails on an instruction that cannot be built without running something, and on invalid syntax.
+pub fn read(text: &str) -> Result<BuildStage, Refusal> {
     let all = instructions(text)?;
     let is_from = |one: &Instruction| one.name == "FROM";
     let Some(start) = all.iter().rposition(is_from) else {
-        return Err(Refusal::new(1, "there is no FROM").hint("the first line says on what the image stands"));
+        return Err(
+            Refusal::new(1, "no FROM instruction").hint("begin the file with `FROM NAME:TAG@sha256:...`")
+        );
     };
     let (before, last) = all.split_at(start);
     let mut reader =
-        Reader { before, stage: Stage::default(), source: false, wheels: None, workdir: "/".to_owned() };
+        Reader { before, stage: BuildStage::default(), source: false, wheels: None, workdir: "/".to_owned() };
     for one in last {
         reader.take(one)?;
     }
@@ -61,10 +64,10 @@ pub fn read(text: &str) -> Result<Stage, Refusal> {
 
 struct Reader<'a> {
     before: &'a [Instruction],
-    stage: Stage,
-    /// Whether the context is copied.
+    stage: BuildStage,
+    /// Whether the stage copies the build context.
     source: bool,
-    /// The stage that the wheels are copied from, and the line.
+    /// The stage that the wheels are copied from, and the line of the COPY.
     wheels: Option<(String, usize)>,
     workdir: String,
 }
@@ -99,8 +102,8 @@ impl Reader<'_> {
             "STOPSIGNAL" => self.stage.stop_signal = Some(one_word(*line, rest)?),
             "COPY" => self.copy(*line, rest)?,
             _ => {
-                return Err(Refusal::new(*line, format!("{name} in the last stage needs another builder"))
-                    .hint("say `builder: dockerfile` in the stack file, or do it in an earlier stage"));
+                return Err(Refusal::new(*line, format!("unsupported instruction {name} in the last stage"))
+                    .hint("set `builder: dockerfile`, or move the instruction to an earlier stage"));
             }
         }
         Ok(())
@@ -108,14 +111,16 @@ impl Reader<'_> {
 
     fn copy(&mut self, line: usize, rest: &str) -> Result<(), Refusal> {
         let refused = || {
-            Refusal::new(line, "of COPY only `. /app` and `--from=STAGE /app/site-packages /app/site-packages` are understood")
-                .hint("say `builder: dockerfile` in the stack file, or lay the image out so")
+            Refusal::new(line, format!("unsupported instruction `COPY {rest}` in the last stage")).hint(
+                "set `builder: dockerfile`, or use only `COPY . /app` and \
+                `COPY --from=STAGE /app/site-packages /app/site-packages`",
+            )
         };
         let (mut from, mut places) = (None, Vec::new());
         for word in words(line, rest)? {
             match word.split_once('=') {
                 Some(("--from", stage)) => from = Some(stage.to_owned()),
-                // How a layer is put on others; the files are the same.
+                // Changes how the layer is stacked, not which files it has.
                 _ if word == "--link" || word == "--link=true" || word == "--link=false" => {}
                 _ if word.starts_with("--") => return Err(refused()),
                 _ => places.push(word),
@@ -133,31 +138,31 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn end(mut self, line: usize) -> Result<Stage, Refusal> {
+    fn end(mut self, line: usize) -> Result<BuildStage, Refusal> {
         if !self.source {
             return Err(Refusal::new(line, "the last stage does not copy the application")
-                .hint("`COPY . /app`; .dockerignore says what of the folder that is"));
+                .hint("add `COPY . /app`, and list files to leave out in .dockerignore"));
         }
         if self.stage.entrypoint.is_none() && self.stage.cmd.is_none() {
-            return Err(Refusal::new(line, "the last stage does not say what runs")
-                .hint("ENTRYPOINT [\"/usr/bin/python3\", \"-m\", \"...\"]"));
+            return Err(Refusal::new(line, "the last stage has no ENTRYPOINT and no CMD")
+                .hint("add `ENTRYPOINT [\"/usr/bin/python3\", \"-m\", \"...\"]`"));
         }
         if let Some((stage, line)) = &self.wheels {
             let labelled = self.stage.labels.get(PYTHON).cloned();
-            let python =
-                labelled.or_else(|| self.python_of(stage)).filter(|python| is_python(python)).ok_or_else(
-                    || {
-                        Refusal::new(*line, "nothing says for which Python the wheels are").hint(format!(
-                            "copy them from a stage that begins with `FROM python:3.13...`, or add `LABEL {PYTHON}=\"3.13\"`"
-                        ))
-                    },
-                )?;
+            let python = labelled
+                .or_else(|| self.python_of(stage))
+                .filter(|python| is_python(python))
+                .ok_or_else(|| {
+                    Refusal::new(*line, format!("unknown Python version of stage `{stage}`")).hint(format!(
+                        "copy the wheels from a `FROM python:3.13...` stage, or add `LABEL {PYTHON}=\"3.13\"`"
+                    ))
+                })?;
             self.stage.python = Some(python);
         }
         Ok(self.stage)
     }
 
-    /// The Python of an earlier stage, read off its image: `python:3.13-slim`.
+    /// Returns the Python version of an earlier stage, which the tag of its image names: `python:3.13-slim`.
     fn python_of(&self, stage: &str) -> Option<String> {
         let froms = self.before.iter().filter(|one| one.name == "FROM");
         let named = froms.enumerate().filter(|(index, one)| {
@@ -188,11 +193,11 @@ fn base(line: usize, rest: &str) -> Result<String, Refusal> {
     if sound {
         return Ok(image);
     }
-    Err(Refusal::new(line, format!("the base image `{image}` is not pinned by its digest"))
-        .hint("`FROM NAME:TAG@sha256:...`: a tag names another image tomorrow"))
+    Err(Refusal::new(line, format!("base image `{image}` is not pinned by its digest"))
+        .hint("write `FROM NAME:TAG@sha256:...`: a tag can move to another image"))
 }
 
-/// `A=b C="d e"`, or, for one, `A b`.
+/// Parses `A=b C="d e"` or, for ENV only, `A b`.
 fn pairs(line: usize, rest: &str, env: bool) -> Result<Vec<(String, String)>, Refusal> {
     let words = words(line, rest)?;
     let pair = |word: &String| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -201,14 +206,14 @@ fn pairs(line: usize, rest: &str, env: bool) -> Result<Vec<(String, String)>, Re
     match (found, old) {
         (Some(found), _) if !found.is_empty() && found.iter().all(|(name, _)| !name.is_empty()) => Ok(found),
         (_, Some((name, value))) => Ok(vec![(name.clone(), value.join(" "))]),
-        _ => Err(Refusal::new(line, "this is not NAME=VALUE")),
+        _ => Err(Refusal::new(line, format!("expected NAME=VALUE (`{rest}`)"))),
     }
 }
 
 fn one_word(line: usize, rest: &str) -> Result<String, Refusal> {
     match words(line, rest)?.as_slice() {
         [one] if !one.is_empty() => Ok(one.clone()),
-        _ => Err(Refusal::new(line, "one value belongs here")),
+        _ => Err(Refusal::new(line, format!("expected one value (`{rest}`)"))),
     }
 }
 
@@ -218,7 +223,10 @@ fn port_of(line: usize, port: &str) -> Result<String, Refusal> {
         Ok(number) if number > 0 && ["tcp", "udp", "sctp"].contains(&protocol) => {
             Ok(format!("{number}/{protocol}"))
         }
-        _ => Err(Refusal::new(line, format!("`{port}` is no port"))),
+        _ => Err(Refusal::new(
+            line,
+            format!("invalid port `{port}` (min 1, max 65535, protocol tcp, udp or sctp)"),
+        )),
     }
 }
 
@@ -227,12 +235,13 @@ fn exec(line: usize, name: &str, rest: &str) -> Result<Vec<String>, Refusal> {
         .ok()
         .filter(|list| !list.is_empty() && list.iter().all(|word| !word.contains('\0')))
         .ok_or_else(|| {
-            Refusal::new(line, format!("{name} is not a list, and there is no shell in the image"))
-                .hint(format!("{name} [\"/usr/bin/python3\", \"-m\", \"...\"]"))
+            Refusal::new(line, format!("{name} is not a JSON list of strings (`{rest}`)")).hint(format!(
+                "write `{name} [\"/usr/bin/python3\", \"-m\", \"...\"]`: the image has no shell"
+            ))
         })
 }
 
-/// A path as seen from a folder, without `.` and `..`.
+/// Resolves a path against a folder, without `.` and `..`.
 fn joined(folder: &str, path: &str) -> String {
     let whole = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
     let mut parts: Vec<&str> = Vec::new();
@@ -251,7 +260,7 @@ mod tests {
 
     const DIGEST: &str = "sha256:4376456c1d8520c9d464f2c475465850efaecabf9a190ff24d4a0eef2b884bea";
 
-    fn stage(rest: &str) -> Result<Stage, Refusal> {
+    fn stage(rest: &str) -> Result<BuildStage, Refusal> {
         read(&format!("FROM python:3.13-slim@{DIGEST} AS wheels\nRUN pip\nFROM base@{DIGEST}\n{rest}"))
     }
 
@@ -264,7 +273,7 @@ mod tests {
         let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             found,
-            Stage {
+            BuildStage {
                 base: format!("base@{DIGEST}"),
                 python: Some("3.13".to_owned()),
                 env: [("B", "2 3"), ("A", "4"), ("OLD", "way of it")]
@@ -282,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_python_is_that_of_the_stage_with_the_wheels_or_the_label() {
+    fn the_python_version_comes_from_the_stage_of_the_wheels_or_the_label() {
         let copy = "COPY . /app\nCMD [\"x\"]\nCOPY --from=";
         let wheels = " /app/site-packages /app/site-packages\n";
         let python = |before: &str, from: &str, after: &str| {
@@ -299,29 +308,32 @@ mod tests {
         for (before, from) in
             [("FROM debian:13 AS w", "w"), ("FROM python:3 AS w", "w"), ("FROM python:3.13 AS v", "w")]
         {
-            assert!(python(before, from, "").unwrap_err().what.contains("which Python"), "{before}");
+            assert!(
+                python(before, from, "").unwrap_err().what.contains("unknown Python version of stage"),
+                "{before}"
+            );
         }
         assert_eq!(stage("COPY . /app\nCMD [\"x\"]").unwrap().python, None);
     }
 
     #[test]
-    fn what_needs_running_is_refused_with_its_line() {
+    fn unsupported_instructions_are_reported_with_their_line() {
         let cases = [
             ("RUN pip install x", 4, "RUN in the last stage"),
             ("ADD . /app", 4, "ADD in the last stage"),
             ("HEALTHCHECK NONE", 4, "HEALTHCHECK in the last stage"),
-            ("COPY demo /app/demo", 4, "of COPY only"),
-            ("COPY --chown=1:1 . /app", 4, "of COPY only"),
-            ("COPY . /srv", 4, "of COPY only"),
-            ("COPY --from=wheels /usr /usr", 4, "of COPY only"),
-            ("\nCMD python -m demo", 5, "CMD is not a list"),
-            ("ENTRYPOINT []", 4, "ENTRYPOINT is not a list"),
-            ("ENV A=$B", 4, "variables are not replaced"),
-            ("ENV A", 4, "not NAME=VALUE"),
-            ("EXPOSE 0", 4, "`0` is no port"),
-            ("EXPOSE 80/http", 4, "`80/http` is no port"),
-            ("USER a b", 4, "one value"),
-            ("COPY . /app", 3, "what runs"),
+            ("COPY demo /app/demo", 4, "unsupported instruction `COPY "),
+            ("COPY --chown=1:1 . /app", 4, "unsupported instruction `COPY "),
+            ("COPY . /srv", 4, "unsupported instruction `COPY "),
+            ("COPY --from=wheels /usr /usr", 4, "unsupported instruction `COPY "),
+            ("\nCMD python -m demo", 5, "CMD is not a JSON list"),
+            ("ENTRYPOINT []", 4, "ENTRYPOINT is not a JSON list"),
+            ("ENV A=$B", 4, "variables are not supported (`A=$B`)"),
+            ("ENV A", 4, "expected NAME=VALUE (`A`)"),
+            ("EXPOSE 0", 4, "invalid port `0`"),
+            ("EXPOSE 80/http", 4, "invalid port `80/http`"),
+            ("USER a b", 4, "expected one value (`a b`)"),
+            ("COPY . /app", 3, "no ENTRYPOINT and no CMD"),
             ("CMD [\"x\"]", 3, "does not copy the application"),
         ];
         for (text, line, what) in cases {

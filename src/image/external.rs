@@ -1,18 +1,18 @@
-//! An image by docker, podman or buildah: whichever is there builds it for each platform, and hands it over as an archive,
-//! so that it goes the same way to ECR as one that is made here.
+//! Builds an image with docker, podman or buildah. The first one that works builds the image for each
+//! platform and exports it as an archive, which is pushed to ECR in the same way as an image built
+//! in-process.
 
 use super::{
-    Blob, Built, Platform, Store, Survey, Temp,
-    blob::at,
-    build::blocking,
-    context::{Context, Entry},
-    layer::{Layer, compressed},
-    manifest::CONFIG,
-    python::{Said, finished, run},
+    Blob, Built, ImagePlatform, Store, Survey, Temp,
+    blob::{at, blocking},
+    build_context::{BuildContext, ContextEntry},
+    image_manifest::CONFIG,
+    layer::{Layer, compress},
+    pip::{ProgramError, run, run_command},
 };
 use crate::{
-    aws::tell,
-    model::{Class, Fault},
+    aws::report_progress,
+    model::{CallError, ErrorKind},
 };
 use serde::Deserialize;
 use std::{
@@ -25,17 +25,17 @@ use std::{
 };
 use tokio::process::Command;
 
-/// How a program is asked.
+/// The command line of a builder.
 struct Tool {
     name: &'static str,
-    /// Whether it works at all: docker's client without its daemon does not.
+    /// Arguments that succeed only if the builder works: docker's client fails without its daemon.
     probe: &'static [&'static str],
     build: &'static [&'static str],
     save: fn(&str, &Path) -> Vec<String>,
     remove: &'static [&'static str],
 }
 
-/// In the order in which they are tried.
+/// The supported builders, in the order in which they are tried.
 const TOOLS: [Tool; 3] = [
     Tool {
         name: "docker",
@@ -63,23 +63,23 @@ const TOOLS: [Tool; 3] = [
     },
 ];
 
-/// Builds what was read.
+/// Builds the image with the first builder that works.
 ///
 /// # Errors
-/// None of the programs is there; the one that is does not build it.
-pub async fn build(store: &Store, found: &Survey) -> Result<Built, Fault> {
+/// Fails if no builder is installed and running, or if the build fails.
+pub async fn build(store: &Store, found: &Survey) -> Result<Built, CallError> {
     let tool = tool().await?;
     let folder = Temp::new(&store.work(), "build")?;
     let context = folder.path().join("context");
     let (files, to) = (found.context.clone(), context.clone());
-    blocking(move || lay_out(&files, &to)).await?;
+    blocking(move || copy_context(&files, &to)).await?;
     let recipe = folder.path().join("Dockerfile");
     let text = found.dockerfile.as_deref().unwrap_or_default();
     fs::write(&recipe, text).map_err(|error| at(&recipe, &error))?;
     let mut images = Vec::new();
     for platform in &found.platforms {
-        tell(&format!("{} builds for {platform}", tool.name));
-        let archive = one(&tool, folder.path(), &recipe, *platform).await?;
+        report_progress(&format!("{} is building for {platform}", tool.name));
+        let archive = build_for(&tool, folder.path(), &recipe, *platform).await?;
         let work = store.work();
         let (config, layers) = blocking(move || read(&archive, &work)).await?;
         images.push((*platform, config, layers));
@@ -87,25 +87,25 @@ pub async fn build(store: &Store, found: &Survey) -> Result<Built, Fault> {
     Ok(Built::of(images))
 }
 
-async fn tool() -> Result<Tool, Fault> {
+async fn tool() -> Result<Tool, CallError> {
     let mut said = Vec::new();
     for tool in TOOLS {
         match run(Path::new(tool.name), tool.probe).await {
             Ok(()) => return Ok(tool),
-            Err(Said::Nothing) => {}
-            Err(Said::Words(words)) => said.push(format!("{}: {words}", tool.name)),
+            Err(ProgramError::Nothing) => {}
+            Err(ProgramError::Words(words)) => said.push(format!("{}: {words}", tool.name)),
         }
     }
     let text = match said.is_empty() {
-        true => "`builder: dockerfile` needs docker, podman or buildah, and none of them is there".to_owned(),
-        false => format!("`builder: dockerfile` needs docker, podman or buildah: {}", said.join("; ")),
+        true => "`builder: dockerfile` needs docker, podman or buildah (none is installed)".to_owned(),
+        false => format!("`builder: dockerfile` needs docker, podman or buildah ({})", said.join("; ")),
     };
-    Err(Fault::new(Class::Other, text)
-        .hint("install or start one of them; for a Python application `builder: python` needs none"))
+    Err(CallError::new(ErrorKind::Other, text)
+        .hint("install or start one of them, or set `builder: python` for a Python application"))
 }
 
-/// A copy of exactly the files that were read: what changes meanwhile changes no image.
-fn lay_out(context: &Context, to: &Path) -> Result<(), Fault> {
+/// Copies exactly the files that were read, so that an edit during the build does not reach the image.
+fn copy_context(context: &BuildContext, to: &Path) -> Result<(), CallError> {
     fs::create_dir_all(to).map_err(|error| at(to, &error))?;
     for (path, entry) in &context.entries {
         let file = to.join(path);
@@ -118,93 +118,100 @@ fn lay_out(context: &Context, to: &Path) -> Result<(), Fault> {
             }
         };
         let put = match entry {
-            Entry::File { executable, hash, .. } => {
+            ContextEntry::File { executable, hash, .. } => {
                 let mode = if *executable { 0o755 } else { 0o644 };
                 put(Some((&context.bytes(path, hash)?, mode)), "")
             }
-            Entry::Link { target } => put(None, target),
+            ContextEntry::Link { target } => put(None, target),
         };
         put.map_err(|error| at(&file, &error))?;
     }
     Ok(())
 }
 
-async fn one(tool: &Tool, folder: &Path, recipe: &Path, platform: Platform) -> Result<PathBuf, Fault> {
+async fn build_for(
+    tool: &Tool,
+    folder: &Path,
+    recipe: &Path,
+    platform: ImagePlatform,
+) -> Result<PathBuf, CallError> {
     let id_file = folder.join(format!("{}.id", platform.architecture()));
     let mut command = Command::new(tool.name);
     command.args(tool.build).arg(format!("--platform={platform}"));
     command.arg(format!("--iidfile={}", id_file.display()));
     command.arg(format!("--file={}", recipe.display())).arg(folder.join("context"));
-    // Files and history carry this time, where the program can; what docker adds on who built it differs each time.
+    // The time in files and history, if the builder supports it. Attestations of docker differ with each
+    // build.
     command
         .env("SOURCE_DATE_EPOCH", "0")
         .env("DOCKER_BUILDKIT", "1")
         .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
     command.stdin(Stdio::null()).kill_on_drop(true);
-    finished(command).await.map_err(|said| failed(tool, "build the image", said))?;
+    run_command(command).await.map_err(|said| failed(tool, "build the image", said))?;
     let id = fs::read_to_string(&id_file).map_err(|error| at(&id_file, &error))?.trim().to_owned();
     let archive = folder.join(format!("{}.tar", platform.architecture()));
     let name = Path::new(tool.name);
-    run(name, (tool.save)(&id, &archive)).await.map_err(|said| failed(tool, "hand the image over", said))?;
-    // Its layers stay in the builder's cache; an image that somebody named is not removed by its id.
+    run(name, (tool.save)(&id, &archive)).await.map_err(|said| failed(tool, "export the image", said))?;
+    // Best effort: the layers stay in the cache of the builder, and an image with a name may be in use.
     let _ = run(name, tool.remove.iter().map(|word| (*word).to_owned()).chain([id])).await;
     Ok(archive)
 }
 
-fn failed(tool: &Tool, what: &str, said: Said) -> Fault {
+fn failed(tool: &Tool, what: &str, said: ProgramError) -> CallError {
     let words = match said {
-        Said::Nothing => "it is not there any more".to_owned(),
-        Said::Words(words) => words,
+        ProgramError::Nothing => "no longer installed".to_owned(),
+        ProgramError::Words(words) => words,
     };
-    Fault::new(Class::Other, format!("{} could not {what}: {words}", tool.name))
-        .hint("the Dockerfile, or the program's own configuration, must be mended; then run again")
+    CallError::new(ErrorKind::Other, format!("{}: failed to {what}: {words}", tool.name))
+        .hint("fix the Dockerfile or the configuration of the builder, then run again")
 }
 
-/// The list in an archive of images.
+/// An entry of `manifest.json` in an archive of images.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Saved {
+struct SavedImage {
     config: String,
     layers: Vec<String>,
 }
 
-/// The configuration and the layers in an archive, these compressed here.
+/// Reads the configuration and the layers of an archive. The layers are compressed by this program.
 /// Source: <https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format>
-fn read(archive: &Path, work: &Path) -> Result<(Blob, Vec<Blob>), Fault> {
+fn read(archive: &Path, work: &Path) -> Result<(Blob, Vec<Blob>), CallError> {
     let folder = Temp::new(work, "archive")?;
-    let parts = parts(archive, folder.path()).map_err(|error| at(archive, &error))?;
-    let odd = |what: &str| Fault::new(Class::Other, format!("{}: {what}", archive.display()));
-    let part = |name: &str| parts.get(name).ok_or_else(|| odd(&format!("there is no {name} in it")));
+    let parts = extract(archive, folder.path()).map_err(|error| at(archive, &error))?;
+    let invalid = |what: &str| CallError::new(ErrorKind::Other, format!("{}: {what}", archive.display()));
+    let part =
+        |name: &str| parts.get(name).ok_or_else(|| invalid(&format!("{name} not found in the archive")));
     let bytes = |name: &str| {
         let path = part(name)?;
         fs::read(path).map_err(|error| at(path, &error))
     };
-    let list: Vec<Saved> =
-        serde_json::from_slice(&bytes("manifest.json")?).map_err(|error| odd(&error.to_string()))?;
-    let [saved] = list.as_slice() else { return Err(odd("it has not exactly one image")) };
+    let list: Vec<SavedImage> =
+        serde_json::from_slice(&bytes("manifest.json")?).map_err(|error| invalid(&error.to_string()))?;
+    let [saved] = list.as_slice() else { return Err(invalid("expected an archive of exactly one image")) };
     let config = Blob::memory(CONFIG, bytes(&saved.config)?);
     let mut layers = Vec::new();
     for name in &saved.layers {
         let path = part(name)?;
-        layers.push(packed(path, work)?.blob);
+        layers.push(compressed_layer(path, work)?.blob);
     }
     Ok((config, layers))
 }
 
-fn packed(path: &Path, work: &Path) -> Result<Layer, Fault> {
+fn compressed_layer(path: &Path, work: &Path) -> Result<Layer, CallError> {
     let mut file = fs::File::open(path).map_err(|error| at(path, &error))?;
     let mut head = Vec::new();
     file.by_ref().take(2).read_to_end(&mut head).map_err(|error| at(path, &error))?;
     let mut whole = head.as_slice().chain(file);
     if head == [0x1f, 0x8b] {
-        // Unpacked first, so that the bytes are those of our compressor.
-        return compressed(&mut flate2::read::MultiGzDecoder::new(whole), work);
+        // Decompressed first, so that the bytes are those of this program's compressor.
+        return compress(&mut flate2::read::MultiGzDecoder::new(whole), work);
     }
-    compressed(&mut whole, work)
+    compress(&mut whole, work)
 }
 
-/// The files of an archive, each under a name of its own in `folder`.
-fn parts(archive: &Path, folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
+/// Extracts the files of an archive into `folder`, and returns their paths by their names in the archive.
+fn extract(archive: &Path, folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
     fs::create_dir_all(folder)?;
     let mut tar = tar::Archive::new(io::BufReader::new(fs::File::open(archive)?));
     let (mut files, mut links) = (BTreeMap::new(), Vec::new());
@@ -220,7 +227,7 @@ fn parts(archive: &Path, folder: &Path) -> io::Result<BTreeMap<String, PathBuf>>
             links.push((name, target.to_string_lossy().into_owned(), kind.is_hard_link()));
         }
     }
-    // Layers that are the same are kept once.
+    // Builders write a layer that occurs twice once, and link to it.
     for (name, target, hard) in links {
         let home = name.rsplit_once('/').map(|(home, _)| home).filter(|_| !hard);
         let mut whole: Vec<&str> = home.into_iter().flat_map(|home| home.split('/')).collect();
@@ -242,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_archive_is_read_whatever_its_layers_are_packed_with() {
+    fn archives_are_read_with_plain_compressed_and_linked_layers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.tar");
         let mut tar = tar::Builder::new(fs::File::create(&path).unwrap());

@@ -1,10 +1,10 @@
-//! `.dockerignore`: which files of a folder belong to its build context.
+//! Evaluates `.dockerignore`: which files of a folder belong to its build context.
 //! Source of the rules: <https://docs.docker.com/build/concepts/context/#dockerignore-files>,
 //! Go's `filepath.Match`, and `github.com/moby/patternmatcher`.
 
-use crate::model::{Class, Fault};
+use crate::model::{CallError, ErrorKind};
 
-/// The patterns of one `.dockerignore`, in its order.
+/// The patterns of a `.dockerignore` file, in the order of their lines.
 #[derive(Clone, Debug, Default)]
 pub struct Ignore {
     patterns: Vec<Pattern>,
@@ -12,42 +12,42 @@ pub struct Ignore {
 
 #[derive(Clone, Debug)]
 struct Pattern {
-    /// `!`: what it matches belongs to the context after all.
+    /// Whether the pattern begins with `!`: what it matches stays in the context.
     keeps: bool,
     parts: Vec<Part>,
-    /// The part before the first wildcard.
+    /// The characters before the first wildcard.
     literal: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     Char(char),
-    /// `?`: one character, not `/`.
+    /// `?`: one character except `/`.
     One,
-    /// `*`: characters, not `/`.
+    /// `*`: any number of characters except `/`.
     Some,
-    /// `**` at the end: anything.
+    /// `**` at the end: any number of characters.
     All,
-    /// `**/`: nothing, or folders.
+    /// `**/`: any number of folders.
     Folders,
-    /// `[...]`: one character of these ranges, or not of these.
-    Class {
+    /// `[...]`: one character in the ranges or, with `not`, outside them; never `/`.
+    ErrorKind {
         not: bool,
         ranges: Vec<(char, char)>,
     },
 }
 
 impl Ignore {
-    /// Reads the text of the file `name`.
+    /// Parses the text of the file `name`.
     ///
     /// # Errors
-    /// A pattern that is none, with its line.
-    pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
+    /// Fails on an invalid pattern. The message names its line.
+    pub fn parse(name: &str, text: &str) -> Result<Self, CallError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut patterns = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let at = || format!("{name}:{}", index.saturating_add(1));
-            // A comment begins in the first column; what is indented is a pattern.
+            // A comment begins in the first column; an indented `#` begins a pattern.
             let trimmed = line.trim();
             if line.starts_with('#') || trimmed.is_empty() {
                 continue;
@@ -57,17 +57,19 @@ impl Ignore {
                 None => (false, trimmed),
             };
             if rest.is_empty() {
-                let text = format!("{}: `!` alone excepts nothing", at());
-                return Err(Fault::new(Class::Refused, text).hint("write what it excepts behind it"));
+                let text = format!("{}: `!` without a pattern", at());
+                return Err(
+                    CallError::new(ErrorKind::Refused, text).hint("write the pattern to keep after `!`")
+                );
             }
             let clean = clean(rest);
             if clean == "." {
-                // Docker takes the root out of the list: it is the context itself.
+                // Docker drops this pattern: it names the context itself.
                 continue;
             }
             let parts = compile(&clean).ok_or_else(|| {
-                Fault::new(Class::Refused, format!("{}: `{rest}` is no pattern", at()))
-                    .hint("`[` needs its `]`, and `\\` a character behind it")
+                CallError::new(ErrorKind::Refused, format!("{}: invalid pattern `{rest}`", at()))
+                    .hint("close `[` with `]`, and write a character after `\\`")
             })?;
             let literal = parts.iter().map_while(|part| match part {
                 Part::Char(char) => Some(*char),
@@ -78,28 +80,28 @@ impl Ignore {
         Ok(Ignore { patterns })
     }
 
-    /// Whether `path` (relative, `/` between its parts) stays out of the context. The last pattern counts that matches
-    /// it, or a folder that it is in.
+    /// Returns whether `path` (relative, `/`-separated) stays out of the context. The last pattern that
+    /// matches the path or a folder above it decides.
     pub fn ignores(&self, path: &str) -> bool {
         let chars: Vec<char> = path.chars().collect();
         let last = self.patterns.iter().rev().find(|one| matches(&one.parts, &chars));
         last.is_some_and(|pattern| !pattern.keeps)
     }
 
-    /// Whether anything below the folder `path`, itself ignored, can still belong to the context.
+    /// Returns whether anything below the ignored folder `path` can still belong to the context.
     pub fn may_keep_below(&self, path: &str) -> bool {
         let below = format!("{path}/");
         self.patterns.iter().filter(|pattern| pattern.keeps).any(|pattern| {
             let whole = pattern.parts.iter().all(|part| matches!(part, Part::Char(_)));
             let inside = pattern.literal.starts_with(&below);
-            // With a wildcard behind the literal part the rest may go any way.
+            // With a wildcard after the literal part, the rest can match any folder.
             if whole { inside } else { inside || below.starts_with(&pattern.literal) }
         })
     }
 }
 
-/// As Go's `filepath.Clean` and the reader of the file leave a pattern: no empty parts, no `.`, `..` taken back, no `/`
-/// at its beginning or end.
+/// Normalizes a pattern as Go's `filepath.Clean` and Docker's reader of the file do: no empty parts, no `.`,
+/// `..` resolved, no `/` at its beginning or end.
 fn clean(pattern: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in pattern.split('/').filter(|part| !part.is_empty() && *part != ".") {
@@ -118,7 +120,7 @@ fn compile(pattern: &str) -> Option<Vec<Part>> {
     while let Some(char) = chars.next() {
         parts.push(match char {
             '*' if chars.next_if_eq(&'*').is_some() => {
-                // `**` before a name and `**/` are the same.
+                // `**` before a name means the same as `**/`.
                 let _ = chars.next_if_eq(&'/');
                 if chars.peek().is_none() { Part::All } else { Part::Folders }
             }
@@ -145,7 +147,7 @@ fn compile(pattern: &str) -> Option<Vec<Part>> {
                     };
                     ranges.push((first, if ranged { one()? } else { first }));
                 }
-                Part::Class { not, ranges }
+                Part::ErrorKind { not, ranges }
             }
             char => Part::Char(char),
         });
@@ -153,8 +155,8 @@ fn compile(pattern: &str) -> Option<Vec<Part>> {
     Some(parts)
 }
 
-/// Whether the parts match the path, or a folder that it is in. Kept to a set of places in the pattern, so that no
-/// pattern takes long.
+/// Returns whether the parts match the path or a folder above it. It tracks the set of positions in the
+/// pattern that are reachable, and so never backtracks.
 fn matches(parts: &[Part], path: &[char]) -> bool {
     let mut open = vec![false; parts.len().saturating_add(1)];
     mark(parts, &mut open, 0);
@@ -168,7 +170,7 @@ fn matches(parts: &[Part], path: &[char]) -> bool {
             match part {
                 Part::Char(wanted) if wanted == char => mark(parts, &mut next, then),
                 Part::One if *char != '/' => mark(parts, &mut next, then),
-                Part::Class { not, ranges }
+                Part::ErrorKind { not, ranges }
                     if *char != '/'
                         && ranges.iter().any(|(from, to)| (from..=to).contains(&char)) != *not =>
                 {
@@ -176,7 +178,7 @@ fn matches(parts: &[Part], path: &[char]) -> bool {
                 }
                 Part::Some if *char != '/' => mark(parts, &mut next, at),
                 Part::All => mark(parts, &mut next, at),
-                // Still in a folder; past its `/` the name may begin.
+                // The path may stay in the folder, or continue with the next part after a `/`.
                 Part::Folders => {
                     stay(&mut next, at);
                     if *char == '/' {
@@ -197,7 +199,7 @@ fn stay(open: &mut [bool], at: usize) {
     }
 }
 
-/// Opens a place in the pattern, and those behind it that need no character.
+/// Marks a position in the pattern as reachable, and those after it that need no character.
 fn mark(parts: &[Part], open: &mut [bool], from: usize) {
     for at in from..open.len() {
         if open.get(at) == Some(&true) {
@@ -214,7 +216,7 @@ fn mark(parts: &[Part], open: &mut [bool], from: usize) {
 mod tests {
     use super::*;
 
-    /// Text of the file, paths that stay in, paths that stay out.
+    /// Text of the file, paths that belong to the context, paths that do not.
     const CASES: &[(&str, &[&str], &[&str])] = &[
         ("", &["a", "a/b", ".git/config"], &[]),
         ("# all\n\n  \n", &["# all", "a"], &[]),
@@ -246,7 +248,7 @@ mod tests {
         ("\\*", &["a"], &["*"]),
         ("a\\?", &["ab"], &["a?"]),
         ("a.b$(c)+|{}", &["axb$(c)+|{}"], &["a.b$(c)+|{}"]),
-        // The last that matches counts, whatever its kind.
+        // The last pattern that matches decides, with `!` or without.
         ("*.md\n!README.md", &["README.md"], &["a.md"]),
         ("!README.md\n*.md", &[], &["README.md", "a.md"]),
         ("*.md\n!README*.md\nREADME-secret.md", &["README.md"], &["README-secret.md", "a.md"]),
@@ -264,7 +266,7 @@ mod tests {
     ];
 
     #[test]
-    fn patterns_mean_what_they_mean_to_docker() {
+    fn patterns_match_as_in_docker() {
         for (text, stay, go) in CASES {
             let ignore = Ignore::parse("x", text).unwrap();
             for path in *stay {
@@ -277,11 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_passed_over_only_where_nothing_in_it_can_be_kept() {
+    fn a_folder_is_skipped_only_if_nothing_below_it_can_be_kept() {
         let below = |text: &str, path: &str| Ignore::parse("x", text).unwrap().may_keep_below(path);
         assert!(!below("*", "a"));
         assert!(!below("*\n!demo", "a"));
-        assert!(!below("*\n!demo", "demo"), "the folder itself is kept, and not asked for");
+        assert!(!below("*\n!demo", "demo"), "the folder is kept, so it is not an ignored one");
         assert!(below("*\n!a/b", "a"));
         assert!(!below("*\n!a/b", "ab"));
         assert!(below("*\n!**/keep", "a"));
@@ -290,15 +292,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused_with_its_line() {
+    fn invalid_patterns_are_reported_with_their_line() {
         for (text, line) in [("a\n[b", "x:2"), ("!", "x:1"), ("a\\", "x:1"), ("[a-]", "x:1")] {
-            let fault = Ignore::parse("x", text).unwrap_err();
-            assert!(fault.message.starts_with(line), "{text:?}: {}", fault.message);
+            let error = Ignore::parse("x", text).unwrap_err();
+            assert!(error.message.starts_with(line), "{text:?}: {}", error.message);
         }
     }
 
     #[test]
-    fn no_pattern_takes_long() {
+    fn matching_does_not_backtrack() {
         let ignore = Ignore::parse("x", &"a*".repeat(2000)).unwrap();
         assert!(!ignore.ignores(&"a".repeat(200)));
         let ignore = Ignore::parse("x", &format!("{}b", "**/".repeat(500))).unwrap();

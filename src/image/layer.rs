@@ -1,8 +1,8 @@
-//! Layers of which each machine makes the same bytes: entries in the order of their paths, owner 0, time 0, two modes, and
-//! one compressor at one level.
+//! Writes layers that have the same bytes on every machine: entries sorted by path, owner 0, time 0, two file
+//! modes, one compressor at one level.
 
-use super::{Blob, Temp, context::hex};
-use crate::model::{Class, Fault};
+use super::{Blob, Temp, build_context::hex};
+use crate::model::{CallError, ErrorKind};
 use flate2::{Compression, GzBuilder, write::GzEncoder};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -13,35 +13,36 @@ use std::{
 };
 use tar::{EntryType, Header};
 
-/// The media type of a layer.
+/// Media type of a layer: a tar archive compressed with gzip.
 pub const GZIPPED: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// Part of the content digest: another form of layers is another image. A test holds it against the bytes.
-pub const FORM: u32 = 1;
+/// Version of the layer format. It is part of the content digest, so a new format is a new tag. A test
+/// compares it with the bytes of a layer.
+pub const FORMAT_VERSION: u32 = 1;
 
-/// A layer, and the digest of it before it was compressed.
+/// A compressed layer and the digest of its uncompressed archive.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// The digest of the tar archive.
+    /// Digest of the uncompressed tar archive.
     pub diff_id: String,
     /// The compressed archive.
     pub blob: Blob,
 }
 
-/// What goes through, hashed and counted.
-struct Tally<W> {
+/// A writer that hashes and counts what is written through it.
+struct HashingWriter<W> {
     inner: W,
     hash: Sha256,
     size: u64,
 }
 
-impl<W> Tally<W> {
+impl<W> HashingWriter<W> {
     fn new(inner: W) -> Self {
-        Tally { inner, hash: Sha256::new(), size: 0 }
+        HashingWriter { inner, hash: Sha256::new(), size: 0 }
     }
 }
 
-impl<W: Write> Write for Tally<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.inner.write(bytes)?;
         self.hash.update(bytes.get(..count).unwrap_or_default());
@@ -55,45 +56,47 @@ impl<W: Write> Write for Tally<W> {
 }
 
 fn compressor<W: Write>(to: W) -> GzEncoder<W> {
-    // No name, no time; the system's byte says "unknown".
+    // No file name and no time in the header; 255 is "unknown operating system".
     GzBuilder::new().mtime(0).operating_system(255).write(to, Compression::new(6))
 }
 
-/// A layer in the making. Entries must come in the order of their paths' bytes; folders make themselves.
-pub struct Writer {
+/// A layer that is being written. Entries must arrive sorted by the bytes of their paths; parent folders are
+/// added automatically.
+pub struct LayerWriter {
     temp: Temp,
-    tar: tar::Builder<Tally<GzEncoder<Tally<io::BufWriter<fs::File>>>>>,
+    tar: tar::Builder<HashingWriter<GzEncoder<HashingWriter<io::BufWriter<fs::File>>>>>,
     folders: BTreeSet<String>,
 }
 
-impl Writer {
-    /// An empty layer, in a file of its own in `folder` until it is dropped.
-    pub fn new(folder: &Path) -> Result<Self, Fault> {
+impl LayerWriter {
+    /// Starts an empty layer in a temporary file in `folder`.
+    pub fn new(folder: &Path) -> Result<Self, CallError> {
         let temp = Temp::new(folder, "layer")?;
-        let file = fs::File::create(temp.path()).map_err(|error| temp.fault(&error))?;
-        let tar = tar::Builder::new(Tally::new(compressor(Tally::new(io::BufWriter::new(file)))));
-        Ok(Writer { temp, tar, folders: BTreeSet::new() })
+        let file = fs::File::create(temp.path()).map_err(|error| temp.io_error(&error))?;
+        let tar =
+            tar::Builder::new(HashingWriter::new(compressor(HashingWriter::new(io::BufWriter::new(file)))));
+        Ok(LayerWriter { temp, tar, folders: BTreeSet::new() })
     }
 
-    /// A file.
-    pub fn file(&mut self, path: &str, executable: bool, bytes: &[u8]) -> Result<(), Fault> {
+    /// Adds a regular file.
+    pub fn file(&mut self, path: &str, executable: bool, bytes: &[u8]) -> Result<(), CallError> {
         let mode = if executable { 0o755 } else { 0o644 };
         self.put(path, EntryType::Regular, mode, None, bytes)
     }
 
-    /// A symbolic link.
-    pub fn link(&mut self, path: &str, target: &str) -> Result<(), Fault> {
+    /// Adds a symbolic link.
+    pub fn link(&mut self, path: &str, target: &str) -> Result<(), CallError> {
         self.put(path, EntryType::Symlink, 0o777, Some(target), &[])
     }
 
-    /// A folder, where none is there yet.
-    pub fn folder(&mut self, path: &str) -> Result<(), Fault> {
+    /// Adds a folder and its parents, unless the layer has them.
+    pub fn folder(&mut self, path: &str) -> Result<(), CallError> {
         let ends = path.char_indices().filter(|(_, char)| *char == '/').map(|(at, _)| at);
         for end in ends.chain(std::iter::once(path.len())) {
             let folder = path.get(..end).unwrap_or_default();
             if !folder.is_empty() && self.folders.insert(folder.to_owned()) {
                 self.entry(&format!("{folder}/"), EntryType::Directory, 0o755, None, &[])
-                    .map_err(|error| self.temp.fault(&error))?;
+                    .map_err(|error| self.temp.io_error(&error))?;
             }
         }
         Ok(())
@@ -106,11 +109,11 @@ impl Writer {
         mode: u32,
         link: Option<&str>,
         bytes: &[u8],
-    ) -> Result<(), Fault> {
+    ) -> Result<(), CallError> {
         if let Some((folder, _)) = path.rsplit_once('/') {
             self.folder(folder)?;
         }
-        self.entry(path, kind, mode, link, bytes).map_err(|error| self.temp.fault(&error))
+        self.entry(path, kind, mode, link, bytes).map_err(|error| self.temp.io_error(&error))
     }
 
     fn entry(
@@ -121,21 +124,21 @@ impl Writer {
         link: Option<&str>,
         bytes: &[u8],
     ) -> io::Result<()> {
-        let mut header = blank(kind, mode, bytes.len());
+        let mut header = entry_header(kind, mode, bytes.len());
         let mut extended = String::new();
         if !path.is_ascii() || header.set_path(path).is_err() {
-            extended.push_str(&record("path", path));
+            extended.push_str(&pax_record("path", path));
             header.set_path("long-name")?;
         }
         if let Some(link) = link {
-            // As it stands: `a/../b` goes another way than `b` where `a` is a link.
+            // Written as given: `a/../b` and `b` are different targets if `a` is a link.
             if !link.is_ascii() || header.set_link_name_literal(link).is_err() {
-                extended.push_str(&record("linkpath", link));
+                extended.push_str(&pax_record("linkpath", link));
                 header.set_link_name_literal("long-name")?;
             }
         }
         if !extended.is_empty() {
-            let mut before = blank(EntryType::XHeader, 0o644, extended.len());
+            let mut before = entry_header(EntryType::XHeader, 0o644, extended.len());
             before.set_path("PaxHeader")?;
             before.set_cksum();
             self.tar.append(&before, extended.as_bytes())?;
@@ -144,16 +147,16 @@ impl Writer {
         self.tar.append(&header, bytes)
     }
 
-    /// The layer.
-    pub fn end(self) -> Result<Layer, Fault> {
-        let Writer { temp, tar, .. } = self;
+    /// Finishes the archive and returns the layer.
+    pub fn end(self) -> Result<Layer, CallError> {
+        let LayerWriter { temp, tar, .. } = self;
         let finish = || {
             let plain = tar.into_inner()?;
             let mut packed = plain.inner.finish()?;
             packed.inner.flush()?;
             io::Result::Ok((plain.hash, packed.hash, packed.size))
         };
-        let (plain, packed, size) = finish().map_err(|error| temp.fault(&error))?;
+        let (plain, packed, size) = finish().map_err(|error| temp.io_error(&error))?;
         let digest = format!("sha256:{}", hex(&packed.finalize()));
         Ok(Layer {
             diff_id: format!("sha256:{}", hex(&plain.finalize())),
@@ -162,24 +165,24 @@ impl Writer {
     }
 }
 
-/// Compresses an archive that somebody else wrote.
-pub fn compressed(archive: &mut dyn io::Read, folder: &Path) -> Result<Layer, Fault> {
+/// Compresses a tar archive of another builder.
+pub fn compress(archive: &mut dyn io::Read, folder: &Path) -> Result<Layer, CallError> {
     let temp = Temp::new(folder, "layer")?;
     let mut pack = || {
         let file = io::BufWriter::new(fs::File::create(temp.path())?);
-        let mut plain = Tally::new(compressor(Tally::new(file)));
+        let mut plain = HashingWriter::new(compressor(HashingWriter::new(file)));
         io::copy(archive, &mut plain)?;
         let mut packed = plain.inner.finish()?;
         packed.inner.flush()?;
         io::Result::Ok((plain.hash, packed.hash, packed.size))
     };
-    let (plain, packed, size) = pack().map_err(|error| temp.fault(&error))?;
+    let (plain, packed, size) = pack().map_err(|error| temp.io_error(&error))?;
     let digest = format!("sha256:{}", hex(&packed.finalize()));
     let blob = Blob::temporary(digest, size, GZIPPED, temp);
     Ok(Layer { diff_id: format!("sha256:{}", hex(&plain.finalize())), blob })
 }
 
-fn blank(kind: EntryType, mode: u32, size: usize) -> Header {
+fn entry_header(kind: EntryType, mode: u32, size: usize) -> Header {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -190,9 +193,9 @@ fn blank(kind: EntryType, mode: u32, size: usize) -> Header {
     header
 }
 
-/// A record of an extended header, which begins with its own length.
+/// Returns a record of an extended header, which begins with its own length.
 /// Source: POSIX.1-2017, `pax`, "pax Extended Header".
-fn record(key: &str, value: &str) -> String {
+fn pax_record(key: &str, value: &str) -> String {
     let rest = format!(" {key}={value}\n");
     let mut length = rest.len();
     while length != rest.len().saturating_add(length.to_string().len()) {
@@ -201,12 +204,19 @@ fn record(key: &str, value: &str) -> String {
     format!("{length}{rest}")
 }
 
-/// A name that must not lead out of where it is unpacked, with `/` between its parts.
-pub fn safe(path: &str) -> Result<(), Fault> {
+/// Checks that a `/`-separated path stays in the folder in which it is unpacked.
+///
+/// # Errors
+/// Fails if the path is absolute, has an empty, `.` or `..` part, or has a backslash, NUL or line break.
+pub fn check_path(path: &str) -> Result<(), CallError> {
     let sound = !path.is_empty()
         && !path.contains(['\0', '\\', '\n', '\r'])
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if sound { Ok(()) } else { Err(Fault::new(Class::Refused, format!("`{path}` is no name of a file"))) }
+    if sound {
+        Ok(())
+    } else {
+        Err(CallError::new(ErrorKind::Refused, format!("invalid file path {path:?}")))
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +225,7 @@ mod tests {
     use std::io::Read as _;
 
     fn made(folder: &Path) -> Layer {
-        let mut layer = Writer::new(folder).unwrap();
+        let mut layer = LayerWriter::new(folder).unwrap();
         layer.file("app/a.py", false, b"print('a')\n").unwrap();
         layer.file("app/bin/run", true, b"#!/bin/sh\n").unwrap();
         layer.link("app/bin/to", "../a.py").unwrap();
@@ -226,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_in_comes_out() {
+    fn a_layer_holds_the_entries_that_were_added() {
         let folder = tempfile::tempdir().unwrap();
         let layer = made(folder.path());
         let packed = layer.blob.part(0, layer.blob.size).unwrap();
@@ -268,12 +278,12 @@ mod tests {
         assert_eq!(found, wanted);
     }
 
-    /// Other bytes for the same files are another image: then [`FORM`] must move, too.
+    /// Other bytes for the same files are another image, so a change here must raise [`FORMAT_VERSION`].
     #[test]
-    fn the_bytes_are_those_of_this_form() {
+    fn layer_bytes_match_the_format_version() {
         let folder = tempfile::tempdir().unwrap();
         let layer = made(folder.path());
-        assert_eq!(FORM, 1);
+        assert_eq!(FORMAT_VERSION, 1);
         assert_eq!(layer.diff_id, "sha256:0d14e064d97e55ecf644862e4936c7d9f5cda545a29433f9d9a26a4682846ff3");
         assert_eq!(
             layer.blob.digest,
@@ -281,26 +291,26 @@ mod tests {
         );
         assert_eq!(made(folder.path()).blob.digest, layer.blob.digest);
         let left = fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(left, 1, "what is dropped is removed");
+        assert_eq!(left, 1, "a dropped layer deletes its file");
         let mut plain = Vec::new();
         let packed = layer.blob.part(0, layer.blob.size).unwrap();
         flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut plain).unwrap();
-        let again = compressed(&mut plain.as_slice(), folder.path()).unwrap();
+        let again = compress(&mut plain.as_slice(), folder.path()).unwrap();
         assert_eq!((again.diff_id, again.blob.digest), (layer.diff_id, layer.blob.digest));
     }
 
     #[test]
     fn a_record_counts_its_own_length() {
-        assert_eq!(record("path", "a"), "9 path=a\n");
-        assert_eq!(record("path", &"x".repeat(90)).len(), 99);
-        assert_eq!(record("path", &"x".repeat(91)).split(' ').next(), Some("101"));
+        assert_eq!(pax_record("path", "a"), "9 path=a\n");
+        assert_eq!(pax_record("path", &"x".repeat(90)).len(), 99);
+        assert_eq!(pax_record("path", &"x".repeat(91)).split(' ').next(), Some("101"));
     }
 
     #[test]
-    fn names_that_lead_out_are_refused() {
+    fn paths_that_leave_the_folder_are_rejected() {
         for name in ["/a", "../a", "a/../../b", "a//b", "", "a\\b", "./a", "a/"] {
-            assert!(safe(name).is_err(), "{name}");
+            assert!(check_path(name).is_err(), "{name}");
         }
-        assert!(safe("a/b-1.0.dist-info/RECORD").is_ok());
+        assert!(check_path("a/b-1.0.dist-info/RECORD").is_ok());
     }
 }

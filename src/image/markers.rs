@@ -1,47 +1,48 @@
-//! Environment markers of requirements, for the platform that an image runs on. pip reads them for the machine that it
-//! runs on itself.
+//! Evaluates environment markers of requirements for the platform of the image. pip would evaluate them for
+//! the machine that it runs on.
 //! Source: <https://packaging.python.org/en/latest/specifications/dependency-specifiers/>
 
-use super::Platform;
+use super::ImagePlatform;
 use std::cmp::Ordering;
 
-/// Whether a marker holds for CPython `python` (`3.13`) on `platform`. None: it cannot be read.
-pub fn holds(marker: &str, python: &str, platform: Platform) -> Option<bool> {
-    let mut parser = Parser { tokens: tokens(marker)?, at: 0, python, platform };
-    let value = parser.either()?;
+/// Returns whether a marker holds for CPython `python` (`3.13`) on `platform`, or `None` if the marker is
+/// invalid.
+pub fn holds(marker: &str, python: &str, platform: ImagePlatform) -> Option<bool> {
+    let mut parser = Parser { tokens: tokenize(marker)?, at: 0, python, platform };
+    let value = parser.any_of()?;
     (parser.at == parser.tokens.len()).then_some(value)
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Token {
+enum MarkerToken {
     Name(String),
     Text(String),
     Sign(String),
 }
 
-fn tokens(text: &str) -> Option<Vec<Token>> {
+fn tokenize(text: &str) -> Option<Vec<MarkerToken>> {
     let (mut found, mut rest) = (Vec::new(), text.trim_start());
     while let Some(first) = rest.chars().next() {
         let end = match first {
             '\'' | '"' => {
                 let inner = rest.get(1..)?;
                 let end = inner.find(first)?;
-                found.push(Token::Text(inner.get(..end)?.to_owned()));
+                found.push(MarkerToken::Text(inner.get(..end)?.to_owned()));
                 end.checked_add(2)?
             }
             '(' | ')' => {
-                found.push(Token::Sign(first.to_string()));
+                found.push(MarkerToken::Sign(first.to_string()));
                 1
             }
             '<' | '>' | '=' | '!' | '~' => {
                 let end = rest.find(|char| !"<>=!~".contains(char)).unwrap_or(rest.len());
-                found.push(Token::Sign(rest.get(..end)?.to_owned()));
+                found.push(MarkerToken::Sign(rest.get(..end)?.to_owned()));
                 end
             }
             _ => {
                 let end = rest.find(|char: char| !(char.is_ascii_alphanumeric() || "_.".contains(char)));
                 let end = end.unwrap_or(rest.len());
-                found.push(Token::Name(rest.get(..end).filter(|name| !name.is_empty())?.to_owned()));
+                found.push(MarkerToken::Name(rest.get(..end).filter(|name| !name.is_empty())?.to_owned()));
                 end
             }
         };
@@ -51,20 +52,20 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
 }
 
 struct Parser<'a> {
-    tokens: Vec<Token>,
+    tokens: Vec<MarkerToken>,
     at: usize,
     python: &'a str,
-    platform: Platform,
+    platform: ImagePlatform,
 }
 
 impl Parser<'_> {
-    fn next(&mut self) -> Option<Token> {
+    fn next(&mut self) -> Option<MarkerToken> {
         let token = self.tokens.get(self.at)?.clone();
         self.at = self.at.checked_add(1)?;
         Some(token)
     }
 
-    fn take(&mut self, token: &Token) -> bool {
+    fn take(&mut self, token: &MarkerToken) -> bool {
         let there = self.tokens.get(self.at) == Some(token);
         if there {
             self.at = self.at.saturating_add(1);
@@ -72,47 +73,47 @@ impl Parser<'_> {
         there
     }
 
-    fn either(&mut self) -> Option<bool> {
-        let mut value = self.both()?;
-        while self.take(&Token::Name("or".to_owned())) {
-            value |= self.both()?;
+    fn any_of(&mut self) -> Option<bool> {
+        let mut value = self.all_of()?;
+        while self.take(&MarkerToken::Name("or".to_owned())) {
+            value |= self.all_of()?;
         }
         Some(value)
     }
 
-    fn both(&mut self) -> Option<bool> {
-        let mut value = self.one()?;
-        while self.take(&Token::Name("and".to_owned())) {
-            value &= self.one()?;
+    fn all_of(&mut self) -> Option<bool> {
+        let mut value = self.comparison()?;
+        while self.take(&MarkerToken::Name("and".to_owned())) {
+            value &= self.comparison()?;
         }
         Some(value)
     }
 
-    fn one(&mut self) -> Option<bool> {
-        if self.take(&Token::Sign("(".to_owned())) {
-            let value = self.either()?;
-            return self.take(&Token::Sign(")".to_owned())).then_some(value);
+    fn comparison(&mut self) -> Option<bool> {
+        if self.take(&MarkerToken::Sign("(".to_owned())) {
+            let value = self.any_of()?;
+            return self.take(&MarkerToken::Sign(")".to_owned())).then_some(value);
         }
-        let left = self.value()?;
+        let left = self.operand()?;
         let sign = match self.next()? {
-            Token::Sign(sign) => sign,
-            Token::Name(word) if word == "in" => word,
-            Token::Name(word) if word == "not" && self.take(&Token::Name("in".to_owned())) => {
+            MarkerToken::Sign(sign) => sign,
+            MarkerToken::Name(word) if word == "in" => word,
+            MarkerToken::Name(word) if word == "not" && self.take(&MarkerToken::Name("in".to_owned())) => {
                 "not in".to_owned()
             }
             _ => return None,
         };
-        let right = self.value()?;
+        let right = self.operand()?;
         compare(&left, &sign, &right)
     }
 
-    fn value(&mut self) -> Option<String> {
+    fn operand(&mut self) -> Option<String> {
         let name = match self.next()? {
-            Token::Text(text) => return Some(text),
-            Token::Name(name) => name,
-            Token::Sign(_) => return None,
+            MarkerToken::Text(text) => return Some(text),
+            MarkerToken::Name(name) => name,
+            MarkerToken::Sign(_) => return None,
         };
-        // Which of its patch releases runs is not known; the first has all that the others have.
+        // The patch release is not known, so the lowest one is assumed.
         let full = || format!("{}.0", self.python);
         Some(match name.as_str() {
             "python_version" => self.python.to_owned(),
@@ -141,16 +142,16 @@ fn compare(left: &str, sign: &str, right: &str) -> Option<bool> {
             let wide = right.ends_with(".*");
             if sign == "~=" {
                 let (_, head) = b.split_last()?;
-                return Some(ordered(&a, &b) != Ordering::Less && starts(&a, head));
+                return Some(compare_versions(&a, &b) != Ordering::Less && starts_with(&a, head));
             }
             if wide {
                 return match sign {
-                    "==" => Some(starts(&a, &b)),
-                    "!=" => Some(!starts(&a, &b)),
+                    "==" => Some(starts_with(&a, &b)),
+                    "!=" => Some(!starts_with(&a, &b)),
                     _ => None,
                 };
             }
-            ordered(&a, &b)
+            compare_versions(&a, &b)
         }
         _ if ["==", "!="].contains(&sign) => left.cmp(right),
         _ => return None,
@@ -170,13 +171,13 @@ fn version(text: &str) -> Option<Vec<u32>> {
     text.split('.').map(|part| part.parse().ok()).collect()
 }
 
-fn starts(version: &[u32], head: &[u32]) -> bool {
+fn starts_with(version: &[u32], head: &[u32]) -> bool {
     let padded = version.iter().copied().chain(std::iter::repeat(0));
     padded.take(head.len()).eq(head.iter().copied())
 }
 
-/// `3.13` and `3.13.0` are the same.
-fn ordered(a: &[u32], b: &[u32]) -> Ordering {
+/// Compares versions of which the shorter is filled with zeros: `3.13` equals `3.13.0`.
+fn compare_versions(a: &[u32], b: &[u32]) -> Ordering {
     let long = a.len().max(b.len());
     let padded =
         |list: &[u32]| list.iter().copied().chain(std::iter::repeat(0)).take(long).collect::<Vec<_>>();
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markers_are_those_of_the_target() {
+    fn markers_are_evaluated_for_the_target() {
         let cases: &[(&str, Option<bool>)] = &[
             ("python_full_version < '3.11'", Some(false)),
             ("python_version >= \"3.9\"", Some(true)),
@@ -221,7 +222,7 @@ mod tests {
             ("", None),
         ];
         for (marker, wanted) in cases {
-            assert_eq!(holds(marker, "3.13", Platform::Arm64), *wanted, "{marker}");
+            assert_eq!(holds(marker, "3.13", ImagePlatform::Arm64), *wanted, "{marker}");
         }
     }
 }

@@ -1,96 +1,99 @@
-//! Container images without a daemon: what decides one, the layers, and the way to ECR.
+//! Builds container images without a daemon and pushes them to ECR: content digest, layers, manifests,
+//! upload.
 
 mod base;
 mod blob;
 mod build;
-mod context;
+mod build_context;
+mod built;
 mod copy;
 mod digest;
 mod dockerfile;
 mod external;
 mod ignore;
+mod image_manifest;
 mod layer;
-mod layout;
-mod manifest;
+mod lexer;
 mod markers;
+mod oci_layout;
+mod pip;
 mod push;
-mod python;
 mod registry;
 mod requirements;
 mod source;
 mod wheels;
-mod words;
 
 pub use blob::{Blob, Store};
-pub use build::{Ask, Built, build};
-pub use context::{Context, Entry};
+pub use build::{BuildRequest, build};
+pub use build_context::{BuildContext, ContextEntry};
+pub use built::Built;
 pub use copy::{copy, empty};
 pub use digest::{Survey, survey};
 pub use ignore::Ignore;
-pub use layout::write_layout;
-pub use manifest::Document;
+pub use image_manifest::Document;
+pub use oci_layout::write_layout;
 pub use push::{ACCEPTED, Remote, give_tags, push};
-pub use source::LAYOUT;
+pub use registry::LAYOUT;
 
-use crate::model::{Class, Fault};
+use crate::model::{CallError, ErrorKind};
 use blob::Temp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::Path};
 
-/// Who builds.
+/// How an image is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Builder {
-    /// This program, without running anything.
+pub enum BuildMethod {
+    /// Built in-process: no command of the Dockerfile runs.
     #[default]
     Python,
-    /// docker, podman or buildah.
+    /// docker, podman or buildah builds the whole Dockerfile.
     Dockerfile,
 }
 
-/// A platform that an image runs on.
+/// The operating system and CPU architecture that an image runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Platform {
-    /// Intel and AMD.
+pub enum ImagePlatform {
+    /// 64-bit x86: Intel and AMD.
     #[serde(rename = "linux/amd64")]
     Amd64,
-    /// Graviton.
+    /// 64-bit ARM: Graviton.
     #[serde(rename = "linux/arm64")]
     Arm64,
 }
 
-impl Platform {
-    /// The architecture's name in images.
+impl ImagePlatform {
+    /// Returns the architecture as image manifests name it (`amd64`).
     pub fn architecture(self) -> &'static str {
         match self {
-            Platform::Amd64 => "amd64",
-            Platform::Arm64 => "arm64",
+            ImagePlatform::Amd64 => "amd64",
+            ImagePlatform::Arm64 => "arm64",
         }
     }
 
-    /// The architecture's name in Linux and Python.
+    /// Returns the architecture as Linux and Python wheels name it (`x86_64`).
     pub fn machine(self) -> &'static str {
         match self {
-            Platform::Amd64 => "x86_64",
-            Platform::Arm64 => "aarch64",
+            ImagePlatform::Amd64 => "x86_64",
+            ImagePlatform::Arm64 => "aarch64",
         }
     }
 }
 
-impl fmt::Display for Platform {
+impl fmt::Display for ImagePlatform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "linux/{}", self.architecture())
     }
 }
 
-/// A line that asks for what is not done.
+/// A line of a Dockerfile or requirements file that cannot be built.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
-    /// The line, from 1.
+    /// Line number, starting at 1.
     pub line: usize,
-    /// What is wrong.
+    /// What is wrong with the line, as a fragment without a period.
     pub what: String,
-    /// What to write instead.
+    /// What to write instead, as an imperative.
     pub hint: Option<String>,
 }
 
@@ -103,12 +106,13 @@ impl Refusal {
         Refusal { hint: Some(hint.into()), ..self }
     }
 
-    /// With the file's name.
-    fn at(self, path: &Path) -> Fault {
-        let fault = Fault::new(Class::Refused, format!("{}:{}: {}", path.display(), self.line, self.what));
+    /// Returns the error to report, which begins with `PATH:LINE: `.
+    fn at(self, path: &Path) -> CallError {
+        let error =
+            CallError::new(ErrorKind::Refused, format!("{}:{}: {}", path.display(), self.line, self.what));
         match self.hint {
-            Some(hint) => fault.hint(hint),
-            None => fault,
+            Some(hint) => error.hint(hint),
+            None => error,
         }
     }
 }

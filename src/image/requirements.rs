@@ -1,12 +1,14 @@
-//! `requirements.txt`: what is to be installed, to the byte.
+//! Reads `requirements.txt`, which must pin each package to a version and to the hashes of its files.
 
-use super::{Platform, Refusal, markers::holds};
+use super::{ImagePlatform, Refusal, markers::holds};
 
-/// What an image's Python takes of a requirements file: one line each, `name==version` and its hashes, sorted.
+/// Returns the requirements that apply to `python` on `platform`: `name==version` and hashes in a line,
+/// sorted.
 ///
 /// # Errors
-/// A line that leaves open what is installed: without a version or a hash, from another place, or in another file.
-pub fn read(text: &str, python: &str, platform: Platform) -> Result<Vec<String>, Refusal> {
+/// Fails on a line that does not pin what is installed: without a version or hash, with a URL, or with a pip
+/// option.
+pub fn read(text: &str, python: &str, platform: ImagePlatform) -> Result<Vec<String>, Refusal> {
     let mut found = Vec::new();
     let mut lines = text.lines().enumerate().map(|(index, line)| (index.saturating_add(1), line));
     while let Some((line, first)) = lines.next() {
@@ -37,12 +39,12 @@ fn requirement(
     line: usize,
     whole: &str,
     python: &str,
-    platform: Platform,
+    platform: ImagePlatform,
 ) -> Result<Option<String>, Refusal> {
     if whole.starts_with('-') {
-        let what = format!("`{}` is not followed", whole.split_whitespace().next().unwrap_or_default());
+        let what = format!("unsupported option `{}`", whole.split_whitespace().next().unwrap_or_default());
         return Err(Refusal::new(line, what)
-            .hint("write all requirements into this file; pip's own settings name its index"));
+            .hint("list all requirements in this file, and set the package index in pip's configuration"));
     }
     let (spec, hashes) = whole
         .split_once("--hash")
@@ -53,7 +55,7 @@ fn requirement(
         let hex = hash.strip_prefix("--hash=sha256:").unwrap_or_default();
         hex.len() == 64 && hex.chars().all(|char| char.is_ascii_hexdigit())
     };
-    let hint = "`pip-compile --generate-hashes` or `uv pip compile --generate-hashes` writes such a file";
+    let hint = "write the file with `pip-compile --generate-hashes` or `uv pip compile --generate-hashes`";
     let pinned = spec.split_once("==").is_some_and(|(name, version)| {
         let plain = |text: &str, also: &str| {
             !text.trim().is_empty()
@@ -70,7 +72,7 @@ fn requirement(
     let wanted = match marker.map(str::trim) {
         None => true,
         Some(marker) => holds(marker, python, platform)
-            .ok_or_else(|| Refusal::new(line, format!("`{marker}` is no marker")))?,
+            .ok_or_else(|| Refusal::new(line, format!("invalid environment marker `{marker}`")))?,
     };
     let spec: String = spec.chars().filter(|char| !char.is_whitespace()).collect();
     Ok(wanted.then(|| format!("{spec} {}", hashes.join(" "))))
@@ -84,19 +86,19 @@ mod tests {
     const B: &str = "--hash=sha256:7969bb69912085b2285849c0dcac0b4b374fd180c13cf10a87f284ffcf347bbf";
 
     #[test]
-    fn what_fits_the_target_is_taken() {
+    fn only_requirements_of_the_target_are_returned() {
         let text = format!(
-            "# made by a tool\n\nuvicorn[standard]==0.30 \\\n    {A} \\\n    {B}\n    # via x\n\
+            "# written by a tool\n\nuvicorn[standard]==0.30 \\\n    {A} \\\n    {B}\n    # via x\n\
              old==1.0 ; python_full_version < '3.11' \\\n    {A}\nb == 2.0.post1; os_name == 'posix' {A} # why\n"
         );
         let wanted = [format!("b==2.0.post1 {A}"), format!("uvicorn[standard]==0.30 {A} {B}")];
-        assert_eq!(read(&text, "3.13", Platform::Amd64).unwrap(), wanted);
-        assert_eq!(read(&text, "3.10", Platform::Amd64).unwrap().len(), 3);
-        assert!(read("# nothing\n", "3.13", Platform::Amd64).unwrap().is_empty());
+        assert_eq!(read(&text, "3.13", ImagePlatform::Amd64).unwrap(), wanted);
+        assert_eq!(read(&text, "3.10", ImagePlatform::Amd64).unwrap().len(), 3);
+        assert!(read("# nothing\n", "3.13", ImagePlatform::Amd64).unwrap().is_empty());
     }
 
     #[test]
-    fn what_is_open_is_refused_with_its_line() {
+    fn unpinned_requirements_are_reported_with_their_line() {
         let cases = [
             (format!("a>=1 {A}"), "not pinned to a version"),
             (format!("a==1.* {A}"), "not pinned to a version"),
@@ -104,12 +106,12 @@ mod tests {
             ("a==1 --hash=md5:00".to_owned(), "not pinned by SHA-256"),
             (format!("a==1 {A} --hash=sha256:00"), "not pinned by SHA-256"),
             (format!("a @ https://example.com/a.whl {A}"), "not pinned to a version"),
-            ("-r other.txt".to_owned(), "`-r` is not followed"),
-            ("--index-url https://example.com".to_owned(), "`--index-url` is not followed"),
-            (format!("a==1 ; weather == 'good' {A}"), "is no marker"),
+            ("-r other.txt".to_owned(), "unsupported option `-r`"),
+            ("--index-url https://example.com".to_owned(), "unsupported option `--index-url`"),
+            (format!("a==1 ; weather == 'good' {A}"), "invalid environment marker `weather == 'good'`"),
         ];
         for (text, what) in cases {
-            let refusal = read(&format!("\n{text}\n"), "3.13", Platform::Amd64).unwrap_err();
+            let refusal = read(&format!("\n{text}\n"), "3.13", ImagePlatform::Amd64).unwrap_err();
             assert!(refusal.line == 2 && refusal.what.contains(what), "{text}: {refusal:?}");
         }
     }

@@ -1,14 +1,15 @@
-//! Images of other registries, each part by its digest: from the cache folder, from a local OCI layout, or from its registry.
+//! Fetches images of other registries, every part by its digest: from the cache folder, a local OCI layout or
+//! the registry of the image.
 
 use super::{
-    Blob, Platform, Store, Temp,
-    blob::{at, digest},
-    context::hex,
-    registry::{Registry, Trouble},
+    Blob, ImagePlatform, Store, Temp,
+    blob::{at, digest, digest_mismatch},
+    build_context::hex,
+    registry::{ImageError, LAYOUT, Registry},
 };
 use crate::{
-    aws::tell,
-    model::{Class, Fault},
+    aws::report_progress,
+    model::{CallError, ErrorKind},
 };
 use oci_client::Reference;
 use serde::Deserialize;
@@ -19,44 +20,41 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Names a folder with an OCI layout in which images are looked for before their registry is asked.
-pub const LAYOUT: &str = "PROVISIONER_BASE_LAYOUT";
-
-/// The annotation by which a layout's index names an image.
+/// Annotation by which the index of a layout names an image.
 /// Source: <https://github.com/opencontainers/image-spec/blob/main/annotations.md>
-const NAMED: &str = "org.opencontainers.image.ref.name";
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// How many bytes a manifest or configuration may have.
-const MOST_TEXT: u64 = 4 << 20;
-/// How many bytes a layer.
-const MOST_LAYER: u64 = 8 << 30;
+/// Maximum size of a manifest or configuration, in bytes.
+const MAX_TEXT_BYTES: u64 = 4 << 20;
+/// Maximum size of a layer, in bytes.
+const MAX_LAYER_BYTES: u64 = 8 << 30;
 
-/// What a manifest says of one of its parts.
+/// A reference from a manifest or index to its content.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What it is.
+    /// Media type of the content; empty if the manifest omits it.
     #[serde(default)]
     pub media_type: String,
-    /// Its digest.
+    /// Digest of the content.
     pub digest: String,
-    /// Its bytes.
+    /// Size of the content, in bytes.
     pub size: u64,
-    platform: Option<Target>,
+    platform: Option<BlobTarget>,
     #[serde(default)]
     annotations: std::collections::BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Target {
+struct BlobTarget {
     os: String,
     architecture: String,
 }
 
-/// A manifest or an index.
+/// A manifest, with `config` and `layers`, or an index, with `manifests`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Manifest {
+struct SourceManifest {
     #[serde(default)]
     media_type: String,
     config: Option<Descriptor>,
@@ -64,57 +62,62 @@ struct Manifest {
     manifests: Option<Vec<Descriptor>>,
 }
 
-/// The image of one platform.
-pub struct Found {
-    /// The digest of its manifest.
+/// An image for one platform, whose manifest and configuration were fetched.
+pub struct ResolvedImage {
+    /// Digest of the manifest.
     pub digest: String,
-    /// What its manifest is.
+    /// Media type of the manifest.
     pub media_type: String,
-    /// Its manifest, to the byte.
+    /// The manifest, byte for byte.
     pub text: Vec<u8>,
-    /// Its configuration.
+    /// Reference to the configuration.
     pub config: Descriptor,
-    /// Its layers.
+    /// References to the layers, lowest first.
     pub layers: Vec<Descriptor>,
-    /// Its configuration's text.
+    /// The configuration, as JSON.
     pub settings: Vec<u8>,
 }
 
-/// Where images come from.
-pub struct Source {
+/// The places that images are fetched from: the cache, an optional OCI layout, and registries.
+pub struct ImageSource {
     store: Store,
     layout: Option<PathBuf>,
 }
 
-impl Source {
-    /// From the cache, the folder that [`LAYOUT`] names, and registries.
+impl ImageSource {
+    /// Returns a source over the cache in `store`, the folder that [`LAYOUT`] names, and registries.
     pub fn new(store: &Store) -> Self {
-        Source { store: store.clone(), layout: std::env::var_os(LAYOUT).map(PathBuf::from) }
+        ImageSource { store: store.clone(), layout: std::env::var_os(LAYOUT).map(PathBuf::from) }
     }
 
-    /// An image, by its digest or its tag.
-    pub async fn open(&self, reference: &str) -> Result<Opened<'_>, Trouble> {
-        let parsed = Reference::try_from(reference)
-            .map_err(|error| refused(reference, &error).hint("NAME:TAG@sha256:..."))?;
+    /// Opens an image by its digest or, if the reference has none, by its tag.
+    ///
+    /// # Errors
+    /// Fails if the reference is invalid or its tag cannot be resolved.
+    pub async fn open(&self, reference: &str) -> Result<Opened<'_>, ImageError> {
+        let parsed = Reference::try_from(reference).map_err(|error| {
+            refused(reference, &error).hint("write the reference as `NAME:TAG@sha256:...`")
+        })?;
         let digest = parsed.digest().map(str::to_owned);
         let registry = Registry::new(parsed);
         let digest = match digest {
             Some(digest) => digest,
-            None => self.tagged(&registry, reference).await?,
+            None => self.resolve_tag(&registry, reference).await?,
         };
         Ok(Opened { source: self, registry, reference: reference.to_owned(), digest })
     }
 
-    /// The digest of the image that has the tag: by the layout's index, else the registry.
-    async fn tagged(&self, registry: &Registry, reference: &str) -> Result<String, Trouble> {
+    /// Returns the digest that the tag points to: in the index of the layout or, if it lacks the image, in
+    /// the registry.
+    async fn resolve_tag(&self, registry: &Registry, reference: &str) -> Result<String, ImageError> {
         if let Some(layout) = &self.layout
-            && let Some(digest) = named(layout, reference)?
+            && let Some(digest) = digest_in_layout(layout, reference)?
         {
             return Ok(digest);
         }
-        let text = registry.tagged().await?;
+        let text = registry.manifest_by_tag().await?;
         let digest = digest(&text);
-        Ok(self.checked(text, &digest).map(|_| digest)?)
+        Ok(self.verify(text, &digest).map(|_| digest)?)
     }
 
     async fn manifest(
@@ -122,81 +125,82 @@ impl Source {
         registry: &Registry,
         wanted: &str,
         reference: &str,
-    ) -> Result<(Manifest, Vec<u8>), Trouble> {
-        let text = if let Some(text) = self.near(wanted)? {
+    ) -> Result<(SourceManifest, Vec<u8>), ImageError> {
+        let text = if let Some(text) = self.read_local(wanted)? {
             text
         } else {
             let text = registry.manifest(wanted).await?;
-            self.checked(text, wanted)?
+            self.verify(text, wanted)?
         };
         let manifest = serde_json::from_slice(&text).map_err(|error| refused(reference, &error))?;
         Ok((manifest, text))
     }
 
-    async fn text(&self, registry: &Registry, wanted: &str) -> Result<Vec<u8>, Trouble> {
-        if let Some(text) = self.near(wanted)? {
+    async fn text(&self, registry: &Registry, wanted: &str) -> Result<Vec<u8>, ImageError> {
+        if let Some(text) = self.read_local(wanted)? {
             return Ok(text);
         }
         let mut text = Vec::new();
-        registry.blob(wanted, MOST_TEXT, &mut text).await?;
-        Ok(self.checked(text, wanted)?)
+        registry.blob(wanted, MAX_TEXT_BYTES, &mut text).await?;
+        Ok(self.verify(text, wanted)?)
     }
 
-    /// What is in the cache or in the local layout.
-    fn near(&self, wanted: &str) -> Result<Option<Vec<u8>>, Fault> {
+    /// Returns the content from the cache or the local layout, if one of them has it.
+    fn read_local(&self, wanted: &str) -> Result<Option<Vec<u8>>, CallError> {
         if let Some(text) = self.store.read(wanted)? {
             return Ok(Some(text));
         }
-        let Some(path) = self.in_layout(wanted)? else { return Ok(None) };
+        let Some(path) = self.path_in_layout(wanted)? else { return Ok(None) };
         let text = fs::read(&path).map_err(|error| at(&path, &error))?;
-        self.checked(text, wanted).map(Some)
+        self.verify(text, wanted).map(Some)
     }
 
-    fn in_layout(&self, wanted: &str) -> Result<Option<PathBuf>, Fault> {
+    fn path_in_layout(&self, wanted: &str) -> Result<Option<PathBuf>, CallError> {
         let Some(layout) = &self.layout else { return Ok(None) };
         let path = Store::new(layout).path(wanted)?;
         Ok(path.is_file().then_some(path))
     }
 
-    fn checked(&self, text: Vec<u8>, wanted: &str) -> Result<Vec<u8>, Fault> {
+    fn verify(&self, text: Vec<u8>, wanted: &str) -> Result<Vec<u8>, CallError> {
         if digest(&text) != wanted {
-            return Err(wrong(wanted));
+            return Err(digest_mismatch(wanted));
         }
         self.store.put(&text, "")?;
         Ok(text)
     }
 }
 
-/// The digest of the image that a layout's index names by this reference.
-fn named(layout: &Path, reference: &str) -> Result<Option<String>, Fault> {
+/// Returns the digest of the image that the index of a layout lists under this reference.
+fn digest_in_layout(layout: &Path, reference: &str) -> Result<Option<String>, CallError> {
     let path = layout.join("index.json");
     let Ok(text) = fs::read(&path) else { return Ok(None) };
-    let index: Manifest = serde_json::from_slice(&text)
-        .map_err(|error| Fault::new(Class::Refused, format!("{}: {error}", path.display())))?;
+    let index: SourceManifest = serde_json::from_slice(&text)
+        .map_err(|error| CallError::new(ErrorKind::Refused, format!("{}: {error}", path.display())))?;
     let images = index.manifests.unwrap_or_default();
-    let is_it = |image: &Descriptor| image.annotations.get(NAMED).is_some_and(|name| name == reference);
-    Ok(images.into_iter().find(is_it).map(|image| image.digest))
+    let is_named = |image: &Descriptor| image.annotations.get(REF_NAME).is_some_and(|name| name == reference);
+    Ok(images.into_iter().find(is_named).map(|image| image.digest))
 }
 
-/// An image whose digest is known.
+/// An image whose digest is known and whose content is fetched per platform.
 pub struct Opened<'a> {
-    source: &'a Source,
+    source: &'a ImageSource,
     registry: Registry,
     reference: String,
     digest: String,
 }
 
 impl Opened<'_> {
-    /// What is wrong with it.
-    pub fn refused(&self, what: &dyn std::fmt::Display) -> Fault {
+    /// Returns an error about this image.
+    pub fn refused(&self, what: &dyn std::fmt::Display) -> CallError {
         refused(&self.reference, what)
     }
 
-    /// It for one platform.
+    /// Fetches the manifest and configuration of the image for one platform.
     ///
     /// # Errors
-    /// Its registry is out of reach or refuses; it is not for this platform; its bytes are not what its digests say.
-    pub async fn find(&self, platform: Platform) -> Result<Found, Trouble> {
+    /// Fails if the registry is unreachable or denies access, if the image does not support the platform, or
+    /// if content does not match its digest.
+    pub async fn find(&self, platform: ImagePlatform) -> Result<ResolvedImage, ImageError> {
         let (source, registry, reference) = (self.source, &self.registry, self.reference.as_str());
         let mut digest = self.digest.clone();
         let (mut manifest, mut text) = source.manifest(registry, &digest, reference).await?;
@@ -207,52 +211,54 @@ impl Opened<'_> {
                     .is_some_and(|it| it.os == "linux" && it.architecture == platform.architecture())
             };
             let Some(found) = list.iter().find(fits) else {
-                return Err(self.not_for(platform, &"it is not").into());
+                return Err(self.not_for(platform, &"not available").into());
             };
             digest.clone_from(&found.digest);
             (manifest, text) = source.manifest(registry, &digest, reference).await?;
-            // Neither form must name its type in itself; who lists it must.
+            // A manifest may omit its own media type; the index that lists it may not.
             if manifest.media_type.is_empty() {
                 manifest.media_type.clone_from(&found.media_type);
             }
         }
         let (Some(config), Some(layers)) = (manifest.config, manifest.layers) else {
-            return Err(self.refused(&"its manifest is none of an image").into());
+            return Err(self.refused(&"the manifest has no `config` or no `layers`").into());
         };
         let settings = source.text(registry, &config.digest).await?;
-        let target: Target = serde_json::from_slice(&settings).map_err(|error| refused(reference, &error))?;
+        let target: BlobTarget =
+            serde_json::from_slice(&settings).map_err(|error| refused(reference, &error))?;
         if target.os != "linux" || target.architecture != platform.architecture() {
-            let what = format!("it is for {}/{}, not", target.os, target.architecture);
+            let what = format!("built for {}/{}, not", target.os, target.architecture);
             return Err(self.not_for(platform, &what).into());
         }
-        Ok(Found { digest, media_type: manifest.media_type, text, config, layers, settings })
+        Ok(ResolvedImage { digest, media_type: manifest.media_type, text, config, layers, settings })
     }
 
-    fn not_for(&self, platform: Platform, what: &dyn std::fmt::Display) -> Fault {
-        self.refused(&format!("{what} for {platform}")).hint("take another image, or other platforms")
+    fn not_for(&self, platform: ImagePlatform, what: &dyn std::fmt::Display) -> CallError {
+        self.refused(&format!("{what} for {platform}"))
+            .hint("choose an image that supports the platform, or change `platforms`")
     }
 
-    /// One of its layers, as `media_type` where it is pushed.
-    pub async fn layer(&self, layer: &Descriptor, media_type: &str) -> Result<Blob, Trouble> {
+    /// Fetches a layer of the image. `media_type` is the type under which the layer is pushed.
+    pub async fn layer(&self, layer: &Descriptor, media_type: &str) -> Result<Blob, ImageError> {
         let store = &self.source.store;
         if let Some(blob) = store.get(&layer.digest, layer.size, media_type)? {
             return Ok(blob);
         }
         let temp = Temp::new(&store.work(), "layer")?;
-        let mut file = fs::File::create(temp.path()).map_err(|error| temp.fault(&error))?;
-        if let Some(path) = self.source.in_layout(&layer.digest)? {
+        let mut file = fs::File::create(temp.path()).map_err(|error| temp.io_error(&error))?;
+        if let Some(path) = self.source.path_in_layout(&layer.digest)? {
             let copied = fs::File::open(&path).and_then(|mut from| std::io::copy(&mut from, &mut file));
             copied.map_err(|error| at(&path, &error))?;
         } else {
-            tell(&format!("fetching {}: {} MiB", self.registry.name(), layer.size >> 20));
-            self.registry.blob(&layer.digest, layer.size.min(MOST_LAYER), &mut file).await?;
+            report_progress(&format!("fetching {}: {} MiB", self.registry.name(), layer.size >> 20));
+            self.registry.blob(&layer.digest, layer.size.min(MAX_LAYER_BYTES), &mut file).await?;
         }
-        file.flush().map_err(|error| temp.fault(&error))?;
+        file.flush().map_err(|error| temp.io_error(&error))?;
         let mut hash = Hashed(Sha256::new());
-        let mut read = fs::File::open(temp.path()).map_err(|error| temp.fault(&error))?;
-        let size = std::io::copy(&mut read, &mut hash).map_err(|error| temp.fault(&error))?;
+        let mut read = fs::File::open(temp.path()).map_err(|error| temp.io_error(&error))?;
+        let size = std::io::copy(&mut read, &mut hash).map_err(|error| temp.io_error(&error))?;
         if size != layer.size || format!("sha256:{}", hex(&hash.0.finalize())) != layer.digest {
-            return Err(wrong(&layer.digest).into());
+            return Err(digest_mismatch(&layer.digest).into());
         }
         Ok(store.keep(&temp, &layer.digest, size, media_type)?)
     }
@@ -271,12 +277,6 @@ impl std::io::Write for Hashed {
     }
 }
 
-fn refused(reference: &str, what: &dyn std::fmt::Display) -> Fault {
-    Fault::new(Class::Refused, format!("the image {reference}: {what}"))
-}
-
-/// What came is not what was asked for.
-pub(super) fn wrong(wanted: &str) -> Fault {
-    Fault::new(Class::Other, format!("what was fetched as {wanted} has another digest"))
-        .hint("run again; if it stays so, the registry or something on the way is not to be trusted")
+fn refused(reference: &str, what: &dyn std::fmt::Display) -> CallError {
+    CallError::new(ErrorKind::Refused, format!("image {reference}: {what}"))
 }

@@ -1,17 +1,17 @@
-//! The wheels of `requirements.txt`, fetched for the platform that the image runs on and laid out as one layer.
+//! Downloads the wheels of `requirements.txt` for the platform of the image and unpacks them into one layer.
 //! Source: <https://packaging.python.org/en/latest/specifications/binary-distribution-format/>
 
 use super::{
-    Platform, Store, Temp,
+    ImagePlatform, Store, Temp,
     blob::digest,
     dockerfile::SITE,
-    layer::{FORM, GZIPPED, Layer, Writer, safe},
-    python::{Said, run, with_pip},
+    layer::{FORMAT_VERSION, GZIPPED, Layer, LayerWriter, check_path},
+    pip::{ProgramError, python_with_pip, run},
     requirements,
 };
 use crate::{
-    aws::tell,
-    model::{Class, Fault},
+    aws::report_progress,
+    model::{CallError, ErrorKind},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -20,58 +20,61 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How much wheels may unpack to.
-const MOST_BYTES: u64 = 4 << 30;
-/// How many files.
-const MOST_FILES: usize = 200_000;
+/// Maximum unpacked size of all wheels, in bytes.
+const MAX_BYTES: u64 = 4 << 30;
+/// Maximum number of files in all wheels.
+const MAX_FILES: usize = 200_000;
 
-/// The C libraries that wheels may be built against: what Debian 10 and Amazon Linux 2023 have, and all before it.
+/// Minor versions of glibc 2 that wheels may be built against: up to that of Debian 10. Amazon Linux 2023 is
+/// newer.
 /// Source: <https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/>
-const GLIBC: [u8; 7] = [28, 27, 26, 24, 17, 12, 5];
+const GLIBC_MINORS: [u8; 7] = [28, 27, 26, 24, 17, 12, 5];
 
-/// A layer in the cache.
+/// The record of a layer of wheels in the cache.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Note {
+struct LayerRecord {
     diff_id: String,
     digest: String,
     size: u64,
 }
 
-/// The layer; none where nothing is required.
+/// Returns the layer of wheels, or `None` if the platform requires none.
 ///
 /// # Errors
-/// No Python with pip; an index that is out of reach or lacks a wheel for the platform; a wheel that is none.
+/// Fails if Python with pip is not found, if the package index is unreachable or has no wheel for the
+/// platform, or if a wheel is invalid.
 pub async fn layer(
     store: &Store,
     text: &str,
     python: &str,
-    platform: Platform,
-) -> Result<Option<Layer>, Fault> {
+    platform: ImagePlatform,
+) -> Result<Option<Layer>, CallError> {
     let lines = requirements::read(text, python, platform)
         .map_err(|refusal| refusal.at(Path::new("requirements.txt")))?;
     if lines.is_empty() {
         return Ok(None);
     }
     let lines = lines.join("\n");
-    let key = digest(format!("{FORM}\n{python}\n{platform}\n{lines}\n").as_bytes());
+    let key = digest(format!("{FORMAT_VERSION}\n{python}\n{platform}\n{lines}\n").as_bytes());
     let name = format!("wheels-{}", key.trim_start_matches("sha256:"));
-    let note = fs::read(store.note(&name)).ok().and_then(|text| serde_json::from_slice::<Note>(&text).ok());
+    let note =
+        fs::read(store.note(&name)).ok().and_then(|text| serde_json::from_slice::<LayerRecord>(&text).ok());
     if let Some(note) = note
         && let Some(blob) = store.get(&note.digest, note.size, GZIPPED)?
     {
         return Ok(Some(Layer { diff_id: note.diff_id, blob }));
     }
-    tell(&format!("fetching the wheels for {platform}"));
+    report_progress(&format!("downloading wheels for {platform}"));
     let folder = Temp::new(&store.work(), "wheels")?;
-    fs::create_dir_all(folder.path()).map_err(|error| folder.fault(&error))?;
+    fs::create_dir_all(folder.path()).map_err(|error| folder.io_error(&error))?;
     let wheels = fetch(store, folder.path(), &lines, python, platform).await?;
-    tell(&format!("laying out {} wheels for {platform}", wheels.len()));
+    report_progress(&format!("unpacking {} wheels for {platform}", wheels.len()));
     let work = store.work();
     let task = tokio::task::spawn_blocking(move || unpack(&wheels, &work));
-    let made = task.await.unwrap_or_else(|error| Err(Fault::bug(error.to_string())))?;
+    let made = task.await.unwrap_or_else(|error| Err(CallError::bug(error.to_string())))?;
     let blob = store.keep_blob(&made.blob)?;
-    let note = Note { diff_id: made.diff_id.clone(), digest: blob.digest.clone(), size: blob.size };
+    let note = LayerRecord { diff_id: made.diff_id.clone(), digest: blob.digest.clone(), size: blob.size };
     store.write_note(&name, &serde_json::to_string(&note).unwrap_or_default())?;
     Ok(Some(Layer { diff_id: made.diff_id, blob }))
 }
@@ -81,9 +84,9 @@ async fn fetch(
     folder: &Path,
     lines: &str,
     python: &str,
-    platform: Platform,
-) -> Result<Vec<PathBuf>, Fault> {
-    let pip = with_pip(store.home()).await?;
+    platform: ImagePlatform,
+) -> Result<Vec<PathBuf>, CallError> {
+    let pip = python_with_pip(store.home()).await?;
     let list = folder.join("requirements.txt");
     let wheels = folder.join("wheels");
     fs::write(&list, lines).map_err(|error| super::blob::at(&list, &error))?;
@@ -95,18 +98,18 @@ async fn fetch(
     arguments.extend(["--implementation=cp".to_owned(), format!("--python-version={python}")]);
     arguments.extend([format!("--abi=cp{}", python.replace('.', "")), "--abi=abi3".to_owned()]);
     arguments.push("--abi=none".to_owned());
-    arguments.extend(tags(platform).into_iter().map(|tag| format!("--platform={tag}")));
+    arguments.extend(platform_tags(platform).into_iter().map(|tag| format!("--platform={tag}")));
     arguments.push(format!("--dest={}", wheels.display()));
     arguments.push(format!("--requirement={}", list.display()));
     run(&pip, arguments).await.map_err(|said| {
         let words = match said {
-            Said::Nothing => "it is not there any more".to_owned(),
-            Said::Words(words) => words,
+            ProgramError::Nothing => "no longer installed".to_owned(),
+            ProgramError::Words(words) => words,
         };
-        let text = format!("pip could not fetch the wheels of requirements.txt for {platform}: {words}");
-        Fault::new(Class::Other, text).hint(
-            "the index must be reachable (pip's own configuration names it) and have a wheel for Linux of each \
-             requirement; what is only there as source needs `builder: dockerfile`",
+        let text = format!("requirements.txt: pip failed to download the wheels for {platform}: {words}");
+        CallError::new(ErrorKind::Other, text).hint(
+            "check that the package index (set in pip's configuration) is reachable and has a Linux wheel of \
+            each requirement; for packages without wheels set `builder: dockerfile`",
         )
     })?;
     let mut found = Vec::new();
@@ -117,8 +120,8 @@ async fn fetch(
     Ok(found)
 }
 
-/// The platform tags of wheels, the best first.
-fn tags(platform: Platform) -> Vec<String> {
+/// Returns the platform tags that a wheel may have, best first.
+fn platform_tags(platform: ImagePlatform) -> Vec<String> {
     let machine = platform.machine();
     let old = |glibc: u8| match glibc {
         17 => Some("manylinux2014"),
@@ -126,18 +129,18 @@ fn tags(platform: Platform) -> Vec<String> {
         5 => Some("manylinux1"),
         _ => None,
     };
-    // There is no Linux on ARM with an older C library.
-    let fits = |glibc: &u8| *glibc >= 17 || platform == Platform::Amd64;
+    // glibc supports 64-bit ARM since 2.17.
+    let fits = |glibc: &u8| *glibc >= 17 || platform == ImagePlatform::Amd64;
     let both = |glibc: u8| {
         let name = format!("manylinux_2_{glibc}_{machine}");
         std::iter::once(name).chain(old(glibc).map(|old| format!("{old}_{machine}")))
     };
-    let mut tags: Vec<String> = GLIBC.into_iter().filter(fits).flat_map(both).collect();
+    let mut tags: Vec<String> = GLIBC_MINORS.into_iter().filter(fits).flat_map(both).collect();
     tags.push(format!("linux_{machine}"));
     tags
 }
 
-/// One file of a wheel.
+/// A file of a wheel and its path in the layer.
 struct Item {
     path: String,
     wheel: usize,
@@ -145,62 +148,65 @@ struct Item {
     executable: bool,
 }
 
-fn unpack(wheels: &[PathBuf], work: &Path) -> Result<Layer, Fault> {
+fn unpack(wheels: &[PathBuf], work: &Path) -> Result<Layer, CallError> {
     let mut archives = Vec::new();
     let mut items: Vec<Item> = Vec::new();
     let mut bytes = 0_u64;
     for (wheel, path) in wheels.iter().enumerate() {
-        let none = |what: &dyn std::fmt::Display| {
+        let unusable = |what: &dyn std::fmt::Display| {
             let text = format!("{}: {what}", path.file_name().unwrap_or_default().to_string_lossy());
-            Fault::new(Class::Refused, text).hint("this wheel cannot be used: take another version of it")
+            CallError::new(ErrorKind::Refused, text).hint("pin another version of this package")
         };
         let file = fs::File::open(path).map_err(|error| super::blob::at(path, &error))?;
         let mut archive =
-            zip::ZipArchive::new(std::io::BufReader::new(file)).map_err(|error| none(&error))?;
+            zip::ZipArchive::new(std::io::BufReader::new(file)).map_err(|error| unusable(&error))?;
         for index in 0..archive.len() {
-            let file = archive.by_index(index).map_err(|error| none(&error))?;
-            let name = file.name().map_err(|error| none(&error))?.into_owned();
+            let file = archive.by_index(index).map_err(|error| unusable(&error))?;
+            let name = file.name().map_err(|error| unusable(&error))?.into_owned();
             if file.is_dir() {
                 continue;
             }
-            safe(&name).map_err(|fault| none(&fault.message))?;
+            check_path(&name).map_err(|error| unusable(&error.message))?;
             if file.is_symlink() {
-                return Err(none(&format!("`{name}` is a link")));
+                return Err(unusable(&format!("`{name}` is a symbolic link")));
             }
             bytes = bytes.saturating_add(file.size());
-            if bytes > MOST_BYTES || items.len() > MOST_FILES {
-                return Err(none(&format!(
-                    "the wheels unpack to more than {} GiB or {MOST_FILES} files",
-                    MOST_BYTES >> 30
+            if bytes > MAX_BYTES || items.len() > MAX_FILES {
+                return Err(unusable(&format!(
+                    "the wheels are too large when unpacked (max {} GiB and {MAX_FILES} files)",
+                    MAX_BYTES >> 30
                 )));
             }
             let executable = file.unix_mode().is_some_and(|mode| mode & 0o100 != 0);
-            if let Some(place) = place(&name) {
+            if let Some(place) = path_in_site_packages(&name) {
                 items.push(Item { path: format!("{SITE}/{place}"), wheel, index, executable });
             }
         }
         archives.push(archive);
     }
     items.sort_by(|a, b| (a.path.as_bytes(), a.wheel).cmp(&(b.path.as_bytes(), b.wheel)));
-    let mut layer = Writer::new(work)?;
+    let mut layer = LayerWriter::new(work)?;
     let mut last: Option<(String, Vec<u8>)> = None;
     for item in items {
-        let archive = archives.get_mut(item.wheel).ok_or_else(|| Fault::bug("a wheel that went"))?;
+        let archive =
+            archives.get_mut(item.wheel).ok_or_else(|| CallError::bug("wheel index out of range"))?;
         let damaged = |what: &dyn std::fmt::Display| {
-            Fault::new(Class::Refused, format!("{} in a wheel: {what}", item.path))
+            CallError::new(ErrorKind::Refused, format!("{}: {what}", item.path))
         };
         let file = archive.by_index(item.index).map_err(|error| damaged(&error))?;
         let (size, mut content) = (file.size(), Vec::new());
-        // No more than the archive's directory says, whatever the data unpack to.
+        // Reads no more than the size in the archive's directory, whatever the data unpacks to.
         file.take(size.saturating_add(1)).read_to_end(&mut content).map_err(|error| damaged(&error))?;
         if u64::try_from(content.len()).ok() != Some(size) {
-            return Err(damaged(&"it is longer than it says"));
+            return Err(damaged(&format!(
+                "unpacked size differs from the {size} bytes that the wheel declares"
+            )));
         }
         match &last {
             Some((path, other)) if *path == item.path && *other == content => continue,
             Some((path, _)) if *path == item.path => {
-                return Err(damaged(&"two wheels have this file, and not the same")
-                    .hint("take one of them out of requirements.txt, or say `builder: dockerfile`"));
+                return Err(damaged(&"two wheels have different files of this name")
+                    .hint("remove one of them from requirements.txt, or set `builder: dockerfile`"));
             }
             _ => {}
         }
@@ -210,8 +216,9 @@ fn unpack(wheels: &[PathBuf], work: &Path) -> Result<Layer, Fault> {
     layer.end()
 }
 
-/// Where a wheel's file goes below `site-packages`; none: scripts, headers and data, which nobody imports.
-fn place(name: &str) -> Option<&str> {
+/// Returns the path of a wheel's file below `site-packages`, or `None` for scripts, headers and data, which
+/// Python does not import.
+fn path_in_site_packages(name: &str) -> Option<&str> {
     let Some((_, rest)) = name.split_once(".data/").filter(|(first, _)| !first.contains('/')) else {
         return Some(name);
     };
@@ -247,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn wheels_become_one_layer_in_one_order() {
+    fn wheels_form_one_layer_in_a_fixed_order() {
         let folder = tempfile::tempdir().unwrap();
         let work = folder.path().join("work");
         let a = wheel(
@@ -281,22 +288,22 @@ mod tests {
         assert_eq!(listing(&first), wanted);
         assert_eq!(unpack(&[b, a.clone()], &work).unwrap().blob.digest, first.blob.digest);
         let c = wheel(folder.path(), "c-1-py3-none-any.whl", &[("shared/__init__.py", 0o644, "other")]);
-        assert!(unpack(&[a, c], &work).unwrap_err().message.contains("two wheels have this file"));
+        assert!(unpack(&[a, c], &work).unwrap_err().message.contains("two wheels have different files"));
     }
 
     #[test]
-    fn wheels_that_lead_elsewhere_are_refused() {
+    fn wheels_with_paths_that_leave_the_folder_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["../evil.py", "/etc/passwd", "a/../../b", "x-1.data/purelib/../../../b"] {
             let wheel = wheel(folder.path(), "evil.whl", &[(name, 0o644, "x")]);
-            let fault = unpack(&[wheel], folder.path()).unwrap_err();
-            assert!(fault.message.starts_with("evil.whl: `"), "{fault}");
+            let error = unpack(&[wheel], folder.path()).unwrap_err();
+            assert!(error.message.starts_with("evil.whl: invalid file path"), "{error}");
         }
         let mut zip = ZipWriter::new(fs::File::create(folder.path().join("link.whl")).unwrap());
         zip.add_symlink("a", "/etc/passwd", SimpleFileOptions::default()).unwrap();
         zip.finish().unwrap();
-        let fault = unpack(&[folder.path().join("link.whl")], folder.path()).unwrap_err();
-        assert!(fault.message.contains("`a` is a link"), "{fault}");
+        let error = unpack(&[folder.path().join("link.whl")], folder.path()).unwrap_err();
+        assert!(error.message.contains("`a` is a symbolic link"), "{error}");
         fs::write(folder.path().join("none.whl"), "no archive").unwrap();
         assert!(
             unpack(&[folder.path().join("none.whl")], folder.path())
@@ -307,13 +314,13 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_those_of_the_platform() {
-        let amd = tags(Platform::Amd64);
+    fn tags_fit_the_platform() {
+        let amd = platform_tags(ImagePlatform::Amd64);
         assert_eq!(amd.first().map(String::as_str), Some("manylinux_2_28_x86_64"));
         assert!(
             amd.contains(&"manylinux2014_x86_64".to_owned()) && amd.contains(&"manylinux1_x86_64".to_owned())
         );
-        let arm = tags(Platform::Arm64);
+        let arm = platform_tags(ImagePlatform::Arm64);
         assert_eq!(arm.last().map(String::as_str), Some("linux_aarch64"));
         assert!(!arm.iter().any(|tag| tag.contains("manylinux1") || tag.contains("x86")));
     }

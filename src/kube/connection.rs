@@ -1,50 +1,53 @@
-//! The way to a stack's cluster, kept from look to look.
+//! Keeps the client of a stack's cluster from call to call.
 
-use super::{client::Cluster, errors::SERVICE};
+use super::{client::KubeClient, errors::SERVICE};
 use crate::{
-    aws::{Cx, reach},
-    model::{Change, Changes, Class, Fault},
+    aws::{Cx, cluster_endpoint},
+    model::{CallError, Change, Changes, ErrorKind},
 };
 use serde_json::json;
 
-/// The way that was found last, and to which cluster.
+/// Name of the cluster that was connected last, and its client.
 #[derive(Clone)]
-struct Known(String, Option<Cluster>);
+struct KeptClient(String, Option<KubeClient>);
 
-/// The way to the cluster `name`. None where there is no such cluster, or it has no endpoint yet.
-pub async fn cluster(cx: &Cx, name: &str) -> Result<Option<Cluster>, Fault> {
-    if let Some(Known(of, Some(cluster))) = cx.kept::<Known>()
+/// Returns a client of the cluster `name`, or `None` if the cluster does not exist or has no endpoint yet.
+pub async fn cluster(cx: &Cx, name: &str) -> Result<Option<KubeClient>, CallError> {
+    if let Some(KeptClient(of, Some(cluster))) = cx.kept::<KeptClient>()
         && of == name
     {
         return Ok(Some(cluster));
     }
-    let Some(there) = reach(cx, name).await? else { return Ok(None) };
-    let cluster = Cluster::new(cx, &there, name, &cx.region)?;
-    cx.keep(Known(name.to_owned(), Some(cluster.clone())));
+    let Some(there) = cluster_endpoint(cx, name).await? else { return Ok(None) };
+    let cluster = KubeClient::new(cx, &there, name, &cx.region)?;
+    cx.keep(KeptClient(name.to_owned(), Some(cluster.clone())));
     Ok(Some(cluster))
 }
 
-/// Looks for the way anew next time, where `result` says that it may lead nowhere: a cluster that was made anew has another
-/// endpoint and another certificate.
-pub fn forget_on_silence<T>(cx: &Cx, result: Result<T, Fault>) -> Result<T, Fault> {
-    if result.as_ref().is_err_and(|fault| fault.class == Class::Ambiguous) {
-        cx.keep(Known(String::new(), None));
+/// Drops the kept client if the call behind `result` may not have reached the cluster: a cluster that was
+/// created again has another endpoint and another certificate.
+pub fn forget_connection_on_silence<T>(cx: &Cx, result: Result<T, CallError>) -> Result<T, CallError> {
+    if result.as_ref().is_err_and(|error| error.class == ErrorKind::Ambiguous) {
+        cx.keep(KeptClient(String::new(), None));
     }
     result
 }
 
-/// What a plan shows of an object that nobody could look at: the step that follows looks, and changes what differs.
+/// Returns what a plan shows of an object that could not be read. The step reads it, and changes what
+/// differs.
 pub fn not_compared(why: &str) -> Changes {
-    let old = json!(format!("not looked at: {why}"));
+    let old = json!(format!("not compared: {why}"));
     Changes(vec![Change {
         path: "object".to_owned(),
         old,
-        new: json!("as the manifest says"),
+        new: json!("as in the manifest"),
         forces_replace: false,
     }])
 }
 
-/// Whether the cluster does not know the caller, or lets it do nothing: so it is until its access entry is made.
-pub fn shut_out(fault: &Fault) -> bool {
-    fault.service == SERVICE && ["Unauthorized", "Forbidden"].contains(&fault.code.as_str())
+/// Returns why the caller cannot read the cluster, if the cluster does not know the caller or denies it
+/// everything. That is so until its access entry is created.
+pub fn access_denied(error: &CallError) -> Option<String> {
+    let denied = error.service == SERVICE && ["Unauthorized", "Forbidden"].contains(&error.code.as_str());
+    denied.then(|| format!("the cluster denies access to the caller: {}", error.message))
 }

@@ -1,20 +1,27 @@
-//! The cluster's own API: tokens, kubeconfig files, server-side apply, rollouts.
+//! Talks to the Kubernetes API: tokens, kubeconfig files, server-side apply, rollouts.
 
 mod client;
-mod compare;
+mod cluster_token;
 mod connection;
+mod deferred;
+mod drain;
 mod errors;
-mod judge;
-mod known;
-mod kubeconfig;
+mod evictions;
+mod field_owners;
+mod health;
+mod kubeconfig_file;
+mod object_diff;
 mod rollout;
-mod token;
 
-pub use client::{Apply, Cluster, MANAGER, Place};
-pub use compare::changes;
-pub use connection::{cluster, forget_on_silence, not_compared, shut_out};
-pub use judge::judge;
-pub use known::{Later, filled, named};
-pub use kubeconfig::{Entry, Exec, merge, write};
-pub use rollout::{State, Witnesses, state};
-pub use token::{Token, token};
+pub use client::{Apply, KubeClient, MANAGER, ObjectRef};
+pub use cluster_token::{ClusterToken, token};
+pub use connection::{access_denied, cluster, forget_connection_on_silence, not_compared};
+pub use deferred::{DeferredField, changed_fields, fill_deferred};
+pub use drain::{DrainStep, Replicas, controllers, next_evictions};
+pub use errors::{FIELD_CONFLICT, uid};
+pub use evictions::{EvictionAnswer, PodRef};
+pub use field_owners::{TakenField, shown, taken_fields, with_live_values};
+pub use health::health;
+pub use kubeconfig_file::{Exec, KubeconfigEntry, merge, write};
+pub use object_diff::changes;
+pub use rollout::{HealthInputs, RolloutState, state};

@@ -1,46 +1,47 @@
-//! Whether an object does its work, and what holds it up. Pure.
+//! Tells whether an object is ready, and what blocks its rollout. Pure.
 //!
-//! The condition is our own: a new spec counts as rolled out when the controller has seen it, all pods are new ones, and
-//! all of them are available. Source: <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status>
+//! A new spec is rolled out when the controller has observed it, all pods are of the new revision, and all of
+//! them are available.
+//! Source: <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status>
 
 use serde_json::Value;
 
-/// How far it is.
+/// State of an object's rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It does its work, or its kind has none.
+pub enum RolloutState {
+    /// The rollout is complete, or the kind has no rollout.
     Ready,
-    /// Not yet, and why.
+    /// The rollout is in progress; the text says what it waits for.
     Waiting(String),
-    /// Something is wrong, which begins with its code (`ImagePullBackOff: ...`).
-    Troubled(String),
+    /// The rollout is blocked; the text begins with a code (`ImagePullBackOff: ...`).
+    Degraded(String),
 }
 
-/// What a workload's state is judged by, beside the object itself.
+/// What the state of a workload depends on, in addition to the object.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Witnesses {
-    /// The pods of its newest revision.
+pub struct HealthInputs {
+    /// Pods of its newest revision.
     pub pods: Vec<Value>,
-    /// The warnings of its namespace.
+    /// Warning events of its namespace.
     pub warnings: Vec<Value>,
 }
 
-/// Whether the state of this object can only be told with its pods.
-pub fn wants_witnesses(object: &Value) -> bool {
+/// Returns whether the state of this object depends on its pods.
+pub fn needs_health_inputs(object: &Value) -> bool {
     let kind = text(object, "/kind");
     ["Deployment", "StatefulSet", "DaemonSet"].contains(&kind)
-        && state(object, &Witnesses::default()) != State::Ready
+        && state(object, &HealthInputs::default()) != RolloutState::Ready
 }
 
-/// How far `object` is.
-pub fn state(object: &Value, witnesses: &Witnesses) -> State {
+/// Returns the state of `object`.
+pub fn state(object: &Value, inputs: &HealthInputs) -> RolloutState {
     match (text(object, "/apiVersion"), text(object, "/kind")) {
-        ("apps/v1", "Deployment") => deployment(object, witnesses),
+        ("apps/v1", "Deployment") => deployment(object, inputs),
         ("apps/v1", "StatefulSet") => {
             let wanted = number(object, "/spec/replicas").unwrap_or(1);
             let [updated, ready] =
                 ["/status/updatedReplicas", "/status/readyReplicas"].map(|it| count(object, it));
-            workload(object, witnesses, wanted, updated, ready)
+            workload(object, inputs, wanted, updated, ready)
         }
         ("apps/v1", "DaemonSet") => {
             let [wanted, updated, ready] = [
@@ -49,31 +50,34 @@ pub fn state(object: &Value, witnesses: &Witnesses) -> State {
                 "/status/numberAvailable",
             ]
             .map(|it| count(object, it));
-            workload(object, witnesses, wanted, updated, ready)
+            workload(object, inputs, wanted, updated, ready)
         }
         ("batch/v1", "Job") => match (condition(object, "Complete"), condition(object, "Failed")) {
-            (Some(("True", ..)), _) => State::Ready,
-            (_, Some(("True", reason, message))) => State::Troubled(format!("{reason}: {message}")),
-            _ => State::Waiting("it runs".to_owned()),
+            (Some(("True", ..)), _) => RolloutState::Ready,
+            (_, Some(("True", reason, message))) => RolloutState::Degraded(format!("{reason}: {message}")),
+            _ => RolloutState::Waiting("the job is running".to_owned()),
         },
         (_, "CustomResourceDefinition") => {
             match (condition(object, "Established"), condition(object, "NamesAccepted")) {
-                (Some(("True", ..)), _) => State::Ready,
-                (_, Some(("False", reason, message))) => State::Troubled(format!("{reason}: {message}")),
-                _ => State::Waiting("it is not established yet".to_owned()),
+                (Some(("True", ..)), _) => RolloutState::Ready,
+                (_, Some(("False", reason, message))) => {
+                    RolloutState::Degraded(format!("{reason}: {message}"))
+                }
+                _ => RolloutState::Waiting("not established yet".to_owned()),
             }
         }
         ("v1", "Service") if text(object, "/spec/type") != "LoadBalancer" && has_balancer(object) => {
-            State::Waiting("the load balancer that it had is being removed".to_owned())
+            RolloutState::Waiting("the previous load balancer is being deleted".to_owned())
         }
         ("v1", "Namespace") if text(object, "/status/phase") == "Terminating" => {
-            State::Waiting("an earlier namespace of this name is being removed".to_owned())
+            RolloutState::Waiting("the previous namespace of this name is being deleted".to_owned())
         }
-        _ => State::Ready,
+        _ => RolloutState::Ready,
     }
 }
 
-/// Whether a load balancer of the Service is there: its controller holds the Service as long as that is so.
+/// Returns whether the Service still has a load balancer. Until it is deleted, its controller keeps a
+/// finalizer.
 /// Source: <https://kubernetes.io/docs/tasks/access-application-cluster/create-external-load-balancer/#garbage-collecting-load-balancers>
 fn has_balancer(service: &Value) -> bool {
     const HOLDS: [&str; 2] = ["service.k8s.aws/resources", "service.kubernetes.io/load-balancer-cleanup"];
@@ -81,60 +85,63 @@ fn has_balancer(service: &Value) -> bool {
     held.filter_map(Value::as_str).any(|name| HOLDS.contains(&name))
 }
 
-fn deployment(object: &Value, witnesses: &Witnesses) -> State {
-    if !seen(object) {
-        return State::Waiting("the cluster has not taken it up yet".to_owned());
+fn deployment(object: &Value, inputs: &HealthInputs) -> RolloutState {
+    if !is_observed(object) {
+        return RolloutState::Waiting("the controller has not observed the new spec yet".to_owned());
     }
     if let Some(("True", reason, message)) = condition(object, "ReplicaFailure") {
-        return State::Troubled(format!("{reason}: {message}"));
+        return RolloutState::Degraded(format!("{reason}: {message}"));
     }
     let wanted = number(object, "/spec/replicas").unwrap_or(1);
     let [updated, all, available] =
         ["/status/updatedReplicas", "/status/replicas", "/status/availableReplicas"]
             .map(|it| count(object, it));
     if updated >= wanted && all <= updated && available >= updated {
-        return State::Ready;
+        return RolloutState::Ready;
     }
     let what = match (updated < wanted, available < updated) {
-        (true, _) => format!("{updated} of {wanted} new pods are made"),
+        (true, _) => format!("{updated} of {wanted} new pods are created"),
         (false, true) => format!("{available} of {wanted} new pods are available"),
-        (false, false) => format!("{} old pods are ending", all.saturating_sub(updated)),
+        (false, false) => format!("{} old pods are terminating", all.saturating_sub(updated)),
     };
     if let Some(("False", "ProgressDeadlineExceeded", message)) = condition(object, "Progressing") {
-        let why = trouble(witnesses).map_or_else(|| message.to_owned(), |trouble| trouble.text);
-        return State::Troubled(format!("ProgressDeadlineExceeded: {what}; {why}"));
+        let why = trouble(inputs).map_or_else(|| message.to_owned(), |trouble| trouble.text);
+        return RolloutState::Degraded(format!("ProgressDeadlineExceeded: {what}; {why}"));
     }
-    held_up(witnesses, what)
+    blocked_or_waiting(inputs, what)
 }
 
-fn workload(object: &Value, witnesses: &Witnesses, wanted: i64, updated: i64, ready: i64) -> State {
-    if !seen(object) {
-        return State::Waiting("the cluster has not taken it up yet".to_owned());
+fn workload(object: &Value, inputs: &HealthInputs, wanted: i64, updated: i64, ready: i64) -> RolloutState {
+    if !is_observed(object) {
+        return RolloutState::Waiting("the controller has not observed the new spec yet".to_owned());
     }
     match updated >= wanted && ready >= wanted {
-        true => State::Ready,
-        false => held_up(witnesses, format!("{} of {wanted} new pods are available", ready.min(updated))),
+        true => RolloutState::Ready,
+        false => {
+            blocked_or_waiting(inputs, format!("{} of {wanted} new pods are available", ready.min(updated)))
+        }
     }
 }
 
-fn held_up(witnesses: &Witnesses, what: String) -> State {
-    match trouble(witnesses) {
-        Some(Trouble { text, lasting: true }) => State::Troubled(format!("{text} ({what})")),
-        Some(Trouble { text, .. }) => State::Waiting(format!("{what}; {text}")),
-        None => State::Waiting(what),
+fn blocked_or_waiting(inputs: &HealthInputs, what: String) -> RolloutState {
+    match trouble(inputs) {
+        Some(PodTrouble { text, lasting: true }) => RolloutState::Degraded(format!("{text} ({what})")),
+        Some(PodTrouble { text, .. }) => RolloutState::Waiting(format!("{what}; {text}")),
+        None => RolloutState::Waiting(what),
     }
 }
 
-/// What is wrong with a pod.
+/// A problem of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Trouble {
-    text: String,
-    /// Whether no waiting mends it.
+pub(super) struct PodTrouble {
+    pub(super) text: String,
+    /// Whether waiting does not resolve it.
     lasting: bool,
 }
 
-/// Reasons of a waiting container that no waiting mends. `ErrImagePull` is the first try; the back-off follows it.
-const LASTING: &[&str] = &[
+/// Reasons of a waiting container that time does not resolve. `ErrImagePull` is the first attempt; the
+/// back-off follows.
+const LASTING_REASONS: &[&str] = &[
     "ImagePullBackOff",
     "InvalidImageName",
     "ErrImageNeverPull",
@@ -144,14 +151,14 @@ const LASTING: &[&str] = &[
     "CrashLoopBackOff",
 ];
 
-/// The worst that is wrong with any of the pods.
-fn trouble(witnesses: &Witnesses) -> Option<Trouble> {
-    let all: Vec<Trouble> =
-        witnesses.pods.iter().filter_map(|pod| of_pod(pod, &witnesses.warnings)).collect();
+/// Returns the first lasting problem of a pod or, without one, the first problem.
+fn trouble(inputs: &HealthInputs) -> Option<PodTrouble> {
+    let all: Vec<PodTrouble> =
+        inputs.pods.iter().filter_map(|pod| pod_trouble(pod, &inputs.warnings)).collect();
     all.iter().find(|trouble| trouble.lasting).or(all.first()).cloned()
 }
 
-/// The pod, the container, and whether its last run is meant, of the first container that ends again and again.
+/// Returns the names of the pod and the container of the first container that crashes repeatedly.
 pub fn crashing(pods: &[Value]) -> Option<(String, String)> {
     pods.iter().find_map(|pod| {
         let crashes = |it: &Value| text(it, "/state/waiting/reason") == "CrashLoopBackOff";
@@ -160,7 +167,7 @@ pub fn crashing(pods: &[Value]) -> Option<(String, String)> {
     })
 }
 
-/// What containers are called, and their states: those that come first, first.
+/// Returns the states of a pod's containers with what to call them, init containers first.
 fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
     let of = |what: &'static str, path: &str| {
         pod.pointer(path).and_then(Value::as_array).into_iter().flatten().map(move |it| (what, it))
@@ -168,21 +175,21 @@ fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
     of("init container", "/status/initContainerStatuses").chain(of("container", "/status/containerStatuses"))
 }
 
-fn of_pod(pod: &Value, warnings: &[Value]) -> Option<Trouble> {
+pub(super) fn pod_trouble(pod: &Value, warnings: &[Value]) -> Option<PodTrouble> {
     let name = text(pod, "/metadata/name");
     for (what, container) in containers(pod) {
         let reason = text(container, "/state/waiting/reason");
-        if !LASTING.contains(&reason) && reason != "ErrImagePull" {
+        if !LASTING_REASONS.contains(&reason) && reason != "ErrImagePull" {
             continue;
         }
         let mut said = vec![text(container, "/state/waiting/message").to_owned()];
         if let Some(end) = container.pointer("/lastState/terminated") {
             let code = number(end, "/exitCode").unwrap_or_default();
             let why = text(end, "/reason");
-            said = vec![format!("it ended with exit code {code} ({why}) {}", text(end, "/message"))];
+            said = vec![format!("terminated with exit code {code} ({why}) {}", text(end, "/message"))];
         }
         let place = format!("pod {name}, {what} {}", text(container, "/name"));
-        // Its exit code does not tell that a probe had it ended.
+        // The exit code does not show that a failed probe stopped the container.
         let probe = |message: &str| {
             ["Liveness probe failed", "Startup probe failed"].iter().any(|it| message.starts_with(it))
         };
@@ -190,20 +197,20 @@ fn of_pod(pod: &Value, warnings: &[Value]) -> Option<Trouble> {
         let ended = ended.filter(|_| reason == "CrashLoopBackOff").map(|event| text(event, "/message"));
         let said = [said.concat().trim(), ended.unwrap_or_default()].join("; ");
         let text = format!("{reason}: {place}: {}", said.trim_end_matches("; "));
-        return Some(Trouble { text, lasting: LASTING.contains(&reason) });
+        return Some(PodTrouble { text, lasting: LASTING_REASONS.contains(&reason) });
     }
     if let Some(("False", "Unschedulable", message)) = condition(pod, "PodScheduled") {
-        return Some(Trouble { text: format!("Unschedulable: pod {name}: {message}"), lasting: true });
+        return Some(PodTrouble { text: format!("Unschedulable: pod {name}: {message}"), lasting: true });
     }
-    // What a probe or a mount meets shows in events only.
+    // Failed probes and mounts show only in events.
     let last = latest(warnings, name, &|_| true)?;
     let ready = matches!(condition(pod, "Ready"), Some(("True", ..)));
-    let lasting = is_absent(last);
+    let lasting = is_missing_source(last);
     let text = format!("{}: pod {name}: {}", text(last, "/reason"), text(last, "/message"));
-    (!ready).then_some(Trouble { text, lasting })
+    (!ready).then_some(PodTrouble { text, lasting })
 }
 
-/// The last warning of a pod that is wanted.
+/// Returns the latest warning of a pod for which `wanted` holds.
 fn latest<'a>(warnings: &'a [Value], pod: &str, wanted: &dyn Fn(&Value) -> bool) -> Option<&'a Value> {
     let mine = warnings.iter().filter(|event| text(event, "/involvedObject/name") == pod && wanted(event));
     mine.max_by_key(|event| {
@@ -212,22 +219,24 @@ fn latest<'a>(warnings: &'a [Value], pod: &str, wanted: &dyn Fn(&Value) -> bool)
     })
 }
 
-/// How often the kubelet looks in vain for a volume's source before this counts as lasting: about seven seconds, in which
-/// somebody else's controller may still make it.
-const VAIN: i64 = 4;
+/// How many failed mounts make a missing volume source a lasting problem: about seven seconds, in which
+/// another controller may still create it.
+const MAX_FAILED_MOUNTS: i64 = 4;
 
-/// Whether an event tells of a volume whose ConfigMap or Secret is not there.
-fn is_absent(event: &Value) -> bool {
+/// Returns whether an event reports a volume whose ConfigMap or Secret does not exist.
+fn is_missing_source(event: &Value) -> bool {
     let times = number(event, "/count").or(number(event, "/series/count")).unwrap_or(1);
-    text(event, "/reason") == "FailedMount" && text(event, "/message").contains("not found") && times >= VAIN
+    text(event, "/reason") == "FailedMount"
+        && text(event, "/message").contains("not found")
+        && times >= MAX_FAILED_MOUNTS
 }
 
-/// Whether the controller has seen the newest spec.
-fn seen(object: &Value) -> bool {
+/// Returns whether the controller has observed the newest spec.
+fn is_observed(object: &Value) -> bool {
     count(object, "/status/observedGeneration") >= count(object, "/metadata/generation")
 }
 
-/// Status, reason and message of a condition.
+/// Returns status, reason and message of a condition.
 fn condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let list = object.pointer("/status/conditions").and_then(Value::as_array)?;
     let found = list.iter().find(|condition| text(condition, "/type") == kind)?;
@@ -270,69 +279,71 @@ mod tests {
         json!({"metadata": {"name": "web-1"}, "status": status})
     }
 
-    fn judged(object: &Value, pods: Vec<Value>, warnings: Vec<Value>) -> State {
-        state(object, &Witnesses { pods, warnings })
+    fn judged(object: &Value, pods: Vec<Value>, warnings: Vec<Value>) -> RolloutState {
+        state(object, &HealthInputs { pods, warnings })
     }
 
     #[test]
-    fn a_rollout_is_over_when_all_pods_are_new_and_available() {
-        assert_eq!(judged(&with(json!({})), vec![], vec![]), State::Ready);
+    fn a_rollout_is_complete_when_all_pods_are_new_and_available() {
+        assert_eq!(judged(&with(json!({})), vec![], vec![]), RolloutState::Ready);
         for (change, words) in [
-            (json!({"observedGeneration": 1}), "not taken it up"),
-            (json!({"updatedReplicas": 1}), "1 of 3 new pods are made"),
+            (json!({"observedGeneration": 1}), "the controller has not observed"),
+            (json!({"updatedReplicas": 1}), "1 of 3 new pods are created"),
             (json!({"availableReplicas": 2}), "2 of 3 new pods are available"),
-            (json!({"replicas": 5}), "2 old pods are ending"),
+            (json!({"replicas": 5}), "2 old pods are terminating"),
         ] {
-            let State::Waiting(why) = judged(&with(change), vec![], vec![]) else { panic!("{words}") };
+            let RolloutState::Waiting(why) = judged(&with(change), vec![], vec![]) else { panic!("{words}") };
             assert!(why.contains(words), "{why}");
         }
         let empty =
             json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 1}, "spec": {}});
         assert!(
-            matches!(judged(&empty, vec![], vec![]), State::Waiting(_)),
-            "before the controller's first word"
+            matches!(judged(&empty, vec![], vec![]), RolloutState::Waiting(_)),
+            "before the controller writes a status"
         );
     }
 
     #[test]
-    fn what_holds_a_rollout_up_is_named_by_its_code_first() {
+    fn a_blocked_rollout_begins_with_its_reason_code() {
         let waiting = |reason: &str, message: &str| {
             pod(
                 json!({"containerStatuses": [{"name": "app", "state": {"waiting": {"reason": reason, "message": message}}}]}),
             )
         };
         let slow = with(json!({"updatedReplicas": 1, "replicas": 4}));
-        for reason in LASTING {
-            let State::Troubled(why) = judged(&slow, vec![waiting(reason, "said")], vec![]) else {
+        for reason in LASTING_REASONS {
+            let RolloutState::Degraded(why) = judged(&slow, vec![waiting(reason, "said")], vec![]) else {
                 panic!("{reason}")
             };
             assert!(why.starts_with(&format!("{reason}: pod web-1, container app: said")), "{why}");
         }
         let first = judged(&slow, vec![waiting("ErrImagePull", "denied")], vec![]);
-        assert!(matches!(first, State::Waiting(why) if why.contains("ErrImagePull")));
+        assert!(matches!(first, RolloutState::Waiting(why) if why.contains("ErrImagePull")));
 
         let crash = pod(json!({"containerStatuses": [{"name": "app",
             "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
             "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]}));
         assert_eq!(crashing(std::slice::from_ref(&crash)), Some(("web-1".into(), "app".into())));
-        let State::Troubled(why) = judged(&slow, vec![crash], vec![]) else { panic!() };
+        let RolloutState::Degraded(why) = judged(&slow, vec![crash], vec![]) else { panic!() };
         assert!(why.contains("exit code 137 (OOMKilled)"), "{why}");
 
         let lost =
             pod(json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "0/2 nodes are available: Insufficient cpu."}]}));
         assert!(
-            matches!(judged(&slow, vec![lost], vec![]), State::Troubled(why) if why.contains("Insufficient cpu"))
+            matches!(judged(&slow, vec![lost], vec![]), RolloutState::Degraded(why) if why.contains("Insufficient cpu"))
         );
 
         let event = |at: &str, message: &str| json!({"involvedObject": {"name": "web-1"}, "reason": "Unhealthy", "message": message, "lastTimestamp": at});
         let warnings = vec![event("2026-01-01T00:00:02Z", "late"), event("2026-01-01T00:00:01Z", "early")];
         let unready = pod(json!({"conditions": [{"type": "Ready", "status": "False"}]}));
-        let State::Waiting(why) = judged(&slow, vec![unready.clone()], warnings.clone()) else { panic!() };
+        let RolloutState::Waiting(why) = judged(&slow, vec![unready.clone()], warnings.clone()) else {
+            panic!()
+        };
         assert!(why.contains("Unhealthy: pod web-1: late"), "{why}");
         let over = with(json!({"availableReplicas": 2, "conditions": [
             {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}]}));
-        let State::Troubled(why) = judged(&over, vec![unready], warnings) else { panic!() };
+        let RolloutState::Degraded(why) = judged(&over, vec![unready], warnings) else { panic!() };
         assert!(why.starts_with("ProgressDeadlineExceeded") && why.contains("late"), "{why}");
 
         let absent = |count: i64| {
@@ -340,15 +351,17 @@ mod tests {
                 "message": "MountVolume.SetUp failed for volume \"keys\" : secret \"keys\" not found"});
             judged(&slow, vec![pod(json!({}))], vec![event])
         };
-        assert!(matches!(absent(1), State::Waiting(_)), "it may still come");
-        assert!(matches!(absent(VAIN), State::Troubled(why) if why.contains("secret \"keys\" not found")));
+        assert!(matches!(absent(1), RolloutState::Waiting(_)), "the secret may still be created");
+        assert!(
+            matches!(absent(MAX_FAILED_MOUNTS), RolloutState::Degraded(why) if why.contains("secret \"keys\" not found"))
+        );
 
         let refused = with(
             json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
             "message": "pods \"web-1\" is forbidden: violates PodSecurity \"restricted:latest\""}]}),
         );
         assert!(
-            matches!(judged(&refused, vec![], vec![]), State::Troubled(why) if why.contains("PodSecurity"))
+            matches!(judged(&refused, vec![], vec![]), RolloutState::Degraded(why) if why.contains("PodSecurity"))
         );
     }
 
@@ -357,17 +370,20 @@ mod tests {
         let crd = |conditions: Value| json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "status": {"conditions": conditions}});
         assert_eq!(
             judged(&crd(json!([{"type": "Established", "status": "True"}])), vec![], vec![]),
-            State::Ready
+            RolloutState::Ready
         );
-        assert!(matches!(judged(&crd(json!([])), vec![], vec![]), State::Waiting(_)));
+        assert!(matches!(judged(&crd(json!([])), vec![], vec![]), RolloutState::Waiting(_)));
         let job = |kind: &str| json!({"apiVersion": "batch/v1", "kind": "Job", "status": {"conditions": [{"type": kind, "status": "True", "reason": "BackoffLimitExceeded"}]}});
-        assert_eq!(judged(&job("Complete"), vec![], vec![]), State::Ready);
-        assert!(matches!(judged(&job("Failed"), vec![], vec![]), State::Troubled(_)));
+        assert_eq!(judged(&job("Complete"), vec![], vec![]), RolloutState::Ready);
+        assert!(matches!(judged(&job("Failed"), vec![], vec![]), RolloutState::Degraded(_)));
         let daemons = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "status": {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 1}});
-        assert!(matches!(judged(&daemons, vec![], vec![]), State::Waiting(_)));
-        assert_eq!(judged(&json!({"apiVersion": "v1", "kind": "ConfigMap"}), vec![], vec![]), State::Ready);
+        assert!(matches!(judged(&daemons, vec![], vec![]), RolloutState::Waiting(_)));
+        assert_eq!(
+            judged(&json!({"apiVersion": "v1", "kind": "ConfigMap"}), vec![], vec![]),
+            RolloutState::Ready
+        );
         let service = |kind: &str| json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": kind}, "metadata": {"finalizers": ["service.k8s.aws/resources"]}});
-        assert_eq!(judged(&service("LoadBalancer"), vec![], vec![]), State::Ready);
-        assert!(matches!(judged(&service("ClusterIP"), vec![], vec![]), State::Waiting(_)));
+        assert_eq!(judged(&service("LoadBalancer"), vec![], vec![]), RolloutState::Ready);
+        assert!(matches!(judged(&service("ClusterIP"), vec![], vec![]), RolloutState::Waiting(_)));
     }
 }

@@ -1,45 +1,62 @@
-//! Where a resource stands in the stack, and how AWS is told whose it is.
+//! The address of a resource in its stack, and the tags that mark its owner.
 
 use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, collections::BTreeMap, fmt};
 
-/// The tag keys that every resource carries.
+/// Keys of the tags that the program sets.
 pub mod tag {
-    /// The stack's name.
+    /// Name of the stack.
     pub const STACK: &str = "provisioner:stack";
-    /// The address, unique in the stack.
+    /// Address of the resource, unique in the stack.
     pub const RESOURCE: &str = "provisioner:resource";
-    /// The UUID made together with the stack; tells two stacks of one name apart.
+    /// Lineage: a UUID created with the stack, which tells two stacks of one name apart.
     pub const LINEAGE: &str = "provisioner:lineage";
-    /// The nonce of the intent that a create call was made for; recovery finds the result of one single attempt by it.
+    /// Nonce of the intent whose create call created the resource; recovery finds the result of one attempt
+    /// by it.
     pub const INTENT: &str = "provisioner:intent";
-    /// On the state bucket, the lock table and their key: shared by all stacks of an account and region.
+    /// Marks the state bucket, the lock table and their key, which all stacks of an account and region share.
     pub const BACKEND: &str = "provisioner:backend";
 }
 
-/// A resource's place in the stack, unique in it: `network/subnet/private-eu-central-1a`.
+/// Name of a resource, unique in its stack: `network/subnet/private-eu-central-1a`.
 ///
-/// Segments are separated by `/`. The text is part of tags and of the state, so an address is never renamed.
+/// Segments are separated by `/`; the first is the stage. Tags and the state hold the text, so an address is
+/// never renamed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Address(String);
 
 impl Address {
-    /// Makes an address of its text.
+    /// Wraps the text of an address, which is not checked.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, as in tags and output.
+    /// Returns the text, as in tags and output.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `selector` names this address or a group that it is in: `network` and `network/subnet` both
-    /// cover `network/subnet/private-a`.
+    /// Returns whether `selector` is this address or a prefix of whole segments: `network` and
+    /// `network/subnet` both select `network/subnet/private-a`.
     pub fn is_within(&self, selector: &str) -> bool {
         let selector = selector.trim_end_matches('/');
-        self.0 == selector || self.0.strip_prefix(selector).is_some_and(|rest| rest.starts_with('/'))
+        self.0 == selector || self.0.strip_prefix(selector).is_some_and(|rest| rest.starts_with(['/', '#']))
+    }
+
+    /// Returns the last segment, the name of most resources in the file.
+    pub fn last_segment(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// Returns the address of the resource `name` that is being replaced at this address: both exist until it is deleted.
+    pub fn retired(&self, name: &str) -> Address {
+        Address(format!("{self}#{name}"))
+    }
+
+    /// Returns the address without the name of a resource that is being replaced there.
+    pub fn base(&self) -> &str {
+        self.0.rsplit_once('#').map_or(&self.0, |(base, _)| base)
     }
 }
 
@@ -67,25 +84,25 @@ impl Borrow<str> for Address {
     }
 }
 
-/// The steps of the guided journey; `up` asks before each.
+/// Group of resources that `up` works on as one; it asks for confirmation before each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// State bucket, lock table and their key.
+    /// State bucket, lock table and their KMS key.
     Backend,
-    /// VPC and all in it, and the stack's key.
+    /// VPC with its subnets, gateways, routes and endpoints, and the stack's KMS key.
     Network,
-    /// EKS and what it needs.
+    /// EKS cluster with its roles, nodes, add-ons and access entries.
     Cluster,
-    /// Image, manifests, controllers.
+    /// Controllers, container image and manifests.
     Application,
 }
 
 impl Stage {
-    /// All stages, in the order in which `up` goes through them.
+    /// All stages, in the order of `up`.
     pub const ALL: [Stage; 4] = [Stage::Backend, Stage::Network, Stage::Cluster, Stage::Application];
 
-    /// The name in output and in `--target`.
+    /// Returns the name in output and in `--target`.
     pub fn name(self) -> &'static str {
         match self {
             Stage::Backend => "backend",
@@ -102,17 +119,25 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Whose resources these are.
+/// The name under which the backend's own state is kept: it belongs to no stack.
+pub const BACKEND_OWNER: &str = "provisioner-backend";
+
+/// Stack that a resource belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// The stack's name.
+    /// Name of the stack.
     pub stack: String,
-    /// The stack's UUID.
+    /// UUID created with the stack.
     pub lineage: String,
 }
 
 impl Owner {
-    /// The three tags that say so, for the resource at `address`.
+    /// Whether the backend is meant, which all stacks share.
+    pub fn is_backend(&self) -> bool {
+        self.stack == BACKEND_OWNER
+    }
+
+    /// Returns the three owner tags of the resource at `address`.
     pub fn tags(&self, address: &Address) -> BTreeMap<String, String> {
         [(tag::STACK, self.stack.as_str()), (tag::RESOURCE, address.as_str()), (tag::LINEAGE, &self.lineage)]
             .into_iter()
@@ -121,7 +146,7 @@ impl Owner {
     }
 }
 
-/// The ARN partition of a region.
+/// Returns the ARN partition of a region: `aws`, `aws-cn` or `aws-us-gov`.
 pub fn partition(region: &str) -> &'static str {
     match region {
         region if region.starts_with("cn-") => "aws-cn",

@@ -1,101 +1,101 @@
-//! What went wrong, in words that both the engine and a person can act on.
+//! Errors, classified so that the engine can act on them, with a message and a hint for people.
 
 use super::Address;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::fmt;
 
-/// What an error asks for. The engine acts on the class alone.
+/// Class of an error. The engine acts on nothing else of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Class {
-    /// AWS has not caught up with itself: the same call works a little later.
+pub enum ErrorKind {
+    /// Eventual consistency: the same call succeeds a little later.
     Eventual,
-    /// Something else is in the way and may go: a dependency, another update.
+    /// A dependency or another update prevents the call, for now.
     Conflict,
-    /// Too many calls.
+    /// AWS throttled the call.
     Throttled,
-    /// What was asked for is not there.
+    /// The resource was not found.
     Gone,
-    /// It is there already.
+    /// The resource already exists.
     Exists,
-    /// The caller may not.
+    /// The caller lacks a permission.
     Denied,
-    /// No credentials, or expired ones.
+    /// No credentials were found, or they are expired or invalid.
     Credentials,
-    /// A quota of the account is used up.
+    /// A quota of the account is exhausted.
     Quota,
-    /// AWS refuses the request as it stands.
+    /// AWS rejects the request as invalid; a retry does not help.
     Invalid,
-    /// The call may or may not have had its effect: a timeout, a lost answer, a 5xx.
+    /// The call may or may not have taken effect: a timeout, a lost answer, a 5xx.
     Ambiguous,
-    /// The target does not know the call.
+    /// The endpoint does not implement the call.
     Unsupported,
-    /// Somebody else holds the lease.
+    /// Another run holds the lock of the stack.
     Locked,
-    /// The lease or the state was lost to somebody else.
+    /// Another run took over the lock or wrote the state.
     Lost,
-    /// A signal.
+    /// A signal interrupted the run.
     Interrupted,
     /// A rule of this program, or of the file, forbids it.
     Refused,
-    /// It did not come in time.
+    /// The expected condition was not reached in time.
     Deadline,
-    /// A fault of this program.
+    /// An error in this program.
     Bug,
-    /// Whatever else AWS said.
+    /// Any other error of AWS.
     Other,
 }
 
-impl Class {
-    /// The name in JSON output.
+impl ErrorKind {
+    /// Returns the name in JSON output.
     pub fn name(self) -> &'static str {
         match self {
-            Class::Eventual => "eventual",
-            Class::Conflict => "conflict",
-            Class::Throttled => "throttled",
-            Class::Gone => "gone",
-            Class::Exists => "exists",
-            Class::Denied => "denied",
-            Class::Credentials => "credentials",
-            Class::Quota => "quota",
-            Class::Invalid => "invalid",
-            Class::Ambiguous => "ambiguous",
-            Class::Unsupported => "unsupported",
-            Class::Locked => "locked",
-            Class::Lost => "lost",
-            Class::Interrupted => "interrupted",
-            Class::Refused => "refused",
-            Class::Deadline => "deadline",
-            Class::Bug => "bug",
-            Class::Other => "other",
+            ErrorKind::Eventual => "eventual",
+            ErrorKind::Conflict => "conflict",
+            ErrorKind::Throttled => "throttled",
+            ErrorKind::Gone => "gone",
+            ErrorKind::Exists => "exists",
+            ErrorKind::Denied => "denied",
+            ErrorKind::Credentials => "credentials",
+            ErrorKind::Quota => "quota",
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::Ambiguous => "ambiguous",
+            ErrorKind::Unsupported => "unsupported",
+            ErrorKind::Locked => "locked",
+            ErrorKind::Lost => "lost",
+            ErrorKind::Interrupted => "interrupted",
+            ErrorKind::Refused => "refused",
+            ErrorKind::Deadline => "deadline",
+            ErrorKind::Bug => "bug",
+            ErrorKind::Other => "other",
         }
     }
 }
 
-/// One failed call, or one refusal, classed.
+/// Failed API call, or a refusal by the program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Fault {
-    /// What it asks for.
-    pub class: Class,
-    /// The service's name as in IAM actions (`ec2`); empty where no call was made.
+pub struct CallError {
+    /// Class, by which the engine decides what to do.
+    pub class: ErrorKind,
+    /// Service as in IAM actions (`ec2`); empty if no call was sent.
     pub service: String,
-    /// The operation (`CreateVpc`); empty where no call was made.
+    /// Operation (`CreateVpc`); empty if no call was sent.
     pub operation: String,
-    /// AWS's error code; empty where there is none.
+    /// Error code of AWS (`DependencyViolation`); empty if there is none.
     pub code: String,
-    /// AWS's message, or ours.
+    /// Message of AWS or of the program, a fragment without a period.
     pub message: String,
-    /// AWS's request id, where the answer held one.
+    /// Request id of AWS, if the answer has one.
     pub request_id: Option<String>,
-    /// What to do.
+    /// What the user can do, as an imperative.
     pub hint: Option<String>,
 }
 
-impl Fault {
-    /// A fault that no AWS call stands behind.
-    pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Fault {
+impl CallError {
+    /// Returns an error without an API call.
+    pub fn new(class: ErrorKind, message: impl Into<String>) -> Self {
+        CallError {
             class,
             service: String::new(),
             operation: String::new(),
@@ -106,40 +106,45 @@ impl Fault {
         }
     }
 
-    /// A fault of this program.
+    /// Returns an error that only a mistake in this program can cause.
     pub fn bug(message: impl Into<String>) -> Self {
-        Fault::new(Class::Bug, message)
-            .hint("this is a fault of provisioner itself: please report it with the command's output")
+        CallError::new(ErrorKind::Bug, message)
+            .hint("report this as a bug in provisioner, with the command's output")
     }
 
-    /// The same with advice.
+    /// Returns the error with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same under another class.
+    /// Returns the error with another class.
     #[must_use]
-    pub fn class(mut self, class: Class) -> Self {
+    pub fn class(mut self, class: ErrorKind) -> Self {
         self.class = class;
         self
     }
 
-    /// Reads a serialised spec or live form of the kind `kind`.
-    pub fn decode<T: DeserializeOwned>(kind: &str, value: &Value) -> Result<T, Fault> {
-        T::deserialize(value)
-            .map_err(|error| Fault::bug(format!("a {kind} in a form that it does not have: {error}")))
+    /// Deserialises a spec or live form of the kind `kind`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`] if the value does not have the kind's form.
+    pub fn decode<T: DeserializeOwned>(kind: &str, value: &Value) -> Result<T, CallError> {
+        T::deserialize(value).map_err(|error| CallError::bug(format!("invalid form of a {kind}: {error}")))
     }
 
-    /// Writes a spec or live form down.
-    pub fn encode<T: Serialize>(kind: &str, form: &T) -> Result<Value, Fault> {
+    /// Serialises a spec or live form of the kind `kind`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`] if JSON cannot hold it.
+    pub fn encode<T: Serialize>(kind: &str, form: &T) -> Result<Value, CallError> {
         serde_json::to_value(form)
-            .map_err(|error| Fault::bug(format!("a {kind} that cannot be written down: {error}")))
+            .map_err(|error| CallError::bug(format!("cannot serialise a {kind}: {error}")))
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.operation.is_empty() {
             write!(f, "{}:{}: ", self.service, self.operation)?;
@@ -151,44 +156,44 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What a failure leaves behind in the account.
+/// What a failed step leaves behind in the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeftBehind {
-    /// Nothing of this step.
+    /// The step created nothing.
     Nothing,
-    /// Something that is recorded; the next run takes it up.
+    /// A resource that is recorded; the next run resumes from it.
     Recorded,
-    /// The call may have had its effect; the next run looks.
+    /// The call may have taken effect; the next run looks for the resource first.
     Unknown,
 }
 
-/// A fault with its place: what the one error printer prints.
+/// Error with the resource that it belongs to, as it is printed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{fault}")]
-pub struct Problem {
-    /// The resource, where it is one.
+#[error("{error}")]
+pub struct StepError {
+    /// Address of the resource, if the error belongs to one.
     pub address: Option<Address>,
-    /// What failed.
-    pub fault: Fault,
-    /// What is there now.
+    /// The error itself.
+    pub error: CallError,
+    /// What is left behind.
     pub left: LeftBehind,
 }
 
-impl Problem {
-    /// A problem that belongs to no resource.
-    pub fn general(fault: Fault) -> Self {
-        Problem { address: None, fault, left: LeftBehind::Nothing }
+impl StepError {
+    /// Returns an error that belongs to no resource.
+    pub fn general(error: CallError) -> Self {
+        StepError { address: None, error, left: LeftBehind::Nothing }
     }
 
-    /// A problem of the resource at `address`.
-    pub fn at(address: &Address, fault: Fault, left: LeftBehind) -> Self {
-        Problem { address: Some(address.clone()), fault, left }
+    /// Returns an error of the resource at `address`.
+    pub fn at(address: &Address, error: CallError, left: LeftBehind) -> Self {
+        StepError { address: Some(address.clone()), error, left }
     }
 }
 
-impl From<Fault> for Problem {
-    fn from(fault: Fault) -> Self {
-        Problem::general(fault)
+impl From<CallError> for StepError {
+    fn from(error: CallError) -> Self {
+        StepError::general(error)
     }
 }

@@ -1,97 +1,95 @@
-//! What a run tells while it runs, and how it ends. Nothing correct depends on events.
+//! Events of a run, for its display, and its outcome. Correctness does not depend on events.
 
-use super::{Action, Address, Problem, Stage, Totals};
+use super::{Action, Address, Report, Stage, StepError, Totals, Verb};
 
-/// Where a step stands.
+/// Progress of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepState {
-    /// The engine took it up.
+    /// The engine started it.
     Started,
-    /// It looks again later, and why.
+    /// It waits and looks again later, for this reason.
     Waiting(String),
-    /// It is done.
+    /// It is complete.
     Done,
 }
 
-/// One thing that happened.
+/// Event of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A run of so many steps begins.
+    /// A run starts.
     RunStarted {
-        /// How many steps there are.
+        /// Number of its steps.
         steps: usize,
     },
-    /// A step moved.
+    /// A step progressed.
     Step {
-        /// The resource.
+        /// Address of the resource.
         address: Address,
-        /// Its kind.
+        /// Name of its kind.
         kind: String,
-        /// Its stage.
+        /// Stage of the resource.
         stage: Stage,
-        /// What is being done.
+        /// Action as the plan shows it.
         action: Action,
+        /// Which half of a replacement it is; else it follows from the action.
+        verb: Verb,
         /// Where it stands.
         state: StepState,
     },
-    /// A step failed; the rest that does not stand on it goes on.
+    /// A step failed; steps that do not depend on it continue.
     StepFailed {
-        /// Its kind.
+        /// Name of its kind.
         kind: String,
-        /// Its stage.
+        /// Stage of the resource.
         stage: Stage,
-        /// What is being done.
+        /// Action as the plan shows it.
         action: Action,
+        /// Which half of a replacement it is; else it follows from the action.
+        verb: Verb,
         /// What went wrong.
-        problem: Box<Problem>,
+        problem: Box<StepError>,
     },
-    /// A signal came: nothing new is started.
+    /// A signal arrived: no further step is started.
     Stopping,
-    /// A long wait before the run can begin, for people.
+    /// A message for people, such as the reason for a wait.
     Notice(String),
     /// The run ended.
     RunEnded {
-        /// What was done.
+        /// Changes that are done.
         done: Totals,
-        /// How many steps failed.
+        /// Number of failed steps.
         failed: usize,
-        /// How many steps were not reached.
+        /// How many changes are not done.
         left: usize,
     },
 }
 
-/// What a run came to. Not a `Result`, so that nobody can pass over an interruption with `?`.
+/// Outcome of a run. Not a `Result`, so that `?` cannot drop an interruption.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub enum Outcome {
-    /// Every step is done.
+    /// Every step is complete.
     Done(Report),
-    /// Some steps failed, and with them those that stand on them.
+    /// Some steps failed, and steps that depend on them were not started.
     Partial(Report),
-    /// A signal, or a lost lease, ended the run early.
+    /// A signal or the loss of the lock ended the run early.
     Stopped(Report),
 }
 
 impl Outcome {
-    /// The report, however the run ended.
+    /// Returns the same end with this report.
+    pub fn with_report(self, report: Report) -> Outcome {
+        match self {
+            Outcome::Done(_) => Outcome::Done(report),
+            Outcome::Partial(_) => Outcome::Partial(report),
+            Outcome::Stopped(_) => Outcome::Stopped(report),
+        }
+    }
+
+    /// Returns the report, however the run ended.
     pub fn report(&self) -> &Report {
         match self {
             Outcome::Done(report) | Outcome::Partial(report) | Outcome::Stopped(report) => report,
         }
     }
-}
-
-/// What a run did.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
-    /// What was done.
-    pub done: Totals,
-    /// What failed, in the order of failing.
-    pub problems: Vec<Problem>,
-    /// Steps that were not reached or not finished.
-    pub left: usize,
-    /// Whether any call that writes was sent: it decides between the exit codes 1 and 6.
-    pub changed: bool,
-    /// Whether all that was done is in the state.
-    pub saved: bool,
 }

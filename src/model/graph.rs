@@ -1,30 +1,31 @@
-//! The desired resources.
+//! The desired resources of a stack and their dependencies.
 
 use super::{Address, Stage, references};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One desired resource.
+/// Desired resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// Its place.
+    /// Address, unique in the graph.
     pub address: Address,
-    /// Its kind's name.
+    /// Name of its kind.
     pub kind: String,
-    /// The stage that it is made in.
+    /// Stage in which it is created.
     pub stage: Stage,
-    /// Its serialised spec, references unresolved.
+    /// Serialised spec with unresolved references.
     pub spec: Value,
-    /// What must stand before it though no field refers to it.
+    /// Dependencies that no field refers to.
     pub after: BTreeSet<Address>,
-    /// What is updated before it where both are, whatever order they were made in: Kubernetes' add-ons before its nodes.
+    /// Resources that are updated before it if both are updated, such as add-ons before nodes. They may be
+    /// created after it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub follows: BTreeSet<Address>,
 }
 
 impl Node {
-    /// Everything that must stand before it.
+    /// Returns all its dependencies: those of its fields and those in `after`.
     pub fn dependencies(&self) -> BTreeSet<Address> {
         let mut all = references(&self.spec);
         all.extend(self.after.iter().cloned());
@@ -36,17 +37,17 @@ impl Node {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Graph {
-    /// The nodes.
+    /// Desired resources by address.
     pub nodes: BTreeMap<Address, Node>,
 }
 
 impl Graph {
-    /// The node at `address`.
+    /// Returns the resource at `address`.
     pub fn get(&self, address: &Address) -> Option<&Node> {
         self.nodes.get(address)
     }
 
-    /// The selected nodes and all they stand on. An empty selection is everything.
+    /// Returns the selected resources with all their dependencies. An empty selection selects all.
     pub fn targeted(&self, selectors: &[String]) -> Graph {
         if selectors.is_empty() {
             return self.clone();

@@ -1,35 +1,58 @@
-//! Values that another resource supplies.
+//! References to values that another resource supplies.
 
 use super::Address;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// An input that is known now, or is a field of another resource's live form.
+/// Field of a spec: a known value, or a reference to a field of another resource's live form.
 ///
-/// Serialised, a reference is the object `{"ref": address, "field": name}` and a known value is itself, so one
-/// walk over the serialised spec gives the dependencies, the substitution and the "(known after up)" text.
+/// A reference serialises to `{"ref": address, "field": name}`, a known value to itself. One walk over the
+/// serialised spec thus finds the dependencies, the fields to resolve and those that are known after `up`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum In<T> {
-    /// The field `field` of the live form of `ref`.
+    /// Reference to a field that is resolved once the other resource exists.
     Ref {
-        /// The resource that supplies the value.
+        /// Address of the resource that supplies the value.
         r#ref: Address,
-        /// The name of a field of its live form.
+        /// Name of a field of its serialised live form, such as `arn`.
         field: String,
     },
-    /// The value itself.
+    /// Known value.
     Known(T),
 }
 
+/// Field of a kind's live form that other resources refer to. It stands beside the live form, under the name that the field
+/// has in the serialised form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field(&'static str);
+
+impl Field {
+    /// Returns the field with this name.
+    pub const fn new(name: &'static str) -> Self {
+        Field(name)
+    }
+
+    /// Returns the name in the serialised form.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+
+    /// Returns a reference to the field of the resource at `address`.
+    pub fn of(self, address: &Address) -> In<String> {
+        In::Ref { r#ref: address.clone(), field: self.0.to_owned() }
+    }
+}
+
 impl<T> In<T> {
-    /// A reference to a field of another resource.
+    /// Returns a reference to a field of a kind that only a test has.
+    #[cfg(test)]
     pub fn of(address: &Address, field: &str) -> Self {
         In::Ref { r#ref: address.clone(), field: field.to_owned() }
     }
 
-    /// The value, where it is known.
+    /// Returns the value, if it is known.
     pub fn known(&self) -> Option<&T> {
         match self {
             In::Known(value) => Some(value),
@@ -38,30 +61,30 @@ impl<T> In<T> {
     }
 }
 
-/// The two members of a serialised reference, if `value` is one.
-fn parts(value: &Value) -> Option<(&str, &str)> {
+/// Returns address and field of a serialised reference.
+fn reference_parts(value: &Value) -> Option<(&str, &str)> {
     let map = value.as_object().filter(|map| map.len() == 2)?;
     Some((map.get("ref")?.as_str()?, map.get("field")?.as_str()?))
 }
 
-/// A text of which a part is another resource's to supply: `{"text": [part, ...]}`, each part a text or a reference.
+/// Returns a text that contains references: `{"text": [part, ...]}`, each part a text or a reference.
 pub fn joined(parts: Vec<Value>) -> Value {
     json!({ "text": parts })
 }
 
-/// The parts of a serialised text, if `value` is one with a reference in it.
-fn pieces(value: &Value) -> Option<&[Value]> {
+/// Returns the parts of a serialised text that contains a reference.
+fn text_parts(value: &Value) -> Option<&[Value]> {
     let map = value.as_object().filter(|map| map.len() == 1)?;
     let list = map.get("text")?.as_array()?;
-    list.iter().any(|part| parts(part).is_some()).then_some(list)
+    list.iter().any(|part| reference_parts(part).is_some()).then_some(list)
 }
 
-/// Whether a serialised value is a reference that nothing has resolved yet, or a text with one in it.
+/// Returns whether a serialised value is an unresolved reference, or a text that contains one.
 pub fn is_reference(value: &Value) -> bool {
-    parts(value).is_some() || pieces(value).is_some()
+    reference_parts(value).is_some() || text_parts(value).is_some()
 }
 
-/// Every resource that a serialised spec refers to.
+/// Returns the addresses of all resources that a serialised spec refers to.
 pub fn references(spec: &Value) -> BTreeSet<Address> {
     let mut found = BTreeSet::new();
     collect(spec, &mut found);
@@ -69,7 +92,7 @@ pub fn references(spec: &Value) -> BTreeSet<Address> {
 }
 
 fn collect(value: &Value, found: &mut BTreeSet<Address>) {
-    if let Some((address, _)) = parts(value) {
+    if let Some((address, _)) = reference_parts(value) {
         found.insert(Address::from(address));
         return;
     }
@@ -80,12 +103,12 @@ fn collect(value: &Value, found: &mut BTreeSet<Address>) {
     }
 }
 
-/// Replaces each reference by what `lookup` knows of it; one that it does not know stays a reference.
+/// Replaces each reference by the value that `lookup` returns for it; without one it stays a reference.
 pub fn resolve(value: &Value, lookup: &dyn Fn(&str, &str) -> Option<Value>) -> Value {
-    if let Some((address, field)) = parts(value) {
+    if let Some((address, field)) = reference_parts(value) {
         return lookup(address, field).unwrap_or_else(|| value.clone());
     }
-    if let Some(list) = pieces(value) {
+    if let Some(list) = text_parts(value) {
         let list: Vec<Value> = list.iter().map(|part| resolve(part, lookup)).collect();
         let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
         return texts.map_or_else(|| joined(list.clone()), |texts| Value::String(texts.concat()));
@@ -104,8 +127,8 @@ mod tests {
     #[test]
     fn references_are_found_at_any_depth_and_resolved_where_known() {
         let spec = json!({
-            "vpc": In::<String>::of(&"network/vpc".into(), "id"),
-            "groups": [In::<String>::of(&"network/group".into(), "id"), "sg-1"],
+            "vpc": Field::new("id").of(&"network/vpc".into()),
+            "groups": [Field::new("id").of(&"network/group".into()), "sg-1"],
             "policy": {"ref": "x", "field": "y", "third": 1},
         });
         let names: Vec<_> = references(&spec).into_iter().map(|a| a.to_string()).collect();
@@ -119,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_text_with_a_reference_in_it_is_a_text_once_that_is_known() {
-        let vpc = json!(In::<String>::of(&"network/vpc".into(), "id"));
+        let vpc = json!(Field::new("id").of(&"network/vpc".into()));
         let spec = json!({"args": [joined(vec![json!("--vpc="), vpc])], "map": {"text": ["a"]}});
         assert_eq!(references(&spec).len(), 1);
         assert!(is_reference(&spec["args"][0]) && !is_reference(&spec["map"]));

@@ -1,29 +1,53 @@
-//! The words every layer shares. Pure: no clock, no network, no file, no AWS crate.
+//! The types that all layers share. Pure: no clock, no network, no file, no AWS crate.
 
+mod abandoned;
 mod address;
+mod ahead;
 mod change;
 mod error;
 mod event;
 mod forgotten;
 mod graph;
+mod iam_scope;
 mod input;
+mod lease_holder;
 pub mod object;
-mod plan;
+mod plan_parts;
+mod planned_change;
+mod report;
 mod resource;
+mod retired;
 mod secret;
 mod snapshot;
+mod state_limits;
+mod successor;
+mod undrained;
+mod update;
+mod version;
 
-pub use address::{Address, Owner, Stage, partition, tag};
-pub use change::{Change, Changes, same_set};
-pub use error::{Class, Fault, LeftBehind, Problem};
-pub use event::{Event, Outcome, Report, StepState};
+pub use address::{Address, BACKEND_OWNER, Owner, Stage, partition, tag};
+pub use ahead::{Ahead, NotApplied, Note};
+pub use change::{Change, Changes, sorted_set};
+pub use error::{CallError, ErrorKind, LeftBehind, StepError};
+pub use event::{Event, Outcome, StepState};
 pub use graph::{Graph, Node};
-pub use input::{In, is_reference, joined, references, resolve};
-pub use plan::{
-    Action, Observation, Observed, Origin, Plan, PlannedChange, Refresh, Step, StepId, Totals, Verb,
+pub use iam_scope::{IamCondition, IamGrant, IamScope, scoped_actions};
+pub use input::{Field, In, is_reference, joined, references, resolve};
+pub use lease_holder::{LEASE_KEY, LeaseHolder, Process};
+pub use planned_change::{
+    Action, Dropped, Observation, Observed, Origin, Plan, PlanRefusal, PlannedChange, Refresh, Step, StepId,
+    Stray, Totals, Verb,
 };
-pub use resource::{Departure, Desired, Identity, Kind, Ready, Resource};
-pub use secret::Secret;
-pub use snapshot::{
-    Entry, HeldBy, Intent, LEASE_KEY, Phase, Process, Record, SCHEMA, Snapshot, SnapshotError, Writer,
+pub use report::{Report, Sent, StepProgress, StepReport};
+pub use resource::{
+    DeletePolicy, Desired, Identity, Kind, KindInfo, Readiness, ReplacementOrder, Resource, minutes,
 };
+pub use secret::SecretSource;
+pub use snapshot::{Entry, Intent, Phase, Record, SCHEMA, Snapshot, SnapshotError, Writer};
+pub use successor::{is_name_of, next_name};
+pub use undrained::Undrained;
+pub use update::{UpdateId, UpdateOutcome};
+pub use version::{KubernetesMinor, is_newer, numbers};
+
+#[cfg(test)]
+mod snapshot_tests;

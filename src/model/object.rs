@@ -1,17 +1,21 @@
-//! Kubernetes objects as values: whose they are, and where they are in the graph.
+//! Kubernetes objects as JSON: their owner annotations and their addresses.
 
 use super::{Address, tag};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The annotations that say whose an object is, and the tags that they stand for.
+/// The annotation that holds the nonce of the create.
+const INTENT: &str = "provisioner/intent";
+
+/// Annotations of the owner, and the tags whose values they hold.
 const OWNER: &[(&str, &str)] = &[
     ("provisioner/stack", tag::STACK),
     ("provisioner/lineage", tag::LINEAGE),
     ("provisioner/resource", tag::RESOURCE),
+    (INTENT, tag::INTENT),
 ];
 
-/// Writes the owner's annotations into an object.
+/// Returns the object with the owner tags as annotations.
 pub fn owned(mut object: Value, tags: &BTreeMap<String, String>) -> Value {
     let metadata = object.as_object_mut().map(|map| map.entry("metadata").or_insert_with(|| json!({})));
     if let Some(Value::Object(metadata)) = metadata {
@@ -25,14 +29,22 @@ pub fn owned(mut object: Value, tags: &BTreeMap<String, String>) -> Value {
     object
 }
 
-/// The owner's tags that an object's annotations stand for.
+/// Returns the owner tags that an object's annotations hold.
 pub fn marks(object: &Value) -> BTreeMap<String, String> {
     let annotations = object.pointer("/metadata/annotations");
     let mark = |name: &str| annotations.and_then(|it| it.get(name)?.as_str()).map(str::to_owned);
     OWNER.iter().filter_map(|(name, tag)| Some(((*tag).to_owned(), mark(name)?))).collect()
 }
 
-/// Where an object of a manifest is in the graph: `application/deployment/NAMESPACE/NAME`. None for what is no object.
+/// Writes the nonce of the create that an object comes from into it.
+pub fn with_nonce(mut object: Value, nonce: &str) -> Value {
+    if let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") {
+        annotations.insert(INTENT.to_owned(), json!(nonce));
+    }
+    object
+}
+
+/// Returns the address of an object, `application/deployment/NAMESPACE/NAME`; none without a kind or name.
 pub fn address(object: &Value) -> Option<Address> {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str);
     let (kind, name) = (text("/kind")?.to_ascii_lowercase(), text("/metadata/name")?);

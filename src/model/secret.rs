@@ -1,23 +1,23 @@
-//! Where a secret is read from. The secret itself is never part of anything that is kept or shown.
+//! The source of a secret. The secret itself is never recorded or printed.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where a secret is read from.
+/// Source that a secret is read from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Secret {
-    /// An environment variable.
+pub enum SecretSource {
+    /// Name of an environment variable.
     Env(String),
-    /// A file; a line's end at its end is not part of the secret.
+    /// Path of a file; a line break at its end is not part of the secret.
     File(String),
 }
 
-impl fmt::Display for Secret {
+impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Secret::Env(name) => write!(f, "the environment variable {name}"),
-            Secret::File(path) => write!(f, "the file {path}"),
+            SecretSource::Env(name) => write!(f, "the environment variable {name}"),
+            SecretSource::File(path) => write!(f, "the file {path}"),
         }
     }
 }

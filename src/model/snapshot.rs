@@ -1,6 +1,6 @@
 //! The state of a stack: what is recorded of it, and how records change that. Pure: bytes in, bytes out.
 
-use super::{Address, Owner, Stage};
+use super::{Address, Owner, Process, Stage, UpdateId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -9,8 +9,8 @@ use std::{
     fmt::Write as _,
 };
 
-/// The newest schema that this program reads and the one that it writes.
-pub const SCHEMA: u32 = 1;
+/// The newest schema that this program reads. It writes the oldest one that can hold the document.
+pub const SCHEMA: u32 = 2;
 
 /// Who wrote a version of the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,47 +28,6 @@ pub struct Writer {
     /// When, RFC 3339, by the writer's clock; for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub at: String,
-}
-
-/// What identifies a process on a machine well enough to know that it is dead.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Process {
-    /// The host's name.
-    pub host: String,
-    /// Changes with each boot of the machine.
-    pub boot_id: String,
-    /// The pid namespace that `pid` counts in.
-    pub pid_namespace: String,
-    /// The process id.
-    pub pid: u32,
-    /// When the process started, in clock ticks since boot.
-    pub started: u64,
-}
-
-/// The name of the lock table's key attribute, which holds a stack's name.
-pub const LEASE_KEY: &str = "stack";
-
-/// Who holds the lease.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HeldBy {
-    /// The run (a UUID).
-    pub owner: String,
-    /// The user's name.
-    pub user: String,
-    /// The process.
-    pub process: Process,
-    /// What was typed, without values that could be secret.
-    pub command: String,
-    /// The monotonic number of this holding.
-    pub fence: u64,
-    /// Changes with each heartbeat.
-    pub record: String,
-    /// How long the holder may be silent, in milliseconds.
-    pub lease_ms: u64,
-    /// When the lease was taken, RFC 3339; for people only.
-    pub since: String,
 }
 
 /// Whether the stack lives.
@@ -96,11 +55,14 @@ pub struct Entry {
     pub spec: Value,
     /// What was there then.
     pub live: Value,
-    /// What it stands on.
+    /// What it depends on.
     pub dependencies: BTreeSet<Address>,
     /// Set while a removal is under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,
+    /// The update that AWS is carrying out, so that a run that finds it follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateId>,
 }
 
 /// What is written ahead of a create call.
@@ -119,7 +81,7 @@ pub struct Intent {
     pub signed_at: i64,
     /// The spec that it is made from, resolved.
     pub request: Value,
-    /// What it stands on.
+    /// What it depends on.
     pub dependencies: BTreeSet<Address>,
     /// The run that made it (a UUID).
     pub owner: String,
@@ -142,17 +104,27 @@ impl Intent {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// A create call is about to be sent.
-    Begin(Address, Box<Intent>),
+    CreateIntended(Address, Box<Intent>),
     /// The create call was accepted.
-    Made(Address),
-    /// The attempt came to nothing; its intent is closed.
-    Void(Address),
+    CreateAccepted(Address),
+    /// AWS refused the create; its intent is closed.
+    CreateWithoutEffect(Address),
+    /// Nothing was found of a create that may have been accepted; its intent is closed, its nonce remembered.
+    CreateUnresolved(Address),
     /// The resource is as wanted.
-    Done(Address, Box<Entry>),
+    Applied(Address, Box<Entry>),
+    /// AWS accepted an update and carries it out.
+    UpdateStarted(Address, UpdateId),
+    /// That update ended, well or not.
+    UpdateEnded(Address),
     /// Its removal begins.
-    Leaving(Address),
+    DeleteStarted(Address),
     /// It is gone.
-    Gone(Address),
+    Deleted(Address),
+    /// It is about to be replaced by creation first: it is recorded under the second address from then on.
+    Retired(Address, Address, Box<Entry>),
+    /// Its replacement was not created: it is recorded under the first address again.
+    Restored(Address, Address),
     /// The stack's phase.
     Phase(Phase),
     /// Something to remember that is not a resource: the zones chosen, learned durations.
@@ -187,6 +159,10 @@ pub struct Snapshot {
     pub resources: BTreeMap<Address, Entry>,
     /// Create calls whose end is not known.
     pub intents: BTreeMap<Address, Intent>,
+    /// Creates that may have been accepted although nothing was found of them, or whose records were dropped by hand:
+    /// the nonce in the tags, and the address. Only these prove that an unrecorded resource is this stack's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub abandoned: BTreeMap<String, Address>,
     /// What else is remembered; nothing secret.
     pub outputs: BTreeMap<String, Value>,
     /// SHA-256 of this document with this field empty, hexadecimal.
@@ -208,6 +184,9 @@ pub enum SnapshotError {
     /// It was changed by hand or damaged.
     #[error("the state fails its integrity check: it was edited by hand or damaged")]
     Altered,
+    /// A number in it cannot be true.
+    #[error("{0}: out of range ({1})")]
+    OutOfRange(String, String),
     /// It belongs to something else.
     #[error("the state belongs to stack {0} in account {1}, region {2}")]
     Foreign(String, String, String),
@@ -217,7 +196,7 @@ impl Snapshot {
     /// The state of a stack of which nothing is there yet.
     pub fn new(owner: &Owner, account: &str, region: &str) -> Self {
         Snapshot {
-            schema: SCHEMA,
+            schema: 1,
             stack: owner.stack.clone(),
             account: account.to_owned(),
             region: region.to_owned(),
@@ -229,6 +208,7 @@ impl Snapshot {
             phase: Phase::Live,
             resources: BTreeMap::new(),
             intents: BTreeMap::new(),
+            abandoned: BTreeMap::new(),
             outputs: BTreeMap::new(),
             digest: String::new(),
         }
@@ -242,30 +222,50 @@ impl Snapshot {
     /// Folds one record in.
     pub fn apply(&mut self, record: Record) {
         match record {
-            Record::Begin(address, intent) => {
+            Record::CreateIntended(address, intent) => {
                 self.intents.insert(address, *intent);
             }
-            Record::Made(address) => {
+            Record::CreateAccepted(address) => {
                 if let Some(intent) = self.intents.get_mut(&address) {
                     intent.made = true;
                 }
             }
-            Record::Void(address) => {
+            Record::CreateWithoutEffect(address) => {
                 self.intents.remove(&address);
             }
-            Record::Done(address, entry) => {
+            Record::CreateUnresolved(address) => {
+                if let Some(intent) = self.intents.remove(&address) {
+                    self.abandon(intent.nonce, address);
+                }
+            }
+            Record::Applied(address, entry) => {
                 self.intents.remove(&address);
+                if let Some(nonce) = entry.nonce() {
+                    self.abandoned.remove(nonce);
+                }
                 self.resources.insert(address, *entry);
             }
-            Record::Leaving(address) => {
+            Record::UpdateStarted(address, id) => {
+                if let Some(entry) = self.resources.get_mut(&address) {
+                    entry.update = Some(id);
+                }
+            }
+            Record::UpdateEnded(address) => {
+                if let Some(entry) = self.resources.get_mut(&address) {
+                    entry.update = None;
+                }
+            }
+            Record::DeleteStarted(address) => {
                 if let Some(entry) = self.resources.get_mut(&address) {
                     entry.leaving = true;
                 }
             }
-            Record::Gone(address) => {
+            Record::Deleted(address) => {
                 self.intents.remove(&address);
                 self.resources.remove(&address);
             }
+            Record::Retired(address, retired, entry) => self.retire(&address, retired, *entry),
+            Record::Restored(address, retired) => self.restore(address, &retired),
             Record::Phase(phase) => self.phase = phase,
             Record::Output(name, value) => {
                 self.outputs.insert(name, value);
@@ -275,8 +275,15 @@ impl Snapshot {
 
     /// The document's bytes, sealed with its digest.
     pub fn encode(&mut self) -> Result<Vec<u8>, SnapshotError> {
+        self.schema = self.oldest_schema();
         self.seal()?;
         self.bytes()
+    }
+
+    /// The oldest schema that has all of the document's fields.
+    fn oldest_schema(&self) -> u32 {
+        let updating = self.resources.values().any(|entry| entry.update.is_some());
+        if updating || !self.abandoned.is_empty() || self.has_own_names() { 2 } else { 1 }
     }
 
     fn seal(&mut self) -> Result<(), SnapshotError> {
@@ -312,6 +319,7 @@ impl Snapshot {
         if snapshot.digest != digest {
             return Err(SnapshotError::Altered);
         }
+        snapshot.check_numbers()?;
         Ok(snapshot)
     }
 
@@ -331,7 +339,7 @@ impl Snapshot {
 }
 
 /// Text from outside must not steer the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 
@@ -341,57 +349,4 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn sample() -> Snapshot {
-        let owner = Owner { stack: "shop".into(), lineage: "l-1".into() };
-        let mut snapshot = Snapshot::new(&owner, "123456789012", "eu-central-1");
-        snapshot.apply(Record::Done(
-            "network/vpc".into(),
-            Box::new(Entry {
-                kind: "vpc".into(),
-                stage: Stage::Network,
-                spec: json!({"cidr": "10.0.0.0/16"}),
-                live: json!({"id": "vpc-1"}),
-                dependencies: BTreeSet::new(),
-                leaving: false,
-            }),
-        ));
-        snapshot
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let mut snapshot = sample();
-        let bytes = snapshot.encode().unwrap();
-        assert_eq!(Snapshot::decode(&bytes).unwrap(), snapshot);
-    }
-
-    #[test]
-    fn a_state_that_cannot_be_trusted_is_refused_by_name() {
-        let bytes = sample().encode().unwrap();
-        let text = String::from_utf8(bytes.clone()).unwrap();
-        assert_eq!(Snapshot::decode(b"  \n"), Err(SnapshotError::Empty));
-        assert!(matches!(Snapshot::decode(&bytes[..bytes.len() / 2]), Err(SnapshotError::Unreadable(_))));
-        assert_eq!(Snapshot::decode(text.replace("vpc-1", "vpc-2").as_bytes()), Err(SnapshotError::Altered));
-        let newer = text.replace("\"schema\": 1", "\"schema\": 9");
-        assert_eq!(Snapshot::decode(newer.as_bytes()), Err(SnapshotError::Newer(9, String::new())));
-        let snapshot = Snapshot::decode(&bytes).unwrap();
-        assert!(snapshot.belongs_to("shop", "999999999999", "eu-central-1").is_err());
-        assert!(snapshot.belongs_to("shop", "123456789012", "eu-central-1").is_ok());
-    }
-
-    #[test]
-    fn a_token_differs_by_stack_address_and_attempt() {
-        let one = Intent::token("l", &"a".into(), "n");
-        assert_eq!(one.len(), 64);
-        for (lineage, address, nonce) in [("m", "a", "n"), ("l", "b", "n"), ("l", "a", "o")] {
-            assert_ne!(one, Intent::token(lineage, &address.into(), nonce));
-        }
-    }
 }

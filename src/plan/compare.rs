@@ -1,12 +1,10 @@
 //! The three-way comparison of one resource: what is asked for, what was recorded, what is there.
 
-use crate::model::{
-    Address, Change, Changes, Class, Entry, Fault, Identity, Kind, Origin, Owner, is_reference, tag,
-};
+use crate::model::{Change, Changes, Entry, Origin, is_reference};
 use serde_json::{Map, Value};
 
 /// Reduces the live tags to those that this program manages: the wanted ones, and the ones it once set. Tags that
-/// others put there (EKS, cost tools, the organisation) are nobody's drift.
+/// others put there (EKS, cost tools, the organisation) are not drift.
 pub fn managed_tags(want: &Value, recorded: Option<&Value>, live: &Value) -> Value {
     let Some(tags) = live.get("tags").and_then(Value::as_object) else { return live.clone() };
     let known = |side: Option<&Value>, key: &str| {
@@ -24,55 +22,6 @@ pub fn managed_tags(want: &Value, recorded: Option<&Value>, live: &Value) -> Val
         map.insert("tags".to_owned(), Value::Object(kept));
     }
     reduced
-}
-
-/// Refuses to touch what carries another stack's tags, or, under a name that AWS keeps unique, nobody's.
-pub fn check_owner(
-    kind: Kind,
-    owner: &Owner,
-    address: &Address,
-    recorded: bool,
-    want: &Value,
-    live: &Value,
-) -> Result<(), Fault> {
-    if !kind.tagged {
-        return Ok(());
-    }
-    let tag_of = |side: &Value, key: &str| {
-        side.get("tags").and_then(|tags| tags.get(key)?.as_str().map(str::to_owned))
-    };
-    // The backend belongs to all stacks: its tag alone counts.
-    if tag_of(want, tag::BACKEND).is_some() && tag_of(live, tag::BACKEND).is_some() {
-        return Ok(());
-    }
-    let value = |key: &str| tag_of(live, key);
-    let conflict = |message: String, hint: &str| {
-        Err(Fault { code: "NotOurs".to_owned(), ..Fault::new(Class::Refused, message).hint(hint) })
-    };
-    match (value(tag::STACK), value(tag::LINEAGE)) {
-        (Some(stack), _) if stack != owner.stack => conflict(
-            format!(
-                "{address}: there is already a {} with this name, and it belongs to stack `{stack}`",
-                kind.name
-            ),
-            "give this stack another name",
-        ),
-        (Some(_), Some(lineage)) if lineage != owner.lineage => conflict(
-            format!(
-                "{address}: there is already a {} of a stack named `{}`, but of another lineage ({lineage})",
-                kind.name, owner.stack
-            ),
-            "its state is elsewhere or lost: use the state that belongs to it, or remove what it left; `provisioner status` lists it",
-        ),
-        (None, _) if !recorded && kind.identity == Identity::Name => conflict(
-            format!(
-                "{address}: there is already a {} with this name, and provisioner did not make it",
-                kind.name
-            ),
-            "rename the stack, or remove the existing one by hand if nobody needs it",
-        ),
-        _ => Ok(()),
-    }
 }
 
 /// Where a difference comes from: the file, when what it asks for is not what was recorded; else the account moved.

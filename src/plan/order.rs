@@ -1,6 +1,6 @@
 //! Orders that respect dependencies.
 
-use crate::model::Fault;
+use crate::model::CallError;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A topological order of `edges` (item -> what must come before it), smallest first among the free ones.
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Names the items of a cycle.
 pub fn topological<T: Ord + Clone + std::fmt::Display>(
     edges: &BTreeMap<T, BTreeSet<T>>,
-) -> Result<Vec<T>, Fault> {
+) -> Result<Vec<T>, CallError> {
     let mut open: BTreeMap<&T, usize> = BTreeMap::new();
     let mut waiters: BTreeMap<&T, Vec<&T>> = BTreeMap::new();
     for (item, before) in edges {
@@ -39,7 +39,7 @@ pub fn topological<T: Ord + Clone + std::fmt::Display>(
         return Ok(order);
     }
     let names: Vec<String> = open.keys().map(ToString::to_string).collect();
-    Err(Fault::bug(format!("these wait for each other: {}", names.join(", "))))
+    Err(CallError::bug(format!("these wait for each other: {}", names.join(", "))))
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_cycle_is_named() {
-        let fault = topological(&edges(&[("a", &["b"]), ("b", &["a"]), ("c", &[])])).unwrap_err();
-        assert!(fault.message.contains("a, b"), "{fault}");
+        let error = topological(&edges(&[("a", &["b"]), ("b", &["a"]), ("c", &[])])).unwrap_err();
+        assert!(error.message.contains("a, b"), "{error}");
     }
 }

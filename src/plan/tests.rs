@@ -1,46 +1,61 @@
 //! Plans of small graphs: what is decided, why, and in which order it is done.
 
-use super::{Input, Strays, counts, make, render};
+use super::{Consent, Input, Strays, counts, make, render};
 use crate::model::{
-    Action, Address, Changes, Class, Departure, Entry, Fault, Graph, Identity, In, Kind, Node, Observation,
-    Observed, Origin, Owner, Plan, Ready, Snapshot, Stage, Verb,
+    Action, Address, CallError, Changes, Entry, Graph, Identity, In, Kind, KindInfo, Node, Observation,
+    Observed, Origin, Owner, Plan, Readiness, ReplacementOrder, Snapshot, Stage, Verb,
 };
 use serde_json::{Value, json};
 
-fn diff(want: &Value, live: &Value) -> Result<Changes, Fault> {
+fn diff(want: &Value, live: &Value) -> Result<Changes, CallError> {
     Ok(Changes::default()
         .fixed("parent", &want["parent"], &live["parent"])
         .fixed("cidr", &want["cidr"], &live["cidr"])
+        .fixed("name", &want["name"], &live["name"])
         .mutable("target", &want["target"], &live["target"])
         .mutable("tags", &want["tags"], &live["tags"]))
 }
 
-fn kind(name: &str) -> Option<Kind> {
+pub(super) fn kind(name: &str) -> Option<Kind> {
     let identity = if name == "named" { Identity::Name } else { Identity::OwnerTag };
     let ready = |live: &Value| match live["state"].as_str() {
-        Some("failed") => Ok(Ready::Failed("no room".to_owned())),
-        _ => Ok(Ready::Yes),
+        Some("failed") => Ok(Readiness::Failed("no room".to_owned())),
+        Some("paused" | "scheduled") => {
+            Ok(Readiness::Suspended { why: "it is paused".to_owned(), remedy: "resume it".to_owned() })
+        }
+        _ => Ok(Readiness::Ready),
     };
-    let refuse = |want: &Value, _: &Value| {
+    let validate_change = |want: &Value, _: &Value| {
         Ok(want["refused"].as_bool().unwrap_or_default().then(|| "no way leads there".to_owned()))
     };
     Some(Kind {
-        name: "thing",
-        identity,
-        tagged: true,
-        departure: Departure::Deleted,
-        iam: &[],
-        one_at_a_time: false,
-        mends: false,
-        moves: &["version"],
-        within: (name == "tenant").then_some(("thing", "landlord")),
-        named: None,
+        info: Box::leak(Box::new(KindInfo {
+            name: "thing",
+            identity,
+            replacement: match name {
+                "group" => ReplacementOrder::CreateFirst,
+                _ => ReplacementOrder::DeleteFirst,
+            },
+            exclusive: if name == "sole" { &["cidr"] } else { &[] },
+            birth_mark: Some("id"),
+            protected: name == "crown",
+            tagged: name != "part",
+            computed_on_update: &["version"],
+            parent: (name == "tenant").then_some(("thing", "landlord")),
+            ..KindInfo::DEFAULT
+        })),
         diff,
         ready,
-        refuse,
-        farewell: |_| Ok(Some("with all in it".to_owned())),
-        hides: false,
-        unseen: |live, _| Ok(live.clone()),
+        validate_change,
+        ahead: |_, _, _| Ok(None),
+        not_applied: |_, _, _| Ok(None),
+        delete_failed: |_| Ok(None),
+        deletion_note: |_| Ok(Some("with all in it".to_owned())),
+        holds: |live| Ok(live["images"].as_bool().unwrap_or_default().then_some("its images")),
+        deletion_guard: |live| Ok(live["guarded"].as_bool().unwrap_or_default().then_some("thing.guarded")),
+        deleting: |live| Ok(live["state"] == "deleting"),
+        deleted: |live| Ok(live["state"] == "scheduled"),
+        assume_recorded: |live, _| Ok(live.clone()),
     })
 }
 
@@ -49,18 +64,22 @@ fn owner() -> Owner {
 }
 
 /// Desired, recorded and live things, each by its address.
-struct Case {
-    graph: Graph,
-    snapshot: Snapshot,
-    observed: Observed,
+pub(super) struct Case {
+    pub(super) graph: Graph,
+    pub(super) snapshot: Snapshot,
+    pub(super) observed: Observed,
+    pub(super) consent: Consent,
+    pub(super) strays: Strays,
 }
 
 impl Case {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Case {
             graph: Graph::default(),
             snapshot: Snapshot::new(&owner(), "1", "r"),
             observed: Observed::default(),
+            consent: Consent::default(),
+            strays: Strays::Keep,
         }
     }
 
@@ -71,7 +90,7 @@ impl Case {
         spec
     }
 
-    fn want(&mut self, address: &str, fields: &Value) {
+    pub(super) fn want(&mut self, address: &str, fields: &Value) {
         let node = Node {
             address: address.into(),
             kind: "thing".into(),
@@ -83,38 +102,59 @@ impl Case {
         self.graph.nodes.insert(address.into(), node);
     }
 
+    /// Makes what is at an address, wanted or there, be of another kind.
+    pub(super) fn of_kind(&mut self, address: &str, kind: &str) {
+        if let Some(node) = self.graph.nodes.get_mut(address) {
+            kind.clone_into(&mut node.kind);
+        }
+        if let Some(entry) = self.snapshot.resources.get_mut(address) {
+            kind.clone_into(&mut entry.kind);
+        }
+        if let Some(found) = self.observed.found.get_mut(address) {
+            kind.clone_into(&mut found.kind);
+        }
+    }
+
     /// There and recorded.
-    fn stands(&mut self, address: &str, fields: &Value, on: &[&str]) {
+    pub(super) fn stands(&mut self, address: &str, fields: &Value, on: &[&str]) {
         let spec = Self::spec(address, fields);
         let mut live = spec.clone();
         live["id"] = json!(format!("id-{address}"));
         self.observed.found.insert(address.into(), Observation { kind: "thing".into(), live: live.clone() });
         let dependencies = on.iter().map(|on| Address::from(*on)).collect();
-        let entry =
-            Entry { kind: "thing".into(), stage: Stage::Network, spec, live, dependencies, leaving: false };
+        let entry = Entry {
+            kind: "thing".into(),
+            stage: Stage::Network,
+            spec,
+            live,
+            dependencies,
+            leaving: false,
+            update: None,
+        };
         self.snapshot.resources.insert(address.into(), entry);
     }
 
-    fn live(&mut self, address: &str) -> &mut Value {
+    pub(super) fn live(&mut self, address: &str) -> &mut Value {
         &mut self.observed.found.get_mut(address).unwrap().live
     }
 
-    fn make(&self) -> Result<Plan, Fault> {
-        let Case { graph, snapshot, observed } = self;
-        make(&Input { graph, snapshot, observed, targets: &[], strays: Strays::Keep, kinds: &kind })
+    pub(super) fn make(&self) -> Result<Plan, CallError> {
+        let Case { graph, snapshot, observed, consent, strays } = self;
+        let strays = *strays;
+        make(&Input { graph, snapshot, observed, targets: &[], strays, consent, kinds: &kind })
     }
 }
 
-fn on(address: &str) -> In<String> {
+pub(super) fn on(address: &str) -> In<String> {
     In::of(&address.into(), "id")
 }
 
-fn steps(plan: &Plan) -> Vec<String> {
+pub(super) fn steps(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(|step| step.id.to_string()).collect()
 }
 
-/// A root, a child that stands on it for good, and a pointer that can be turned to another target.
-fn standing() -> Case {
+/// A root, a child that depends on it for good, and a pointer that can be turned to another target.
+pub(super) fn standing() -> Case {
     let mut case = Case::new();
     case.want("root", &json!({}));
     case.want("child", &json!({"parent": on("root")}));
@@ -133,7 +173,7 @@ fn what_is_as_it_should_be_is_left_alone() {
 }
 
 #[test]
-fn a_fixed_field_replaces_and_takes_along_what_stands_on_it() {
+fn a_fixed_field_replaces_the_resource_and_its_dependents() {
     let mut case = standing();
     case.want("root", &json!({"cidr": "b"}));
     let plan = case.make().unwrap();
@@ -156,7 +196,7 @@ fn a_fixed_field_replaces_and_takes_along_what_stands_on_it() {
 }
 
 #[test]
-fn what_lives_in_a_thing_by_its_name_is_made_anew_with_it() {
+fn what_exists_inside_a_resource_is_replaced_with_it() {
     let mut case = standing();
     case.want("tenant", &json!({"landlord": "root"}));
     case.stands("tenant", &json!({"landlord": "root"}), &["root"]);
@@ -189,8 +229,8 @@ fn what_lets_go_of_a_thing_does_so_before_it_goes() {
 #[test]
 fn drift_is_told_apart_from_the_file() {
     let mut case = standing();
-    case.live("child")["tags"]["team"] = json!("somebody's own");
-    assert!(case.make().unwrap().is_empty(), "other people's tags are nobody's drift");
+    case.live("child")["tags"]["team"] = json!("another team's");
+    assert!(case.make().unwrap().is_empty(), "other people's tags are not drift");
     case.live("child")["target"] = json!("elsewhere");
     let plan = case.make().unwrap();
     assert_eq!((plan.changes[0].action, plan.changes[0].origin), (Action::Update, Origin::Drift));
@@ -201,24 +241,17 @@ fn drift_is_told_apart_from_the_file() {
 }
 
 #[test]
-fn what_failed_is_made_anew_and_what_is_unrecorded_is_adopted() {
+fn what_failed_is_replaced_and_what_the_state_began_is_adopted() {
     let mut case = standing();
     case.live("pointer")["state"] = json!("failed");
-    case.snapshot.resources.remove("child");
+    let entry = case.snapshot.resources.remove("child").unwrap();
+    case.live("child")["tags"]["provisioner:intent"] = json!("n");
+    case.snapshot.abandon("n".to_owned(), "child".into());
+    drop(entry);
     let plan = case.make().unwrap();
     let actions: Vec<_> = plan.changes.iter().map(|c| (c.address.as_str(), c.action)).collect();
     assert_eq!(actions, [("child", Action::Adopt), ("pointer", Action::Replace)]);
     assert_eq!(plan.changes[1].note.as_deref(), Some("it failed: no room"));
-}
-
-#[test]
-fn what_belongs_to_somebody_else_is_refused() {
-    for (tag, value) in [("provisioner:stack", "other"), ("provisioner:lineage", "l-2")] {
-        let mut case = standing();
-        case.live("root")["tags"][tag] = json!(value);
-        let fault = case.make().unwrap_err();
-        assert_eq!(fault.code, "NotOurs", "{fault}");
-    }
 }
 
 #[test]
@@ -233,22 +266,13 @@ fn a_stage_alone_waits_for_nothing_outside_it() {
 }
 
 #[test]
-fn what_cannot_become_as_wanted_is_refused_with_the_reason() {
-    let mut case = standing();
-    case.want("root", &json!({"refused": true}));
-    let fault = case.make().unwrap_err();
-    assert_eq!(fault.class, Class::Refused);
-    assert!(fault.message.contains("root") && fault.message.contains("no way leads there"), "{fault}");
-}
-
-#[test]
 fn a_field_that_an_update_moves_is_known_only_after_it() {
     let version = In::<String>::of(&"root".into(), "version");
     let mut case = standing();
     case.live("root")["version"] = json!("1");
     case.want("pointer", &json!({"target": version}));
     case.stands("pointer", &json!({"target": "1"}), &["root"]);
-    assert!(case.make().unwrap().is_empty(), "nothing moves by itself");
+    assert!(case.make().unwrap().is_empty(), "nothing changes without a cause");
     case.want("root", &json!({"target": "elsewhere"}));
     let plan = case.make().unwrap();
     let text = render(&plan, false);

@@ -1,87 +1,92 @@
-//! An EKS access entry: an IAM principal at the cluster's door, with its access policies.
+//! An EKS access entry: what an IAM principal may do in a cluster, by access policies and Kubernetes groups.
 
-use super::{Asked, Found, Lifecycle, handler::given};
-use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, retag_eks, signed, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
-};
+use super::prelude::*;
+use aws_sdk_eks::operation::describe_access_entry::DescribeAccessEntryError;
 use aws_sdk_eks::types::{AccessScope, AccessScopeType, AssociatedAccessPolicy};
-use serde::{Deserialize, Serialize};
 
-/// The kind.
+/// EKS access entry of type `STANDARD`: grants an IAM principal access to a cluster.
 pub struct AccessEntry;
 
-/// An access policy, and where it holds.
+/// Access policy of EKS, and the part of the cluster that it applies to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicySpec {
-    /// The ARN of one of EKS's access policies.
+    /// ARN, `arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy`.
     pub arn: String,
-    /// The namespaces that it holds in; none means the whole cluster.
+    /// Namespaces that it is restricted to; empty: the whole cluster.
     pub namespaces: Vec<String>,
 }
 
-/// What is asked for.
+/// What a stack decides of the resource: with inputs in a spec, with texts in a live form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Spec {
-    /// The cluster's name.
+pub struct Fields<T> {
+    /// Name of the cluster.
     pub cluster: String,
-    /// The principal's ARN.
-    pub principal: In<String>,
-    /// Kubernetes groups.
+    /// ARN of the IAM role or user.
+    pub principal: T,
+    /// Kubernetes groups that the principal is in, for RBAC bindings. In any order.
     pub groups: Vec<String>,
-    /// Access policies.
+    /// Access policies of the principal, in any order.
     pub policies: Vec<PolicySpec>,
-    /// Tags.
+    /// Wanted tags of the access entry: those of the stack file, `Name` and the owner tags.
     pub tags: Tags,
 }
 
-/// What is there.
+/// Desired access entry.
+pub type Spec = Fields<In<String>>;
+
+/// Access entry as EKS describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// The ARN.
+    /// ARN, `arn:aws:eks:REGION:ACCOUNT:access-entry/CLUSTER/role/ACCOUNT/NAME/UUID`.
     pub arn: String,
-    /// See [`Spec::cluster`].
-    pub cluster: String,
-    /// See [`Spec::principal`].
-    pub principal: String,
-    /// See [`Spec::groups`].
-    pub groups: Vec<String>,
-    /// See [`Spec::policies`].
-    pub policies: Vec<PolicySpec>,
-    /// Tags.
-    pub tags: Tags,
+    /// When it was created, RFC 3339. No later resource of its name has the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub birth: Option<String>,
+    /// What the stack decides of it, as AWS has it.
+    #[serde(flatten)]
+    pub fields: Fields<String>,
 }
+
+has_fields!(Live, Fields<String>);
 
 impl Desired for Spec {
     const KIND: &'static str = AccessEntry::KIND;
 }
 
-/// Policies by their ARNs, namespaces sorted.
-fn sorted(policies: &[PolicySpec]) -> Vec<PolicySpec> {
+/// Sorts policies by ARN, and the namespaces of each: EKS keeps no order.
+fn sorted_policies(policies: &[PolicySpec]) -> Vec<PolicySpec> {
     let each = policies
         .iter()
-        .map(|policy| PolicySpec { namespaces: same_set(&policy.namespaces), ..policy.clone() });
-    same_set(&each.collect::<Vec<_>>())
+        .map(|policy| PolicySpec { namespaces: sorted_set(&policy.namespaces), ..policy.clone() });
+    sorted_set(&each.collect::<Vec<_>>())
 }
 
 impl Resource for AccessEntry {
-    const KIND: &'static str = "access_entry";
-    const IAM: &'static [&'static str] = &[
-        "eks:DescribeAccessEntry",
-        "eks:ListAssociatedAccessPolicies",
-        "eks:CreateAccessEntry",
-        "eks:UpdateAccessEntry",
-        "eks:AssociateAccessPolicy",
-        "eks:DisassociateAccessPolicy",
-        "eks:DeleteAccessEntry",
-        "eks:TagResource",
-        "eks:UntagResource",
-    ];
-    const IDENTITY: Identity = Identity::Name;
-    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
+    const INFO: KindInfo = KindInfo {
+        name: "access_entry",
+        identity: Identity::Name,
+        exclusive: &["principal"],
+        parent: Some(("eks_cluster", "cluster")),
+        birth_mark: Some("birth"),
+        iam: &[(
+            IamScope::EKS,
+            &[
+                "eks:DescribeAccessEntry",
+                "eks:ListAssociatedAccessPolicies",
+                "eks:CreateAccessEntry",
+                "eks:UpdateAccessEntry",
+                "eks:AssociateAccessPolicy",
+                "eks:DisassociateAccessPolicy",
+                "eks:DeleteAccessEntry",
+                "eks:TagResource",
+                "eks:UntagResource",
+            ],
+        )],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -89,48 +94,41 @@ impl Resource for AccessEntry {
         Changes::default()
             .fixed("cluster", &want.cluster, &live.cluster)
             .fixed("principal", &want.principal, &live.principal)
-            .mutable("groups", &same_set(&want.groups), &same_set(&live.groups))
-            .mutable("policies", &sorted(&want.policies), &sorted(&live.policies))
+            .mutable("groups", &sorted_set(&want.groups), &sorted_set(&live.groups))
+            .mutable("policies", &sorted_policies(&want.policies), &sorted_policies(&live.policies))
             .mutable("tags", &want.tags, &live.tags)
-    }
-
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
     }
 }
 
 impl Lifecycle for AccessEntry {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let looks = asked.iter().filter_map(|asked| {
-            let (last, want) = (asked.last.as_ref(), asked.want.as_ref());
-            let cluster = last.map(|last| &last.cluster).or(want.map(|want| &want.cluster))?;
-            let principal =
-                last.map(|last| &last.principal).or(want.and_then(|want| want.principal.known()))?;
-            Some(async move {
-                let live = look(cx, cluster, principal).await?;
-                Ok::<_, Fault>(live.map(|live| Found { address: asked.address.clone(), live }))
-            })
-        });
-        Ok(futures_util::future::try_join_all(looks).await?.into_iter().flatten().collect())
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        describe_each(
+            asked,
+            |asked| {
+                let principal = asked.key(|last| Some(&last.principal), |want| want.principal.known())??;
+                Some((asked.key(|last| &last.cluster, |want| &want.cluster)?, principal))
+            },
+            async |(cluster, principal)| describe(cx, cluster, principal).await,
+        )
+        .await
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .eks
             .create_access_entry()
             .client_request_token(&intent.token)
             .cluster_name(&want.cluster)
-            .principal_arn(given(&want.principal, "principal")?)
+            .principal_arn(resolved(&want.principal, "principal")?)
             .set_kubernetes_groups((!want.groups.is_empty()).then(|| want.groups.clone()))
             .r#type("STANDARD")
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
         let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
-        call.send().await.call("eks", "CreateAccessEntry")?;
-        Ok(())
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        if same_set(&want.groups) != same_set(&live.groups) {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        if sorted_set(&want.groups) != sorted_set(&live.groups) {
             let call = cx
                 .eks
                 .update_access_entry()
@@ -138,9 +136,9 @@ impl Lifecycle for AccessEntry {
                 .cluster_name(&live.cluster)
                 .principal_arn(&live.principal)
                 .set_kubernetes_groups(Some(want.groups.clone()));
-            call.send().await.call("eks", "UpdateAccessEntry")?;
+            call.send().await.call()?;
         }
-        let (wanted, there) = (sorted(&want.policies), sorted(&live.policies));
+        let (wanted, there) = (sorted_policies(&want.policies), sorted_policies(&live.policies));
         for policy in wanted.iter().filter(|policy| !there.contains(policy)) {
             let scope = match policy.namespaces.is_empty() {
                 true => AccessScope::builder().r#type(AccessScopeType::Cluster),
@@ -155,7 +153,7 @@ impl Lifecycle for AccessEntry {
                 .principal_arn(&live.principal)
                 .policy_arn(&policy.arn)
                 .access_scope(scope.build());
-            call.send().await.call("eks", "AssociateAccessPolicy")?;
+            call.send().await.call()?;
         }
         for policy in there.iter().filter(|policy| !wanted.iter().any(|other| other.arn == policy.arn)) {
             let call = cx
@@ -164,41 +162,44 @@ impl Lifecycle for AccessEntry {
                 .cluster_name(&live.cluster)
                 .principal_arn(&live.principal)
                 .policy_arn(&policy.arn);
-            gone_is_done(call.send().await.call("eks", "DisassociateAccessPolicy"))?;
+            call.send().await.gone_is_done()?;
         }
-        retag_eks(cx, &live.arn, &want.tags, &live.tags).await
+        retag(cx, TagTarget::Eks(&live.arn), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         let call = cx.eks.delete_access_entry().cluster_name(&live.cluster).principal_arn(&live.principal);
-        gone_is_done(call.send().await.call("eks", "DeleteAccessEntry"))
+        call.send().await.gone_is_done()
     }
 }
 
-async fn look(cx: &Cx, cluster: &str, principal: &str) -> Result<Option<Live>, Fault> {
-    let entry = cx.eks.describe_access_entry().cluster_name(cluster).principal_arn(principal);
-    let entry = match entry.send().await.call("eks", "DescribeAccessEntry") {
-        Err(fault) if fault.class == Class::Gone => return Ok(None),
-        answer => answer?.access_entry,
-    };
-    let Some(entry) = entry else { return Ok(None) };
+async fn describe(cx: &Cx, cluster: &str, principal: &str) -> Result<Option<Live>, CallError> {
+    let entry = cx.eks.describe_access_entry().cluster_name(cluster).principal_arn(principal).send().await;
+    let entry = entry.read_if_found(|answer| required(answer.access_entry, "accessEntry"))?;
     let pages = cx.eks.list_associated_access_policies().cluster_name(cluster).principal_arn(principal);
-    let policies: Vec<_> =
-        match pages.into_paginator().send().try_collect().await.call("eks", "ListAssociatedAccessPolicies") {
-            Err(fault) if fault.class == Class::Gone => return Ok(None),
-            answer => answer?,
-        };
-    let policies = policies.into_iter().flat_map(|page| page.associated_access_policies.unwrap_or_default());
-    let policy = |policy: AssociatedAccessPolicy| PolicySpec {
-        arn: policy.policy_arn.unwrap_or_default(),
-        namespaces: policy.access_scope.and_then(|scope| scope.namespaces).unwrap_or_default(),
-    };
+    let pages: Result<Vec<_>, _> = pages.into_paginator().send().try_collect().await;
+    let policies = pages.read_if_found(|pages| {
+        let all = pages.into_iter().flat_map(|page| page.associated_access_policies.unwrap_or_default());
+        all.map(policy).collect::<Result<Vec<_>, _>>()
+    })?;
+    let (Some(entry), Some(policies)) = (entry, policies) else { return Ok(None) };
+    let arn = required(entry.access_entry_arn, "accessEntryArn");
     Ok(Some(Live {
-        arn: entry.access_entry_arn.unwrap_or_default(),
-        cluster: cluster.to_owned(),
-        principal: principal.to_owned(),
-        groups: entry.kubernetes_groups.unwrap_or_default(),
-        policies: policies.map(policy).collect(),
-        tags: entry.tags.unwrap_or_default().into_iter().collect(),
+        arn: arn.map_err(MissingField::in_answer_of::<DescribeAccessEntryError>)?,
+        birth: entry.created_at.map(|at| at.to_string()),
+        fields: Fields {
+            cluster: cluster.to_owned(),
+            principal: principal.to_owned(),
+            groups: entry.kubernetes_groups.unwrap_or_default(),
+            policies,
+            tags: entry.tags.unwrap_or_default().into_iter().collect(),
+        },
     }))
+}
+
+fn policy(policy: AssociatedAccessPolicy) -> Result<PolicySpec, MissingField> {
+    Ok(PolicySpec {
+        arn: required(policy.policy_arn, "policyArn")?,
+        namespaces: policy.access_scope.and_then(|scope| scope.namespaces).unwrap_or_default(),
+    })
 }

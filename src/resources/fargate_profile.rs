@@ -1,18 +1,14 @@
 //! A Fargate profile: which pods run without a node of the stack's own. EKS changes nothing of it but its tags, and
 //! makes or removes one at a time.
 
-use super::{
-    Asked, Found, Lifecycle,
-    handler::{all_given, given},
-};
+use super::{lookups::renamed, prelude::*};
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, issues, retag_eks, signed, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
+    aws::{eks_status, issues},
+    model::{Address, ReplacementOrder},
 };
 use aws_sdk_eks::types::{
     FargateProfile as Answer, FargateProfileIssueCode, FargateProfileSelector, FargateProfileStatus,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The kind.
@@ -27,66 +23,82 @@ pub struct SelectorSpec {
     pub labels: BTreeMap<String, String>,
 }
 
-/// What is asked for.
+/// What a stack decides of the resource: with inputs in a spec, with texts in a live form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Spec {
+#[serde(rename_all = "camelCase")]
+pub struct Fields<T> {
     /// The cluster's name.
     pub cluster: String,
     /// The profile's name.
     pub name: String,
     /// The ARN of the role that Fargate pulls images and writes logs in.
-    pub role: In<String>,
+    pub role: T,
     /// Private subnets.
-    pub subnets: Vec<In<String>>,
+    pub subnets: Vec<T>,
     /// Which pods.
     pub selectors: Vec<SelectorSpec>,
     /// Tags.
     pub tags: Tags,
 }
 
+/// What is asked for.
+pub type Spec = Fields<In<String>>;
+
 /// What is there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Live {
     /// The ARN.
     pub arn: String,
-    /// See [`Spec::cluster`].
-    pub cluster: String,
-    /// See [`Spec::name`].
-    pub name: String,
-    /// See [`Spec::role`].
-    pub role: String,
-    /// See [`Spec::subnets`].
-    pub subnets: Vec<String>,
-    /// See [`Spec::selectors`].
-    pub selectors: Vec<SelectorSpec>,
     /// EKS's word, `ACTIVE` and others.
     pub status: String,
     /// What EKS says is wrong.
     pub trouble: Option<String>,
-    /// Tags.
-    pub tags: Tags,
+    /// When it was created, RFC 3339. No later resource of its name has the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub birth: Option<String>,
+    /// What the stack decides of it, as AWS has it.
+    #[serde(flatten)]
+    pub fields: Fields<String>,
 }
+
+has_fields!(Live, Fields<String>);
 
 impl Desired for Spec {
     const KIND: &'static str = FargateProfile::KIND;
 }
 
 impl Resource for FargateProfile {
-    const KIND: &'static str = "fargate_profile";
-    const IAM: &'static [&'static str] = &[
-        "eks:DescribeFargateProfile",
-        "eks:CreateFargateProfile",
-        "eks:DeleteFargateProfile",
-        "eks:TagResource",
-        "eks:UntagResource",
-        "iam:PassRole",
-        "iam:GetRole",
-        "iam:CreateServiceLinkedRole",
-        "ec2:DescribeSubnets",
-    ];
-    const IDENTITY: Identity = Identity::Name;
-    const ONE_AT_A_TIME: bool = true;
-    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
+    const INFO: KindInfo = KindInfo {
+        name: "fargate_profile",
+        identity: Identity::Name,
+        replacement: ReplacementOrder::CreateFirst,
+        max_name_len: 100,
+        serial: true,
+        parent: Some(("eks_cluster", "cluster")),
+        ready_within: minutes(20),
+        deleted_within: minutes(20),
+        typical: Duration::from_secs(60),
+        birth_mark: Some("birth"),
+        iam: &[
+            (
+                IamScope::EKS,
+                &[
+                    "eks:DescribeFargateProfile",
+                    "eks:ListFargateProfiles",
+                    "eks:CreateFargateProfile",
+                    "eks:DeleteFargateProfile",
+                    "eks:TagResource",
+                    "eks:UntagResource",
+                ],
+            ),
+            (IamScope::PASS_ROLES, &["iam:PassRole"]),
+            (IamScope::READ_ROLES, &["iam:GetRole"]),
+            (IamScope::SERVICE_ROLES, &["iam:CreateServiceLinkedRole"]),
+            (IamScope::EC2_READ, &["ec2:DescribeSubnets"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -95,50 +107,60 @@ impl Resource for FargateProfile {
             .fixed("cluster", &want.cluster, &live.cluster)
             .fixed("name", &want.name, &live.name)
             .fixed("role", &want.role, &live.role)
-            .fixed("subnets", &same_set(&want.subnets), &same_set(&live.subnets))
-            .fixed("selectors", &same_set(&want.selectors), &same_set(&live.selectors))
+            .fixed("subnets", &sorted_set(&want.subnets), &sorted_set(&live.subnets))
+            .fixed("selectors", &sorted_set(&want.selectors), &sorted_set(&live.selectors))
             .mutable("tags", &want.tags, &live.tags)
     }
 
-    fn ready(live: &Live) -> Ready {
-        let word = live.status.to_ascii_lowercase().replace('_', " ");
-        let why = match &live.trouble {
-            Some(trouble) => format!("{word}: {trouble}"),
-            None => word,
-        };
+    fn ready(live: &Live) -> Readiness {
+        let why = eks_status(&live.status, live.trouble.as_deref());
         match FargateProfileStatus::from(live.status.as_str()) {
-            FargateProfileStatus::Active if live.trouble.is_some() => Ready::Troubled(why),
-            FargateProfileStatus::Active => Ready::Yes,
-            FargateProfileStatus::CreateFailed => Ready::Failed(why),
-            FargateProfileStatus::DeleteFailed => Ready::Troubled(why),
-            FargateProfileStatus::Deleting => Ready::Failed("somebody is deleting it".to_owned()),
-            _ => Ready::Wait(why),
+            FargateProfileStatus::Active if live.trouble.is_some() => Readiness::Degraded(why),
+            FargateProfileStatus::Active => Readiness::Ready,
+            FargateProfileStatus::CreateFailed => Readiness::Failed(why),
+            FargateProfileStatus::DeleteFailed => Readiness::Degraded(why),
+            FargateProfileStatus::Deleting => Readiness::Waiting("being deleted".to_owned()),
+            _ => Readiness::Waiting(why),
         }
+    }
+
+    fn delete_failed(live: &Live) -> Option<String> {
+        let failed = live.status == FargateProfileStatus::DeleteFailed.as_str();
+        failed.then(|| live.trouble.clone().unwrap_or_else(|| live.status.clone()))
+    }
+
+    /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/delete-fargate-profile.html>
+    fn deletion_note(_live: &Live) -> Option<String> {
+        Some("its pods are deleted; those that match another profile start again there".to_owned())
+    }
+
+    fn deleting(live: &Live) -> bool {
+        FargateProfileStatus::from(live.status.as_str()) == FargateProfileStatus::Deleting
     }
 }
 
 impl Lifecycle for FargateProfile {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let looks = asked.iter().filter_map(|asked| {
-            let (last, want) = (asked.last.as_ref(), asked.want.as_ref());
-            let (cluster, name) = last
-                .map(|last| (&last.cluster, &last.name))
-                .or(want.map(|want| (&want.cluster, &want.name)))?;
-            Some(async move {
-                let call = cx.eks.describe_fargate_profile().cluster_name(cluster).fargate_profile_name(name);
-                match call.send().await.call("eks", "DescribeFargateProfile") {
-                    Err(fault) if fault.class == Class::Gone => Ok(None),
-                    answer => {
-                        let found = answer?.fargate_profile.map(live);
-                        Ok::<_, Fault>(found.map(|live| Found { address: asked.address.clone(), live }))
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        describe_each(
+            asked,
+            |asked| {
+                asked
+                    .key(|last| (asked, &last.cluster, &last.name), |want| (asked, &want.cluster, &want.name))
+            },
+            async |(asked, cluster, name)| {
+                match describe(cx, cluster, name).await? {
+                    // The state that had its name is lost.
+                    None if asked.recorded.is_none() && name == asked.address.last_segment() => {
+                        by_tags(cx, cluster, &asked.address).await
                     }
+                    live => Ok(live),
                 }
-            })
-        });
-        Ok(futures_util::future::try_join_all(looks).await?.into_iter().flatten().collect())
+            },
+        )
+        .await
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let selectors = want.selectors.iter().map(|selector| {
             let labels = (!selector.labels.is_empty()).then(|| selector.labels.clone().into_iter().collect());
             FargateProfileSelector::builder().namespace(&selector.namespace).set_labels(labels).build()
@@ -149,46 +171,69 @@ impl Lifecycle for FargateProfile {
             .client_request_token(&intent.token)
             .cluster_name(&want.cluster)
             .fargate_profile_name(&want.name)
-            .pod_execution_role_arn(given(&want.role, "role")?)
-            .set_subnets(Some(all_given(&want.subnets, "subnets")?))
+            .pod_execution_role_arn(resolved(&want.role, "role")?)
+            .set_subnets(Some(all_resolved(&want.subnets, "subnets")?))
             .set_selectors(Some(selectors.collect()))
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
         let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
-        call.send().await.call("eks", "CreateFargateProfile")?;
-        Ok(())
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        retag_eks(cx, &live.arn, &want.tags, &live.tags).await
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        retag(cx, TagTarget::Eks(&live.arn), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         if live.status == FargateProfileStatus::Deleting.as_str() {
             return Ok(());
         }
         let call =
             cx.eks.delete_fargate_profile().cluster_name(&live.cluster).fargate_profile_name(&live.name);
-        gone_is_done(call.send().await.call("eks", "DeleteFargateProfile"))
+        call.send().await.gone_is_done()
     }
 }
 
-fn live(profile: Answer) -> Live {
+/// Returns the profile at `address` that carries a name which a replacement gave it.
+async fn by_tags(cx: &Cx, cluster: &str, address: &Address) -> Result<Option<Live>, CallError> {
+    let names: Result<Vec<String>, _> = cx
+        .eks
+        .list_fargate_profiles()
+        .cluster_name(cluster)
+        .into_paginator()
+        .items()
+        .send()
+        .try_collect()
+        .await;
+    let names = if_found(names.call())?.unwrap_or_default();
+    let look = async |name: String| describe(cx, cluster, &name).await;
+    renamed::<FargateProfile, _>(cx, address, names, look, |live| &live.tags).await
+}
+
+async fn describe(cx: &Cx, cluster: &str, name: &str) -> Result<Option<Live>, CallError> {
+    let call = cx.eks.describe_fargate_profile().cluster_name(cluster).fargate_profile_name(name);
+    call.send().await.read_if_found(|answer| live(required(answer.fargate_profile, "fargateProfile")?))
+}
+
+fn live(profile: Answer) -> Result<Live, MissingField> {
     let health = profile.health.and_then(|health| health.issues).unwrap_or_default();
     let selectors = profile.selectors.unwrap_or_default().into_iter().map(|selector| SelectorSpec {
-        namespace: selector.namespace.unwrap_or_default(),
+        namespace: optional_text(selector.namespace),
         labels: selector.labels.unwrap_or_default().into_iter().collect(),
     });
-    Live {
-        arn: profile.fargate_profile_arn.unwrap_or_default(),
-        cluster: profile.cluster_name.unwrap_or_default(),
-        name: profile.fargate_profile_name.unwrap_or_default(),
-        role: profile.pod_execution_role_arn.unwrap_or_default(),
-        subnets: profile.subnets.unwrap_or_default(),
-        selectors: selectors.collect(),
-        status: profile.status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+    Ok(Live {
+        arn: required(profile.fargate_profile_arn, "fargateProfileArn")?,
+        birth: profile.created_at.map(|at| at.to_string()),
+        status: required_text(profile.status, "status")?,
         trouble: issues(health.iter().map(|issue| {
             (issue.code().map(FargateProfileIssueCode::as_str), issue.message(), issue.resource_ids())
         })),
-        tags: profile.tags.unwrap_or_default().into_iter().collect(),
-    }
+        fields: Fields {
+            cluster: required(profile.cluster_name, "clusterName")?,
+            name: required(profile.fargate_profile_name, "fargateProfileName")?,
+            role: required(profile.pod_execution_role_arn, "podExecutionRoleArn")?,
+            subnets: profile.subnets.unwrap_or_default(),
+            selectors: selectors.collect(),
+            tags: profile.tags.unwrap_or_default().into_iter().collect(),
+        },
+    })
 }

@@ -1,64 +1,72 @@
-//! A container image: the application's, built from its folder when no image in the repository carries the tag that the
-//! folder's content gives it; or a copy of another registry's image. A build may last minutes, in the create as in the update. Older images stay, for what still
-//! runs them, until the repository's lifecycle policy takes them.
+//! A container image in a repository of the stack.
+//!
+//! It is built from the application's folder if no image in the repository has the tag that the folder's
+//! content gives it, or copied from another registry. A build takes up to minutes, in the create as in the
+//! update. Older images stay for the pods that still run them, until the repository's lifecycle policy
+//! expires them.
 
-use super::{Asked, Found, Lifecycle};
+use super::{ecr_repository::REPOSITORIES, prelude::*};
 use crate::{
-    aws::{Call, Cx, notice},
-    image::{self, Builder, Platform, Remote},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
+    aws::{item_error, notice},
+    image::{self, BuildMethod, ImagePlatform, Remote},
 };
-use aws_sdk_ecr::types::{ImageFailureCode, ImageIdentifier};
-use serde::{Deserialize, Serialize};
+use aws_sdk_ecr::{
+    operation::batch_delete_image::BatchDeleteImageError,
+    types::{ImageFailureCode, ImageIdentifier},
+};
 use std::collections::BTreeMap;
 
-/// The kind.
+/// Container image in a repository of the stack, identified by the tag of its content.
 pub struct Image;
 
-/// What is asked for.
+/// Desired image: what it is built or copied from, and the tags that it gets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
-    /// The repository's name.
+    /// Name of the repository.
     pub repository: String,
-    /// Where its images are pulled from, without a tag.
+    /// URI of the repository without a tag, `ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME`.
     pub registry: In<String>,
-    /// The tag that its content gives the image: the folder's digest, or the copied image's tag with its platforms.
+    /// Tag that stands for the content: the folder's digest, or the copied image's tag with its platforms.
     pub content: String,
-    /// Further tags.
+    /// Further tags, from the stack file.
     pub tags: Vec<String>,
-    /// Whether a tag of the repository stays with its image.
+    /// Whether the repository refuses to move a tag to another image.
     pub immutable_tags: bool,
-    /// The application's folder, as seen from the stack file's; for a copy the image's reference.
+    /// Folder of the application, relative to the stack file's folder; for a copy, the reference of the
+    /// source image.
     pub path: String,
-    /// Who builds: `python` or `dockerfile`; [`Spec::COPY`]: nobody.
+    /// Builder, `python` or `dockerfile`; [`Spec::COPY`] for a copy.
     pub builder: String,
-    /// The platforms, as `linux/amd64`.
+    /// Platforms of the image, such as `linux/amd64`.
     pub platforms: Vec<String>,
 }
 
-/// What is there.
+/// Image as ECR stores it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// The repository's name.
+    /// Name of the repository that the image is in.
     pub repository: String,
-    /// See [`Spec::registry`].
+    /// URI of the repository without a tag.
     pub registry: String,
-    /// The image's digest.
+    /// Digest of the image or of its index, `sha256:...`.
     pub digest: String,
-    /// What pods name: registry and digest.
+    /// Reference for pods: `REGISTRY@DIGEST`.
     pub uri: String,
-    /// The tag of the content that it was built from.
+    /// Tag of the content that it was built or copied from.
     pub content: String,
-    /// Those of the wanted tags that it has.
+    /// Wanted tags that it has.
     pub tags: Vec<String>,
-    /// Those of the wanted tags that other images have.
+    /// Wanted tags that another image of the repository has.
     pub taken: Vec<String>,
 }
 
+/// Field [`Live::uri`].
+pub const URI: Field = Field::new("uri");
+
 impl Spec {
-    /// The builder of an image that is copied from another registry.
+    /// Value of [`builder`](Self::builder) for an image that is copied from another registry.
     pub const COPY: &'static str = "copy";
 }
 
@@ -67,20 +75,28 @@ impl Desired for Spec {
 }
 
 impl Resource for Image {
-    const KIND: &'static str = "image";
-    const IAM: &'static [&'static str] = &[
-        "ecr:BatchGetImage",
-        "ecr:DescribeRepositories",
-        "ecr:BatchCheckLayerAvailability",
-        "ecr:InitiateLayerUpload",
-        "ecr:UploadLayerPart",
-        "ecr:CompleteLayerUpload",
-        "ecr:PutImage",
-        "ecr:BatchDeleteImage",
-    ];
-    const IDENTITY: Identity = Identity::Name;
-    const TAGGED: bool = false;
-    const MOVES: &'static [&'static str] = &["digest", "uri", "content"];
+    const INFO: KindInfo = KindInfo {
+        name: "image",
+        identity: Identity::Name,
+        supplies: &[URI],
+        tagged: false,
+        computed_on_update: &["digest", "uri", "content"],
+        typical: Duration::from_secs(40),
+        iam: &[(
+            REPOSITORIES,
+            &[
+                "ecr:BatchGetImage",
+                "ecr:DescribeRepositories",
+                "ecr:BatchCheckLayerAvailability",
+                "ecr:InitiateLayerUpload",
+                "ecr:UploadLayerPart",
+                "ecr:CompleteLayerUpload",
+                "ecr:PutImage",
+                "ecr:BatchDeleteImage",
+            ],
+        )],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -89,23 +105,19 @@ impl Resource for Image {
             .mutable("repository", &want.repository, &live.repository)
             .mutable("registry", &want.registry, &live.registry)
             .mutable("content", &want.content, &live.content)
-            .mutable("tags", &same_set(&want.tags), &live.tags)
+            .mutable("tags", &sorted_set(&want.tags), &live.tags)
     }
 
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
-    }
-
-    fn refuse(want: &Spec, live: &Live) -> Option<String> {
+    fn validate_change(want: &Spec, live: &Live) -> Option<String> {
         if want.repository != live.repository {
             return None;
         }
-        // An image of other content leaves its tags behind.
+        // The tags of an image with other content stay with it.
         let old = live.tags.iter().filter(|_| want.content != live.content);
         let held: Vec<&str> = live.taken.iter().chain(old).map(String::as_str).collect();
         (want.immutable_tags && !held.is_empty()).then(|| {
             format!(
-                "the tag {} is another image's, and a tag of the repository {} stays with its image; take another tag",
+                "tag {} belongs to another image, and repository {} has immutable tags: choose another tag",
                 held.join(", "),
                 want.repository
             )
@@ -114,50 +126,48 @@ impl Resource for Image {
 }
 
 impl Lifecycle for Image {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let looks = asked.iter().map(|asked| look(cx, asked));
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let looks = asked.iter().map(|asked| find_image(cx, asked));
         let found = futures_util::future::try_join_all(looks).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
-    async fn create(cx: &Cx, want: &Spec, _: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, _: &Intent) -> Result<(), CallError> {
         make(cx, want).await
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         if !serves(want, live) {
-            return make(cx, want).await;
+            return make(cx, want).await.map(|()| None);
         }
         let more: Vec<String> = want.tags.iter().filter(|tag| !live.tags.contains(tag)).cloned().collect();
-        image::give_tags(remote(cx, &want.repository), &live.digest, &more).await
+        image::give_tags(remote(cx, &want.repository), &live.digest, &more).await.map(|()| None)
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        // By its tags: an image that somebody else tagged stays for them.
-        let ids = std::iter::once(&live.content).chain(&live.tags).map(|tag| id(tag)).collect();
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
+        // Deletes by tag: an image that another program tagged, too, stays.
+        let ids = std::iter::once(&live.content).chain(&live.tags).map(|tag| tag_id(tag)).collect();
         let call = cx.ecr.batch_delete_image().repository_name(&live.repository).set_image_ids(Some(ids));
-        let failures = match call.send().await.call("ecr", "BatchDeleteImage") {
-            Err(fault) if fault.class == Class::Gone => return Ok(()),
-            answer => answer?.failures.unwrap_or_default(),
-        };
+        let Some(answer) = if_found(call.send().await.call())? else { return Ok(()) };
+        let failures = answer.failures.unwrap_or_default();
         let failure = failures.iter().find(|it| it.failure_code != Some(ImageFailureCode::ImageNotFound));
         failure.map_or(Ok(()), |failure| {
-            let code = failure.failure_code.as_ref().map_or("", ImageFailureCode::as_str).to_owned();
-            let reason = failure.failure_reason.clone().unwrap_or_default();
-            Err(Fault { code, ..Fault::new(Class::Conflict, reason) })
+            let code = failure.failure_code.as_ref().map(ImageFailureCode::as_str);
+            let error = item_error::<BatchDeleteImageError>(code, failure.failure_reason());
+            Err(error.class(ErrorKind::Conflict))
         })
     }
 }
 
-/// Builds, or fetches, and pushes. The same content ends under the same tag, so that it may be repeated.
-async fn make(cx: &Cx, want: &Spec) -> Result<(), Fault> {
-    let platforms = Fault::decode::<Vec<Platform>>(Image::KIND, &want.platforms.clone().into())?;
+/// Builds or copies the image, and pushes it. May be repeated: the same content ends under the same tag.
+async fn make(cx: &Cx, want: &Spec) -> Result<(), CallError> {
+    let platforms = CallError::decode::<Vec<ImagePlatform>>(Image::KIND, &want.platforms.clone().into())?;
     let built = if want.builder == Spec::COPY {
         copy(cx, want, &platforms).await?
     } else {
-        let ask = image::Ask {
+        let ask = image::BuildRequest {
             folder: cx.local.folder.join(&want.path),
-            builder: Fault::decode::<Builder>(Image::KIND, &want.builder.clone().into())?,
+            builder: CallError::decode::<BuildMethod>(Image::KIND, &want.builder.clone().into())?,
             platforms,
             tag: want.content.clone(),
             cache: cx.local.cache.clone(),
@@ -169,11 +179,12 @@ async fn make(cx: &Cx, want: &Spec) -> Result<(), Fault> {
     image::push(remote(cx, &want.repository), &built, &tags).await
 }
 
-/// What is copied are the controllers of clusters, whose work in the sandbox is the sandbox's own.
-async fn copy(cx: &Cx, want: &Spec, platforms: &[Platform]) -> Result<image::Built, Fault> {
+/// Fetches an image from another registry. On the sandbox, which implements the cluster's controllers itself,
+/// their images are empty.
+async fn copy(cx: &Cx, want: &Spec, platforms: &[ImagePlatform]) -> Result<image::Built, CallError> {
     let store = image::Store::new(&cx.local.cache.join("image"));
     if cx.local.sandbox {
-        notice(&format!("in the sandbox an empty image stands for {}", want.path));
+        notice(&format!("sandbox: an empty image is used for {}", want.path));
         return image::empty(&store, platforms);
     }
     image::copy(&store, &want.path, platforms).await
@@ -183,22 +194,22 @@ fn remote<'a>(cx: &'a Cx, repository: &'a str) -> Remote<'a> {
     Remote { ecr: &cx.ecr, repository }
 }
 
-fn id(tag: &str) -> ImageIdentifier {
+fn tag_id(tag: &str) -> ImageIdentifier {
     ImageIdentifier::builder().image_tag(tag).build()
 }
 
-/// Whether it is the image that is asked for, whatever its tags.
+/// Returns whether the image is the wanted one, whatever its tags.
 fn serves(want: &Spec, live: &Live) -> bool {
     (&want.repository, &want.content) == (&live.repository, &live.content)
         && want.registry.known().is_none_or(|registry| *registry == live.registry)
 }
 
-/// The image of the wanted content, else the recorded one, which may be in another repository.
-async fn look(cx: &Cx, asked: &Asked<Image>) -> Result<Option<Found<Live>>, Fault> {
-    let (want, last) = (asked.want.as_ref(), asked.last.as_ref());
+/// Finds the image with the wanted content, else the recorded one, which may be in another repository.
+async fn find_image(cx: &Cx, asked: &TypedLookup<Image>) -> Result<Option<FoundResource<Live>>, CallError> {
+    let (want, last) = (asked.want.as_ref(), asked.recorded.as_ref());
     let wanted = want.map(|want| (want.repository.as_str(), want.content.as_str()));
     let recorded = last.map(|last| (last.repository.as_str(), last.content.as_str()));
-    let extra = want.map(|want| same_set(&want.tags)).or(last.map(|last| last.tags.clone()));
+    let extra = want.map(|want| sorted_set(&want.tags)).or(last.map(|last| last.tags.clone()));
     let extra = extra.unwrap_or_default();
     let Some((first, _)) = wanted.or(recorded) else { return Ok(None) };
     let places = [Some(first), recorded.map(|(repository, _)| repository).filter(|other| *other != first)];
@@ -214,27 +225,25 @@ async fn look(cx: &Cx, asked: &Asked<Image>) -> Result<Option<Found<Live>>, Faul
             None => registry(cx, repository).await?,
         };
         live.uri = format!("{}@{}", live.registry, live.digest);
-        return Ok(Some(Found { address: asked.address.clone(), live }));
+        return Ok(Some(FoundResource { address: asked.address.clone(), live }));
     }
     Ok(None)
 }
 
-/// The image under the first of `contents` that one has, in one call; where it is pulled from is left open.
+/// Returns the image with the first of the tags `contents` that exists, in one call. `registry` and `uri`
+/// stay empty.
 async fn search(
     cx: &Cx,
     repository: &str,
     contents: &[&str],
     extra: &[String],
-) -> Result<Option<Live>, Fault> {
+) -> Result<Option<Live>, CallError> {
     let ids: Vec<ImageIdentifier> =
-        contents.iter().copied().chain(extra.iter().map(String::as_str)).map(id).collect();
+        contents.iter().copied().chain(extra.iter().map(String::as_str)).map(tag_id).collect();
     let call = cx.ecr.batch_get_image().repository_name(repository).set_image_ids(Some(ids));
     let call = call.set_accepted_media_types(Some(image::ACCEPTED.map(str::to_owned).into()));
-    let images = match call.send().await.call("ecr", "BatchGetImage") {
-        Err(fault) if fault.class == Class::Gone => return Ok(None),
-        answer => answer?.images.unwrap_or_default(),
-    };
-    let ids = images.into_iter().filter_map(|image| image.image_id);
+    let Some(answer) = if_found(call.send().await.call())? else { return Ok(None) };
+    let ids = answer.images.unwrap_or_default().into_iter().filter_map(|image| image.image_id);
     let by_tag: BTreeMap<String, String> = ids.filter_map(|id| id.image_tag.zip(id.image_digest)).collect();
     let found = contents.iter().find_map(|tag| Some(((*tag).to_owned(), by_tag.get(*tag)?.clone())));
     let Some((content, digest)) = found else { return Ok(None) };
@@ -253,10 +262,12 @@ async fn search(
     }))
 }
 
-async fn registry(cx: &Cx, repository: &str) -> Result<String, Fault> {
+async fn registry(cx: &Cx, repository: &str) -> Result<String, CallError> {
     let answer = cx.ecr.describe_repositories().repository_names(repository).send().await;
-    let found = answer.call("ecr", "DescribeRepositories")?.repositories.unwrap_or_default();
-    Ok(found.into_iter().next().and_then(|it| it.repository_uri).unwrap_or_default())
+    answer.read(|answer| {
+        let found = answer.repositories.unwrap_or_default().into_iter().next();
+        required(found.and_then(|it| it.repository_uri), "repositoryUri")
+    })
 }
 
 #[cfg(test)]
@@ -298,17 +309,20 @@ mod tests {
         assert!(paths(&want("a", &["2", "1"]), &live("a", &["1", "2"], &[])).is_empty());
         assert_eq!(paths(&want("b", &[]), &live("a", &[], &[])), [("content".to_owned(), false)]);
         assert_eq!(paths(&want("a", &["1"]), &live("a", &[], &[])), [("tags".to_owned(), false)]);
-        let moved = Spec { registry: In::of(&"cluster/repository/x".into(), "uri"), ..want("a", &[]) };
+        let moved = Spec {
+            registry: crate::resources::ecr_repository::URI.of(&"cluster/repository/x".into()),
+            ..want("a", &[])
+        };
         assert_eq!(paths(&moved, &live("a", &[], &[])), [("registry".to_owned(), false)]);
-        // An image in another repository serves pods until theirs is there.
+        // An image in another repository serves the pods until the new one exists.
         let other = Spec { repository: "shop/web".to_owned(), ..want("a", &["1"]) };
         assert!(!serves(&other, &live("a", &[], &[])) && serves(&moved, &live("a", &[], &[])));
-        assert_eq!(Image::refuse(&other, &live("a", &[], &["1"])), None);
+        assert_eq!(Image::validate_change(&other, &live("a", &[], &["1"])), None);
     }
 
     #[test]
     fn a_tag_that_stays_with_its_image_is_refused_before_anything_is_built() {
-        let refused = |want: &Spec, live: &Live| Image::refuse(want, live).is_some();
+        let refused = |want: &Spec, live: &Live| Image::validate_change(want, live).is_some();
         assert!(!refused(&want("a", &["1"]), &live("a", &["1"], &[])));
         assert!(refused(&want("a", &["1"]), &live("a", &[], &["1"])));
         assert!(refused(&want("b", &["1"]), &live("a", &["1"], &[])));

@@ -3,14 +3,13 @@
 //! `CreateKey` takes neither a token nor a name, and the list of keys has no filter: a key is found by its recorded id,
 //! by its alias, and, after a lost answer, by its tags through the tagging API.
 
-use super::{Asked, Found, Lifecycle};
+use super::prelude::*;
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, normal, once, parse, tag_map, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, tag},
+    aws::{key_suspension, kms_list, normal, parse},
+    model::tag,
 };
 use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
 use aws_sdk_resourcegroupstagging::types::TagFilter;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The kind.
@@ -49,6 +48,9 @@ pub struct Live {
     pub alias: Option<String>,
     /// Whether the alias leads to another key.
     pub alias_taken: bool,
+    /// The other key that the alias leads to, unless that one is to be deleted or is the backend's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias_of: Option<String>,
     /// See [`Spec::description`].
     pub description: String,
     /// See [`Spec::rotation_days`]; none without rotation.
@@ -59,34 +61,68 @@ pub struct Live {
     pub policy: Value,
     /// `Enabled`, `Creating`, ...
     pub state: String,
+    /// When it is deleted, RFC 3339, if that is scheduled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_date: Option<String>,
     /// Tags.
     pub tags: Tags,
 }
+
+/// Field [`Live::arn`].
+pub const ARN: Field = Field::new("arn");
+
+/// A key that is created with the owner's tag.
+const NEW_KEY: IamScope = IamScope {
+    sid: "NewKey",
+    resources: &["*"],
+    conditions: &[("StringEquals", "aws:RequestTag/{ownerTag}", &["{owner}"])],
+};
+
+/// The owner's alias, which IAM treats as a resource besides the key.
+const ALIAS: IamScope = IamScope {
+    sid: "KeyAlias",
+    resources: &["arn:{partition}:kms:{region}:{account}:alias/{alias}"],
+    conditions: &[],
+};
 
 impl Desired for Spec {
     const KIND: &'static str = KmsKey::KIND;
 }
 
 impl Resource for KmsKey {
-    const KIND: &'static str = "kms_key";
-    const IAM: &'static [&'static str] = &[
-        "kms:DescribeKey",
-        "kms:GetKeyRotationStatus",
-        "kms:GetKeyPolicy",
-        "kms:ListResourceTags",
-        "kms:CreateKey",
-        "kms:TagResource",
-        "kms:UntagResource",
-        "kms:CreateAlias",
-        "kms:UpdateAlias",
-        "kms:DeleteAlias",
-        "kms:EnableKeyRotation",
-        "kms:PutKeyPolicy",
-        "kms:UpdateKeyDescription",
-        "kms:ScheduleKeyDeletion",
-        "tag:GetResources",
-    ];
-    const IDENTITY: Identity = Identity::OwnerTag;
+    const INFO: KindInfo = KindInfo {
+        name: "kms_key",
+        identity: Identity::OwnerTag,
+        supplies: &[ARN],
+        typical: Duration::from_secs(3),
+        protected: true,
+        birth_mark: Some("id"),
+        holds: Some("whatever is encrypted with it"),
+        iam: &[
+            (
+                IamScope::KEY_READ,
+                &["kms:DescribeKey", "kms:GetKeyRotationStatus", "kms:GetKeyPolicy", "kms:ListResourceTags"],
+            ),
+            (NEW_KEY, &["kms:CreateKey", "kms:TagResource"]),
+            (
+                IamScope::KEY,
+                &[
+                    "kms:TagResource",
+                    "kms:UntagResource",
+                    "kms:CreateAlias",
+                    "kms:UpdateAlias",
+                    "kms:DeleteAlias",
+                    "kms:EnableKeyRotation",
+                    "kms:PutKeyPolicy",
+                    "kms:UpdateKeyDescription",
+                    "kms:ScheduleKeyDeletion",
+                ],
+            ),
+            (ALIAS, &["kms:CreateAlias", "kms:UpdateAlias", "kms:DeleteAlias"]),
+            (IamScope::TAG_QUERY, &["tag:GetResources"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -100,53 +136,60 @@ impl Resource for KmsKey {
             .mutable("tags", &want.tags, &live.tags)
     }
 
-    fn ready(live: &Live) -> Ready {
-        match live.state.as_str() {
-            "Enabled" => Ready::Yes,
-            "Disabled" => {
-                Ready::Failed("it is disabled: enable it again, what it encrypted cannot be read".to_owned())
-            }
-            state => Ready::Wait(state.to_owned()),
+    fn ready(live: &Live) -> Readiness {
+        match key_suspension(&live.id, &live.state, live.deletion_date.as_deref()) {
+            Some((why, remedy)) => Readiness::Suspended { why, remedy },
+            None if live.state == KeyState::Enabled.as_str() => Readiness::Ready,
+            None => Readiness::Waiting(live.state.clone()),
         }
+    }
+
+    fn validate_change(want: &Spec, live: &Live) -> Option<String> {
+        let key = live.alias_of.as_ref()?;
+        Some(format!(
+            "the alias {} leads to another key ({key}), which provisioner did not create",
+            want.alias
+        ))
+    }
+
+    fn deleted(live: &Live) -> bool {
+        is_scheduled(&live.state)
     }
 }
 
 impl Lifecycle for KmsKey {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let looks = asked.iter().map(|asked| async move {
-            Ok::<_, Fault>(look(cx, asked).await?.map(|live| Found { address: asked.address.clone(), live }))
-        });
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let looks = asked.iter().map(|asked| look(cx, asked));
         Ok(futures_util::future::try_join_all(looks).await?.into_iter().flatten().collect())
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let mut tags = tagged(&want.tags, intent);
         tags.insert(WINDOW.to_owned(), want.deletion_window_days.to_string());
-        let tags = tags.into_iter().map(|(key, value)| kms_tag(&key, &value));
         let call = cx
             .kms
             .create_key()
             .description(&want.description)
             .policy(want.policy.to_string())
-            .set_tags(Some(tags.collect::<Result<_, _>>()?));
-        call.customize().config_override(once!(aws_sdk_kms, intent)).send().await.call("kms", "CreateKey")?;
+            .set_tags(Some(kms_list(&tags)?));
+        call.customize().config_override(single_shot!(aws_sdk_kms, intent)).send().await.call()?;
         Ok(())
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         if live.alias.as_ref() != Some(&want.alias) {
             if live.alias_taken {
                 let call = cx.kms.update_alias().alias_name(&want.alias).target_key_id(&live.id);
-                call.send().await.call("kms", "UpdateAlias")?;
+                call.send().await.call()?;
             } else {
                 let call = cx.kms.create_alias().alias_name(&want.alias).target_key_id(&live.id);
-                call.send().await.call("kms", "CreateAlias")?;
+                call.send().await.call()?;
             }
         }
         if live.rotation_days != Some(want.rotation_days) {
             let call =
                 cx.kms.enable_key_rotation().key_id(&live.id).rotation_period_in_days(want.rotation_days);
-            call.send().await.call("kms", "EnableKeyRotation")?;
+            call.send().await.call()?;
         }
         if normal(&want.policy) != live.policy {
             let call = cx
@@ -155,138 +198,139 @@ impl Lifecycle for KmsKey {
                 .key_id(&live.id)
                 .policy_name("default")
                 .policy(want.policy.to_string());
-            call.send().await.call("kms", "PutKeyPolicy")?;
+            call.send().await.call()?;
         }
         if want.description != live.description {
             let call = cx.kms.update_key_description().key_id(&live.id).description(&want.description);
-            call.send().await.call("kms", "UpdateKeyDescription")?;
+            call.send().await.call()?;
         }
-        retag(cx, want, live).await
+        let mut wanted = want.tags.clone();
+        if want.deletion_window_days != live.deletion_window_days {
+            wanted.insert(WINDOW.to_owned(), want.deletion_window_days.to_string());
+        }
+        retag(cx, TagTarget::Key(&live.id), &wanted, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         if let Some(alias) = &live.alias {
-            gone_is_done(cx.kms.delete_alias().alias_name(alias).send().await.call("kms", "DeleteAlias"))?;
+            cx.kms.delete_alias().alias_name(alias).send().await.gone_is_done()?;
         }
         let call =
             cx.kms.schedule_key_deletion().key_id(&live.id).pending_window_in_days(live.deletion_window_days);
-        gone_is_done(call.send().await.call("kms", "ScheduleKeyDeletion"))
+        call.send().await.gone_is_done()
     }
 }
 
-/// The key that `asked` means, with the policy, rotation and tags that only calls of their own tell.
-async fn look(cx: &Cx, asked: &Asked<KmsKey>) -> Result<Option<Live>, Fault> {
-    let alias = asked.want.as_ref().map(|want| want.alias.clone());
+/// Finds the recorded key whatever its state, else the one that the alias leads to, else those with the owner's tags. Whose
+/// they are is for plan and engine to say: an alias can lead to any key, and anyone can write tags.
+async fn look(cx: &Cx, asked: &TypedLookup<KmsKey>) -> Result<Vec<FoundResource<Live>>, CallError> {
+    let wanted = asked.want.as_ref().map(|want| want.alias.clone());
+    let alias = wanted.or_else(|| asked.recorded.as_ref().and_then(|last| last.alias.clone()));
     let by_alias = match &alias {
         Some(alias) => describe(cx, alias).await?,
         None => None,
     };
-    let recorded = asked.last.as_ref().map(|last| last.id.as_str());
+    let recorded = asked.recorded.as_ref().map(|last| last.id.as_str()).or(asked.name.as_deref());
     let known = match (&by_alias, recorded) {
         (Some(key), Some(id)) if key.key_id() == id => by_alias.clone(),
         (_, Some(id)) => describe(cx, id).await?,
         (_, None) => None,
     };
-    // A key whose deletion is scheduled is gone: nothing can be encrypted with it. Where the recorded one is, another may
-    // have been made in its place.
-    let here = |key: &KeyMetadata| !leaving(key);
-    let key = match known.filter(here).or_else(|| by_alias.clone().filter(here)) {
-        Some(key) => Some(key),
-        None => match tagged_key(cx, asked).await? {
-            Some(arn) => describe(cx, &arn).await?.filter(here),
-            None => None,
-        },
-    };
-    let Some(key) = key else { return Ok(None) };
-    let alias_target = by_alias.as_ref().map(KeyMetadata::key_id);
-    let (rotation, policy, tags) = futures_util::try_join!(
-        async {
-            cx.kms
-                .get_key_rotation_status()
-                .key_id(key.key_id())
-                .send()
-                .await
-                .call("kms", "GetKeyRotationStatus")
-        },
-        async {
-            let call = cx.kms.get_key_policy().key_id(key.key_id()).policy_name("default");
-            call.send().await.call("kms", "GetKeyPolicy")
-        },
-        async {
-            let pages = cx.kms.list_resource_tags().key_id(key.key_id()).into_paginator().items().send();
-            pages.try_collect().await.call("kms", "ListResourceTags")
+    // Nothing can be encrypted with a key whose deletion is scheduled: only the recorded one is still of interest.
+    let usable = |key: &KeyMetadata| !key.key_state().is_some_and(|state| is_scheduled(state.as_str()));
+    let mut keys: Vec<KeyMetadata> = known.into_iter().collect();
+    if !keys.iter().any(usable) {
+        keys.extend(by_alias.clone().filter(usable));
+    }
+    if !keys.iter().any(usable) {
+        for arn in tagged_keys(cx, asked).await? {
+            keys.extend(describe(cx, &arn).await?.filter(usable));
         }
+    }
+    let lives = keys.into_iter().map(|key| live(cx, key, alias.as_ref(), by_alias.as_ref()));
+    let lives = futures_util::future::try_join_all(lives).await?;
+    Ok(lives.into_iter().map(|live| FoundResource { address: asked.address.clone(), live }).collect())
+}
+
+fn is_scheduled(state: &str) -> bool {
+    [KeyState::PendingDeletion.as_str(), KeyState::PendingReplicaDeletion.as_str()].contains(&state)
+}
+
+async fn live(
+    cx: &Cx,
+    key: KeyMetadata,
+    alias: Option<&String>,
+    by_alias: Option<&KeyMetadata>,
+) -> Result<Live, CallError> {
+    let id = key.key_id();
+    let state = optional_text(key.key_state());
+    let (rotation_days, policy, mut tags) = futures_util::try_join!(
+        async {
+            if is_scheduled(&state) {
+                return Ok(None);
+            }
+            let answer = cx.kms.get_key_rotation_status().key_id(id).send().await;
+            let answer = answer.call()?;
+            Ok(answer.key_rotation_enabled.then(|| answer.rotation_period_in_days.unwrap_or(365)))
+        },
+        async {
+            let call = cx.kms.get_key_policy().key_id(id).policy_name("default");
+            call.send().await.call()
+        },
+        tags_of(cx, id),
     )?;
-    let tags: Vec<Tag> = tags;
-    let rotates = rotation.key_rotation_enabled;
-    let mut tags = tag_map(tags.iter().map(|tag| (Some(tag.tag_key()), Some(tag.tag_value()))));
     let window = tags.remove(WINDOW).and_then(|days| days.parse().ok());
-    let live = Live {
-        id: key.key_id().to_owned(),
-        arn: key.arn().unwrap_or_default().to_owned(),
-        alias_taken: alias_target.is_some_and(|target| target != key.key_id()),
-        alias: alias.filter(|_| alias_target == Some(key.key_id())),
-        description: key.description().unwrap_or_default().to_owned(),
-        rotation_days: rotates.then(|| rotation.rotation_period_in_days.unwrap_or(365)),
+    let other = by_alias.filter(|other| other.key_id() != id);
+    let scheduled =
+        |other: &&KeyMetadata| other.key_state().is_some_and(|state| is_scheduled(state.as_str()));
+    let alias_of = match other.filter(|other| !scheduled(other)) {
+        // First runs at once may have created several keys for the backend.
+        Some(other) if tags_of(cx, other.key_id()).await?.contains_key(tag::BACKEND) => None,
+        other => other.map(|other| other.key_id().to_owned()),
+    };
+    Ok(Live {
+        id: id.to_owned(),
+        arn: optional_text(key.arn()),
+        alias_taken: other.is_some(),
+        alias_of,
+        alias: alias.filter(|_| by_alias.is_some() && other.is_none()).cloned(),
+        description: optional_text(key.description()),
+        rotation_days,
         deletion_window_days: window.unwrap_or(30),
         policy: policy.policy.as_deref().map(parse).unwrap_or_default(),
-        state: key.key_state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+        deletion_date: key.deletion_date().map(ToString::to_string),
+        state,
         tags,
-    };
-    // An alias of this name can lead to a key of somebody else; its tags tell, and the plan refuses it.
-    Ok(Some(live))
+    })
 }
 
-fn leaving(key: &KeyMetadata) -> bool {
-    matches!(key.key_state(), Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion))
+async fn tags_of(cx: &Cx, id: &str) -> Result<Tags, CallError> {
+    let pages = cx.kms.list_resource_tags().key_id(id).into_paginator().items().send();
+    let tags: Vec<Tag> = pages.try_collect().await.call()?;
+    Ok(tag_map(tags.iter().map(|tag| (Some(tag.tag_key()), Some(tag.tag_value())))))
 }
 
-async fn describe(cx: &Cx, id: &str) -> Result<Option<KeyMetadata>, Fault> {
-    match cx.kms.describe_key().key_id(id).send().await.call("kms", "DescribeKey") {
-        Err(fault) if fault.class == Class::Gone => Ok(None),
-        answer => Ok(answer?.key_metadata),
-    }
+async fn describe(cx: &Cx, id: &str) -> Result<Option<KeyMetadata>, CallError> {
+    let answer = cx.kms.describe_key().key_id(id).send().await;
+    answer.read_if_found(|answer| {
+        let key = required(answer.key_metadata, "KeyMetadata")?;
+        required(key.arn(), "KeyMetadata.Arn")?;
+        required(key.key_state(), "KeyMetadata.KeyState")?;
+        Ok(key)
+    })
 }
 
-/// The ARN of a living key with the wanted owner tags.
-async fn tagged_key(cx: &Cx, asked: &Asked<KmsKey>) -> Result<Option<String>, Fault> {
-    let Some(want) = &asked.want else { return Ok(None) };
-    let owner =
-        want.tags.iter().filter(|(key, _)| [tag::STACK, tag::BACKEND, tag::RESOURCE].contains(&key.as_str()));
+/// The ARNs of the keys with the wanted owner tags, the lineage included.
+async fn tagged_keys(cx: &Cx, asked: &TypedLookup<KmsKey>) -> Result<Vec<String>, CallError> {
+    let Some(want) = &asked.want else { return Ok(Vec::new()) };
+    let names = [tag::STACK, tag::LINEAGE, tag::BACKEND, tag::RESOURCE];
+    let owner = want.tags.iter().filter(|(key, _)| names.contains(&key.as_str()));
     let filters = owner.map(|(key, value)| TagFilter::builder().key(key).values(value).build()).collect();
     let call = cx.tagging.get_resources().resource_type_filters("kms:key").set_tag_filters(Some(filters));
     let pages = call.into_paginator().items().send();
-    let keys: Vec<_> = pages.try_collect().await.call("tag", "GetResources")?;
-    for arn in keys.into_iter().filter_map(|key| key.resource_arn) {
-        if describe(cx, &arn).await?.is_some_and(|key| !leaving(&key)) {
-            return Ok(Some(arn));
-        }
-    }
-    Ok(None)
-}
-
-async fn retag(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-    let mut wanted = want.tags.clone();
-    if want.deletion_window_days != live.deletion_window_days {
-        wanted.insert(WINDOW.to_owned(), want.deletion_window_days.to_string());
-    }
-    let new: Vec<Tag> = wanted
-        .iter()
-        .filter(|(key, value)| live.tags.get(*key) != Some(value))
-        .map(|(key, value)| kms_tag(key, value))
-        .collect::<Result<_, _>>()?;
-    if !new.is_empty() {
-        let call = cx.kms.tag_resource().key_id(&live.id).set_tags(Some(new));
-        call.send().await.call("kms", "TagResource")?;
-    }
-    let old: Vec<String> = live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
-    if !old.is_empty() {
-        let call = cx.kms.untag_resource().key_id(&live.id).set_tag_keys(Some(old));
-        call.send().await.call("kms", "UntagResource")?;
-    }
-    Ok(())
-}
-
-fn kms_tag(key: &str, value: &str) -> Result<Tag, Fault> {
-    Tag::builder().tag_key(key).tag_value(value).build().map_err(|error| Fault::bug(error.to_string()))
+    let keys: Vec<_> = pages.try_collect().await.call()?;
+    // Of several, every run must take the same one.
+    let arns: std::collections::BTreeSet<String> =
+        keys.into_iter().filter_map(|key| key.resource_arn).collect();
+    Ok(arns.into_iter().collect())
 }

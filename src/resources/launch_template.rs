@@ -1,12 +1,8 @@
 //! An EC2 launch template for Bottlerocket nodes: disks, metadata service, user data. EKS chooses the image.
 //!
-//! A template's data never changes: what differs becomes a new version, which becomes the default.
+//! The data of a version never changes: an update creates a new version and sets it as the default.
 
-use super::{Asked, Found, Lifecycle, Lost, handler::given};
-use crate::{
-    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2, signed},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
-};
+use super::prelude::*;
 use aws_sdk_ec2::types::{
     LaunchTemplate as Template, LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
     LaunchTemplateHttpTokensState, LaunchTemplateInstanceMetadataEndpointState,
@@ -14,106 +10,119 @@ use aws_sdk_ec2::types::{
     RequestLaunchTemplateData, ResourceType, ResponseLaunchTemplateData, Tag, VolumeType,
 };
 use aws_smithy_types::base64;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// The kind.
+/// EC2 launch template of the nodes of a managed node group.
 pub struct LaunchTemplate;
 
-/// Bottlerocket's disk for the system, and the one for images, containers and logs.
+/// Bottlerocket's device for the system.
 /// Source: <https://bottlerocket.dev/en/os/latest/concepts/storage/>
 const SYSTEM_DISK: &str = "/dev/xvda";
+
+/// Bottlerocket's device for images, containers and logs.
 const DATA_DISK: &str = "/dev/xvdb";
 
-/// What the tags of the template's instances are put on.
-const TAGGED: [ResourceType; 3] =
+/// Resources of an instance that get its tags.
+const TAGGED_TYPES: [ResourceType; 3] =
     [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
 
-/// What is asked for.
+/// Desired launch template and the data of its newest version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
-    /// The name, unique in account and region.
+    /// Name, unique in the account and region.
     pub name: String,
-    /// Bottlerocket's settings, TOML; none where there is nothing to say.
+    /// Bottlerocket settings in TOML, not encoded; none if there are no settings.
     pub user_data: Option<String>,
-    /// The size of the disk for images and containers.
+    /// Size in GiB of the disk for images and containers.
     #[serde(rename = "diskGiB")]
     pub disk_gib: i32,
-    /// The ARN of the key that encrypts the disks.
+    /// ARN of the KMS key that encrypts the disks.
     pub key: In<String>,
-    /// The name of an EC2 key pair.
+    /// Name of the EC2 key pair for SSH access.
     pub key_pair: Option<In<String>>,
-    /// The tags of instances, their disks and their interfaces.
+    /// Tags of the instances, their disks and their network interfaces.
     pub instance_tags: Tags,
-    /// Tags of the template itself.
+    /// Wanted tags of the template itself.
     pub tags: Tags,
 }
 
-/// What is there.
+/// Launch template as EC2 describes it, with the data of its newest version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// `lt-...`
+    /// Template id, `lt-0123456789abcdef0`.
     pub id: String,
-    /// See [`Spec::name`].
+    /// Name of the template.
     pub name: String,
-    /// The newest version.
+    /// Number of the newest version, as text.
     pub version: String,
-    /// The version that counts where none is named.
+    /// Number of the default version, as text.
     pub default_version: String,
-    /// See [`Spec::user_data`].
+    /// User data, decoded; none if it is empty or not text.
     pub user_data: Option<String>,
-    /// See [`Spec::disk_gib`].
+    /// Size in GiB of the data disk; 0 without one.
     #[serde(rename = "diskGiB")]
     pub disk_gib: i32,
-    /// See [`Spec::key`]; none where a disk is not encrypted, or with different keys.
+    /// ARN of the key of both disks; none if one is not encrypted, or if their keys differ.
     pub key: Option<String>,
-    /// See [`Spec::key_pair`].
+    /// Name of the EC2 key pair.
     pub key_pair: Option<String>,
-    /// Whether only version 2 of the metadata service answers, and no further than the node itself.
+    /// Whether the metadata service requires IMDSv2 and answers within one hop only.
     pub metadata_guarded: bool,
-    /// See [`Spec::instance_tags`].
+    /// Tags of instances, disks and interfaces; empty if they differ between these.
     pub instance_tags: Tags,
-    /// Tags of the template itself.
+    /// Tags that the template itself has.
     pub tags: Tags,
 }
+
+/// Field [`Live::id`].
+pub const ID: Field = Field::new("id");
+/// Field [`Live::version`].
+pub const VERSION: Field = Field::new("version");
+
+identified!(Live);
 
 impl Desired for Spec {
     const KIND: &'static str = LaunchTemplate::KIND;
 }
 
 impl Resource for LaunchTemplate {
-    const KIND: &'static str = "launch_template";
-    const IAM: &'static [&'static str] = &[
-        "ec2:DescribeLaunchTemplates",
-        "ec2:DescribeLaunchTemplateVersions",
-        "ec2:CreateLaunchTemplate",
-        "ec2:CreateLaunchTemplateVersion",
-        "ec2:ModifyLaunchTemplate",
-        "ec2:DeleteLaunchTemplate",
-        "ec2:CreateTags",
-        "ec2:DeleteTags",
-    ];
-    const IDENTITY: Identity = Identity::Name;
-    const MOVES: &'static [&'static str] = &["version"];
+    const INFO: KindInfo = KindInfo {
+        name: "launch_template",
+        identity: Identity::Name,
+        supplies: &[ID, VERSION],
+        computed_on_update: &["version"],
+        birth_mark: Some("id"),
+        iam: &[
+            (IamScope::EC2_READ, &["ec2:DescribeLaunchTemplates", "ec2:DescribeLaunchTemplateVersions"]),
+            (
+                IamScope::EC2_WRITE,
+                &[
+                    "ec2:CreateLaunchTemplate",
+                    "ec2:CreateLaunchTemplateVersion",
+                    "ec2:ModifyLaunchTemplate",
+                    "ec2:CreateTags",
+                    "ec2:DeleteTags",
+                ],
+            ),
+            (IamScope::EC2_OWN, &["ec2:DeleteLaunchTemplate"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
-        data(want, live)
+        version_changes(want, live)
             .mutable("defaultVersion", &live.version, &live.default_version)
             .mutable("tags", &want.tags, &live.tags)
     }
-
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
-    }
 }
 
-/// What only a new version can change.
-fn data(want: &Spec, live: &Live) -> Changes {
+/// Returns the changes that only a new version can make.
+fn version_changes(want: &Spec, live: &Live) -> Changes {
     Changes::default()
         .fixed("name", &want.name, &live.name)
         .mutable("userData", &want.user_data, &live.user_data)
@@ -125,62 +134,54 @@ fn data(want: &Spec, live: &Live) -> Changes {
 }
 
 impl Lifecycle for LaunchTemplate {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
         let mut templates = list(cx, Some(by_owner(&cx.owner)), None).await?;
-        // One of this name that is not tagged as the stack's is somebody else's, and must be seen as such.
+        // A template of the wanted name without the stack's tags belongs to another owner and must be
+        // reported.
         let mut names: Vec<String> =
             asked.iter().filter_map(|asked| Some(asked.want.as_ref()?.name.clone())).collect();
         names.retain(|name| !templates.iter().any(|it| it.launch_template_name.as_ref() == Some(name)));
         if !names.is_empty() {
             templates.extend(list(cx, Some(vec![filter("launch-template-name", names)]), None).await?);
         }
-        let seen: Vec<String> = templates.iter().filter_map(|it| it.launch_template_id.clone()).collect();
-        let lost = asked.lost(&seen, |live| &live.id);
+        let known: Vec<String> = templates.iter().filter_map(|it| it.launch_template_id.clone()).collect();
+        let recorded = asked.iter().filter_map(|asked| Some(&asked.recorded.as_ref()?.id));
+        let named = asked.iter().filter_map(|asked| asked.name.as_ref());
+        let lost: Vec<String> = recorded.chain(named).filter(|id| !known.contains(id)).cloned().collect();
         if !lost.is_empty() {
-            match list(cx, None, Some(lost)).await {
-                Err(fault) if fault.class == Class::Gone => {}
-                more => templates.extend(more?),
-            }
+            templates.extend(if_found(list(cx, None, Some(lost)).await)?.unwrap_or_default());
         }
         if templates.is_empty() {
             return Ok(Vec::new());
         }
-        let mut newest = newest(cx, &templates).await?;
-        let mut found = Vec::new();
-        for template in templates {
-            let id = template.launch_template_id.clone().unwrap_or_default();
-            let tags = from_ec2(template.tags.as_deref());
-            let named = |asked: &&Asked<Self>| {
-                asked.want.as_ref().map(|want| &want.name) == template.launch_template_name.as_ref()
-            };
-            let address = asked
-                .place(&id, &tags, |live| &live.id)
-                .or_else(|| asked.iter().find(named).map(|asked| asked.address.clone()));
-            if let (Some(address), Some(data)) = (address, newest.remove(&id)) {
-                found.push(Found { address, live: live(template, data) });
-            }
-        }
-        Ok(found)
+        let lives = newest_versions(cx, templates).await?.into_iter().filter_map(|live| {
+            let named =
+                |asked: &&TypedLookup<Self>| asked.want.as_ref().is_some_and(|want| want.name == live.name);
+            let address = address_of(asked, &live)
+                .or_else(|| asked.iter().find(named).map(|asked| asked.address.clone()))?;
+            Some(FoundResource { address, live })
+        });
+        Ok(lives.collect())
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .ec2
             .create_launch_template()
             .client_token(&intent.token)
             .launch_template_name(&want.name)
-            .launch_template_data(request(want)?)
+            .launch_template_data(template_data(want)?)
             .tag_specifications(ec2_tags(ResourceType::LaunchTemplate, &want.tags, intent));
         let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
-        call.send().await.call("ec2", "CreateLaunchTemplate")?;
-        Ok(())
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         let mut newest = live.version.clone();
-        if !data(want, live).is_empty() {
-            // The same correction of the same version is the same call: a repeated one makes no second version.
-            let form = Fault::encode(Self::KIND, want)?;
+        if !version_changes(want, live).is_empty() {
+            // The token follows from the version and the wanted data, so a repeated call creates no second
+            // version.
+            let form = CallError::encode(Self::KIND, want)?;
             let digest = Sha256::digest(format!("{}/{}/{form}", live.id, live.version));
             let token: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             let call = cx
@@ -188,21 +189,23 @@ impl Lifecycle for LaunchTemplate {
                 .create_launch_template_version()
                 .client_token(token)
                 .launch_template_id(&live.id)
-                .launch_template_data(request(want)?);
-            let made = call.send().await.call("ec2", "CreateLaunchTemplateVersion")?;
-            let number = made.launch_template_version.and_then(|version| version.version_number);
-            newest = number.map(|number| number.to_string()).unwrap_or(newest);
+                .launch_template_data(template_data(want)?);
+            let made = call.send().await;
+            newest = made.read(|answer| {
+                let number = answer.launch_template_version.and_then(|version| version.version_number);
+                Ok(required(number, "launchTemplateVersion.versionNumber")?.to_string())
+            })?;
         }
         if newest != live.default_version {
             let call = cx.ec2.modify_launch_template().launch_template_id(&live.id).default_version(&newest);
-            call.send().await.call("ec2", "ModifyLaunchTemplate")?;
+            call.send().await.call()?;
         }
-        retag_ec2(cx, &live.id, &want.tags, &live.tags).await
+        retag(cx, TagTarget::Ec2(&live.id), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         let call = cx.ec2.delete_launch_template().launch_template_id(&live.id);
-        gone_is_done(call.send().await.call("ec2", "DeleteLaunchTemplate"))
+        call.send().await.gone_is_done()
     }
 }
 
@@ -210,36 +213,37 @@ async fn list(
     cx: &Cx,
     filters: Option<Vec<aws_sdk_ec2::types::Filter>>,
     ids: Option<Vec<String>>,
-) -> Result<Vec<Template>, Fault> {
+) -> Result<Vec<Template>, CallError> {
     let call = cx.ec2.describe_launch_templates().set_filters(filters).set_launch_template_ids(ids);
-    call.into_paginator().items().send().try_collect().await.call("ec2", "DescribeLaunchTemplates")
+    call.into_paginator().items().send().try_collect().await.call()
 }
 
-/// The data of each template's newest version: one call for one, else one over all templates of the account.
-async fn newest(
-    cx: &Cx,
-    templates: &[Template],
-) -> Result<BTreeMap<String, ResponseLaunchTemplateData>, Fault> {
+/// Returns the templates with the data of their newest versions: one call for a single template, else one for all templates
+/// of the account.
+async fn newest_versions(cx: &Cx, templates: Vec<Template>) -> Result<Vec<Live>, CallError> {
     let call = cx.ec2.describe_launch_template_versions().versions("$Latest");
-    let call = match templates {
+    let call = match templates.as_slice() {
         [only] => call.set_launch_template_id(only.launch_template_id.clone()),
         _ => call,
     };
-    let versions: Vec<_> = call
-        .into_paginator()
-        .items()
-        .send()
-        .try_collect()
-        .await
-        .call("ec2", "DescribeLaunchTemplateVersions")?;
-    Ok(versions
-        .into_iter()
-        .filter_map(|version| Some((version.launch_template_id?, version.launch_template_data?)))
-        .collect())
+    let versions: Result<Vec<_>, _> = call.into_paginator().items().send().try_collect().await;
+    versions.read(|versions| {
+        let data =
+            versions.into_iter().filter_map(|it| Some((it.launch_template_id?, it.launch_template_data?)));
+        let mut data: BTreeMap<String, ResponseLaunchTemplateData> = data.collect();
+        let mut lives = Vec::new();
+        for template in templates {
+            let id = required(template.launch_template_id.clone(), "launchTemplateId")?;
+            if let Some(data) = data.remove(&id) {
+                lives.push(live(id, template, data)?);
+            }
+        }
+        Ok(lives)
+    })
 }
 
-fn request(want: &Spec) -> Result<RequestLaunchTemplateData, Fault> {
-    let key = given(&want.key, "key")?;
+fn template_data(want: &Spec) -> Result<RequestLaunchTemplateData, CallError> {
+    let key = resolved(&want.key, "key")?;
     let disk = |device: &str, size: Option<i32>| {
         let ebs = LaunchTemplateEbsBlockDeviceRequest::builder()
             .encrypted(true)
@@ -252,7 +256,7 @@ fn request(want: &Spec) -> Result<RequestLaunchTemplateData, Fault> {
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
         .http_tokens(LaunchTemplateHttpTokensState::Required)
-        // One hop: pods do not reach the node's role.
+        // With one hop, pods cannot get the credentials of the node's role.
         .http_put_response_hop_limit(1);
     let tags: Vec<Tag> =
         want.instance_tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
@@ -262,19 +266,18 @@ fn request(want: &Spec) -> Result<RequestLaunchTemplateData, Fault> {
             .set_tags(Some(tags.clone()))
             .build()
     };
-    let key_pair = want.key_pair.as_ref().map(|name| given(name, "keyPair")).transpose()?;
+    let key_pair = want.key_pair.as_ref().map(|name| resolved(name, "keyPair")).transpose()?;
     Ok(RequestLaunchTemplateData::builder()
         .block_device_mappings(disk(SYSTEM_DISK, None))
         .block_device_mappings(disk(DATA_DISK, Some(want.disk_gib)))
         .metadata_options(metadata.build())
-        .set_tag_specifications(Some(TAGGED.iter().map(on).collect()))
+        .set_tag_specifications(Some(TAGGED_TYPES.iter().map(on).collect()))
         .set_key_name(key_pair.cloned())
         .set_user_data(want.user_data.as_ref().map(base64::encode))
         .build())
 }
 
-fn live(template: Template, data: ResponseLaunchTemplateData) -> Live {
-    let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
+fn live(id: String, template: Template, data: ResponseLaunchTemplateData) -> Result<Live, MissingField> {
     let disks: Vec<_> = data.block_device_mappings.unwrap_or_default();
     let keys: Vec<Option<String>> = disks
         .iter()
@@ -282,7 +285,7 @@ fn live(template: Template, data: ResponseLaunchTemplateData) -> Live {
             disk.ebs().filter(|ebs| ebs.encrypted == Some(true)).and_then(|ebs| ebs.kms_key_id.clone())
         })
         .collect();
-    let key = match same_set(&keys).as_slice() {
+    let key = match sorted_set(&keys).as_slice() {
         [only] if disks.len() == 2 => only.clone(),
         _ => None,
     };
@@ -298,16 +301,16 @@ fn live(template: Template, data: ResponseLaunchTemplateData) -> Live {
         .iter()
         .map(|specification| from_ec2(specification.tags.as_deref()))
         .collect();
-    let instance_tags = match same_set(&tags).as_slice() {
-        [only] if tags.len() == TAGGED.len() => only.clone(),
+    let instance_tags = match sorted_set(&tags).as_slice() {
+        [only] if tags.len() == TAGGED_TYPES.len() => only.clone(),
         _ => Tags::new(),
     };
     let text = |data: String| base64::decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    Live {
-        id: template.launch_template_id.unwrap_or_default(),
-        name: template.launch_template_name.unwrap_or_default(),
-        version: number(template.latest_version_number),
-        default_version: number(template.default_version_number),
+    Ok(Live {
+        id,
+        name: required(template.launch_template_name, "launchTemplateName")?,
+        version: required(template.latest_version_number, "latestVersionNumber")?.to_string(),
+        default_version: required(template.default_version_number, "defaultVersionNumber")?.to_string(),
         user_data: data.user_data.filter(|data| !data.is_empty()).and_then(text),
         disk_gib: data_disk.and_then(|disk| disk.ebs()?.volume_size).unwrap_or_default(),
         key,
@@ -315,5 +318,5 @@ fn live(template: Template, data: ResponseLaunchTemplateData) -> Live {
         metadata_guarded: guarded,
         instance_tags,
         tags: from_ec2(template.tags.as_deref()),
-    }
+    })
 }

@@ -1,15 +1,11 @@
 //! The DynamoDB table that holds the leases of every stack of an account and region.
 
-use super::{Asked, Found, Lifecycle, handler::given};
-use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, once, tag_map, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, LEASE_KEY as KEY, Ready, Resource},
-};
+use super::prelude::*;
+use crate::{aws::dynamodb_list, model::LEASE_KEY as KEY};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification,
-    PointInTimeRecoveryStatus, ScalarAttributeType, SseSpecification, SseType, Tag,
+    PointInTimeRecoveryStatus, ScalarAttributeType, SseSpecification, SseType,
 };
-use serde::{Deserialize, Serialize};
 
 /// The kind.
 pub struct LockTable;
@@ -52,21 +48,33 @@ impl Desired for Spec {
 }
 
 impl Resource for LockTable {
-    const KIND: &'static str = "lock_table";
-    const IAM: &'static [&'static str] = &[
-        "dynamodb:DescribeTable",
-        "dynamodb:DescribeContinuousBackups",
-        "dynamodb:ListTagsOfResource",
-        "dynamodb:CreateTable",
-        "dynamodb:UpdateTable",
-        "dynamodb:UpdateContinuousBackups",
-        "dynamodb:TagResource",
-        "dynamodb:UntagResource",
-        "dynamodb:DeleteTable",
-        "kms:CreateGrant",
-        "kms:DescribeKey",
-    ];
-    const IDENTITY: Identity = Identity::Name;
+    const INFO: KindInfo = KindInfo {
+        name: "lock_table",
+        identity: Identity::Name,
+        ready_within: minutes(15),
+        typical: Duration::from_secs(15),
+        holds: Some("the locks of every stack"),
+        setting: Some("state.table"),
+        iam: &[
+            (
+                IamScope::LOCK_TABLE,
+                &[
+                    "dynamodb:DescribeTable",
+                    "dynamodb:DescribeContinuousBackups",
+                    "dynamodb:ListTagsOfResource",
+                    "dynamodb:CreateTable",
+                    "dynamodb:UpdateTable",
+                    "dynamodb:UpdateContinuousBackups",
+                    "dynamodb:TagResource",
+                    "dynamodb:UntagResource",
+                    "dynamodb:DeleteTable",
+                ],
+            ),
+            (IamScope::KEY_GRANTS, &["kms:CreateGrant"]),
+            (IamScope::KEY_READ, &["kms:DescribeKey"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -80,31 +88,25 @@ impl Resource for LockTable {
             .mutable("tags", &want.tags, &live.tags)
     }
 
-    fn ready(live: &Live) -> Ready {
+    fn ready(live: &Live) -> Readiness {
         match live.status.as_str() {
-            "ACTIVE" => Ready::Yes,
-            "INACCESSIBLE_ENCRYPTION_CREDENTIALS" => Ready::Failed("its key is gone or disabled".to_owned()),
-            status => Ready::Wait(status.to_owned()),
+            "ACTIVE" => Readiness::Ready,
+            "INACCESSIBLE_ENCRYPTION_CREDENTIALS" => Readiness::Suspended {
+                why: "the key that encrypts the table cannot be used".to_owned(),
+                remedy: format!("aws kms enable-key --key-id {}", live.key.as_deref().unwrap_or("KEY")),
+            },
+            status => Readiness::Waiting(status.to_owned()),
         }
     }
 }
 
 impl Lifecycle for LockTable {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let mut found = Vec::new();
-        for asked in asked {
-            let recorded = asked.last.as_ref().map(|last| &last.name);
-            let Some(name) = recorded.or(asked.want.as_ref().map(|want| &want.name)) else { continue };
-            match look(cx, name).await {
-                Err(fault) if fault.class == Class::Gone => {}
-                live => found.push(Found { address: asked.address.clone(), live: live? }),
-            }
-        }
-        Ok(found)
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let name = |asked: &TypedLookup<Self>| asked.key(|last| last.name.clone(), |want| want.name.clone());
+        describe_each(asked, name, async |name| if_found(describe(cx, name).await)).await
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
-        let tags = tagged(&want.tags, intent).into_iter().map(|(key, value)| tag(&key, &value));
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let attribute =
             AttributeDefinition::builder().attribute_name(KEY).attribute_type(ScalarAttributeType::S).build();
         let key = KeySchemaElement::builder().attribute_name(KEY).key_type(KeyType::Hash).build();
@@ -116,93 +118,74 @@ impl Lifecycle for LockTable {
             .key_schema(built(key)?)
             .billing_mode(BillingMode::PayPerRequest)
             .deletion_protection_enabled(true)
-            .sse_specification(encryption(given(&want.key, "key")?))
-            .set_tags(Some(tags.collect::<Result<_, _>>()?));
-        call.customize()
-            .config_override(once!(aws_sdk_dynamodb, intent))
-            .send()
-            .await
-            .call("dynamodb", "CreateTable")?;
+            .sse_specification(encryption(resolved(&want.key, "key")?))
+            .set_tags(Some(dynamodb_list(&tagged(&want.tags, intent))?));
+        call.customize().config_override(single_shot!(aws_sdk_dynamodb, intent)).send().await.call()?;
         Ok(())
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        let (dynamodb, key) = (&cx.dynamodb, given(&want.key, "key")?);
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        let (dynamodb, key) = (&cx.dynamodb, resolved(&want.key, "key")?);
         if !live.recoverable {
             let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
             let call = dynamodb.update_continuous_backups().table_name(&live.name);
             let call = call.point_in_time_recovery_specification(built(on)?);
-            call.send().await.call("dynamodb", "UpdateContinuousBackups")?;
+            call.send().await.call()?;
         }
         // A table takes one kind of update at a time; the engine looks again and comes back for the rest.
         if live.key.as_ref() != Some(key) {
             let call = dynamodb.update_table().table_name(&live.name).sse_specification(encryption(key));
-            call.send().await.call("dynamodb", "UpdateTable")?;
+            call.send().await.call()?;
         } else if !live.protected || !live.on_demand {
             let call = dynamodb
                 .update_table()
                 .table_name(&live.name)
                 .deletion_protection_enabled(true)
                 .set_billing_mode((!live.on_demand).then_some(BillingMode::PayPerRequest));
-            call.send().await.call("dynamodb", "UpdateTable")?;
+            call.send().await.call()?;
         }
-        let new: Vec<Tag> = want
-            .tags
-            .iter()
-            .filter(|(key, value)| live.tags.get(*key) != Some(value))
-            .map(|(key, value)| tag(key, value))
-            .collect::<Result<_, _>>()?;
-        if !new.is_empty() {
-            let call = dynamodb.tag_resource().resource_arn(&live.arn).set_tags(Some(new));
-            call.send().await.call("dynamodb", "TagResource")?;
-        }
-        let old: Vec<String> =
-            live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
-        if !old.is_empty() {
-            let call = dynamodb.untag_resource().resource_arn(&live.arn).set_tag_keys(Some(old));
-            call.send().await.call("dynamodb", "UntagResource")?;
-        }
-        Ok(())
+        retag(cx, TagTarget::Table(&live.arn), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         if live.status == "DELETING" {
             return Ok(());
         }
         if live.protected {
             let call = cx.dynamodb.update_table().table_name(&live.name).deletion_protection_enabled(false);
-            gone_is_done(call.send().await.call("dynamodb", "UpdateTable"))?;
+            call.send().await.gone_is_done()?;
         }
-        gone_is_done(
-            cx.dynamodb.delete_table().table_name(&live.name).send().await.call("dynamodb", "DeleteTable"),
-        )
+        cx.dynamodb.delete_table().table_name(&live.name).send().await.gone_is_done()
     }
 }
 
-async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
-    let answer =
-        cx.dynamodb.describe_table().table_name(name).send().await.call("dynamodb", "DescribeTable")?;
-    let table = answer.table.ok_or_else(|| Fault::new(Class::Gone, "the answer holds no table"))?;
-    let arn = table.table_arn.unwrap_or_default();
+async fn describe(cx: &Cx, name: String) -> Result<Live, CallError> {
+    let answer = cx.dynamodb.describe_table().table_name(&name).send().await;
+    let (table, arn, status) = answer.read(|answer| {
+        let mut table = required(answer.table, "Table")?;
+        let arn = required(table.table_arn.take(), "TableArn")?;
+        let status = required_text(table.table_status.take(), "TableStatus")?;
+        Ok((table, arn, status))
+    })?;
     let (backups, tags) = futures_util::try_join!(
         async {
-            let call = cx.dynamodb.describe_continuous_backups().table_name(name);
-            call.send().await.call("dynamodb", "DescribeContinuousBackups")
+            let call = cx.dynamodb.describe_continuous_backups().table_name(&name);
+            call.send().await.call()
         },
         async {
             let call = cx.dynamodb.list_tags_of_resource().resource_arn(&arn);
-            call.send().await.call("dynamodb", "ListTagsOfResource")
+            call.send().await.call()
         }
     )?;
     let recovery =
         backups.continuous_backups_description.and_then(|backups| backups.point_in_time_recovery_description);
-    let status = recovery.and_then(|recovery| recovery.point_in_time_recovery_status);
+    let recovery = recovery.and_then(|recovery| recovery.point_in_time_recovery_status);
     Ok(Live {
-        name: name.to_owned(),
-        status: table.table_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        name,
+        status,
         key: table.sse_description.and_then(|sse| sse.kms_master_key_arn),
-        recoverable: status == Some(PointInTimeRecoveryStatus::Enabled),
-        protected: table.deletion_protection_enabled.unwrap_or_default(),
+        recoverable: recovery == Some(PointInTimeRecoveryStatus::Enabled),
+        protected: table.deletion_protection_enabled == Some(true),
         on_demand: table.billing_mode_summary.and_then(|b| b.billing_mode)
             == Some(BillingMode::PayPerRequest),
         tags: tag_map(tags.tags.unwrap_or_default().iter().map(|tag| (Some(tag.key()), Some(tag.value())))),
@@ -212,13 +195,4 @@ async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
 
 fn encryption(key: &str) -> SseSpecification {
     SseSpecification::builder().enabled(true).sse_type(SseType::Kms).kms_master_key_id(key).build()
-}
-
-fn tag(key: &str, value: &str) -> Result<Tag, Fault> {
-    built(Tag::builder().key(key).value(value).build())
-}
-
-/// The SDK's builders check required members, which are all given here.
-fn built<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, Fault> {
-    result.map_err(|error| Fault::bug(error.to_string()))
 }

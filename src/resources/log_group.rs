@@ -1,11 +1,8 @@
 //! A CloudWatch log group with retention, encrypted with a key of ours.
 
-use super::{Asked, Found, Lifecycle, handler::given};
-use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, once, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource},
-};
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
+use aws_sdk_cloudwatchlogs::primitives::DateTime;
+use aws_sdk_cloudwatchlogs::types::LogGroup as LogGroupAnswer;
 
 /// The kind.
 pub struct LogGroup;
@@ -36,28 +33,55 @@ pub struct Live {
     pub retention_days: Option<i32>,
     /// See [`Spec::key`].
     pub key: Option<String>,
+    /// When it was created, RFC 3339. No later resource of its name has the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub birth: Option<String>,
     /// Tags.
     pub tags: Tags,
 }
+
+/// Field [`Live::name`].
+pub const NAME: Field = Field::new("name");
+
+/// The stack's log groups and what is in them.
+const LOG_GROUPS: IamScope = IamScope {
+    sid: "Logs",
+    resources: &[
+        "arn:{partition}:logs:{region}:{account}:log-group:{log_group.name}",
+        "arn:{partition}:logs:{region}:{account}:log-group:{log_group.name}:*",
+    ],
+    conditions: &[],
+};
 
 impl Desired for Spec {
     const KIND: &'static str = LogGroup::KIND;
 }
 
 impl Resource for LogGroup {
-    const KIND: &'static str = "log_group";
-    const IAM: &'static [&'static str] = &[
-        "logs:DescribeLogGroups",
-        "logs:ListTagsForResource",
-        "logs:CreateLogGroup",
-        "logs:PutRetentionPolicy",
-        "logs:AssociateKmsKey",
-        "logs:TagResource",
-        "logs:UntagResource",
-        "logs:DeleteLogGroup",
-    ];
-    const IDENTITY: Identity = Identity::Name;
-    const NAMED: Option<&'static str> = Some(":log-group:");
+    const INFO: KindInfo = KindInfo {
+        name: "log_group",
+        identity: Identity::Name,
+        supplies: &[NAME],
+        arn_prefix: Some(":log-group:"),
+        birth_mark: Some("birth"),
+        holds: Some("its log events"),
+        iam: &[
+            (IamScope::ANYWHERE, &["logs:DescribeLogGroups"]),
+            (
+                LOG_GROUPS,
+                &[
+                    "logs:ListTagsForResource",
+                    "logs:CreateLogGroup",
+                    "logs:PutRetentionPolicy",
+                    "logs:AssociateKmsKey",
+                    "logs:TagResource",
+                    "logs:UntagResource",
+                    "logs:DeleteLogGroup",
+                ],
+            ),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -68,87 +92,72 @@ impl Resource for LogGroup {
             .mutable("key", &want.key, &live.key)
             .mutable("tags", &want.tags, &live.tags)
     }
-
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
-    }
 }
 
 impl Lifecycle for LogGroup {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let looks = asked.iter().filter_map(|asked| {
-            let recorded = asked.last.as_ref().map(|last| &last.name);
-            let name = recorded.or(asked.want.as_ref().map(|want| &want.name)).or(asked.name.as_ref())?;
-            Some(async move {
-                Ok(look(cx, name).await?.map(|live| Found { address: asked.address.clone(), live }))
-            })
-        });
-        let found = futures_util::future::try_join_all(looks).await?;
-        Ok(found.into_iter().flatten().collect())
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let name = |asked: &TypedLookup<Self>| -> Option<String> {
+            let known = asked.key(|last| &last.name, |want| &want.name);
+            known.or(asked.name.as_ref()).cloned()
+        };
+        describe_each(asked, name, async |name| describe(cx, &name).await).await
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .logs
             .create_log_group()
             .log_group_name(&want.name)
-            .kms_key_id(given(&want.key, "key")?)
+            .kms_key_id(resolved(&want.key, "key")?)
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
-        let call = call.customize().config_override(once!(aws_sdk_cloudwatchlogs, intent));
-        call.send().await.call("logs", "CreateLogGroup")?;
-        Ok(())
+        let call = call.customize().config_override(single_shot!(aws_sdk_cloudwatchlogs, intent));
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         if live.retention_days != Some(want.retention_days) {
             let call = cx
                 .logs
                 .put_retention_policy()
                 .log_group_name(&live.name)
                 .retention_in_days(want.retention_days);
-            call.send().await.call("logs", "PutRetentionPolicy")?;
+            call.send().await.call()?;
         }
-        let key = given(&want.key, "key")?;
+        let key = resolved(&want.key, "key")?;
         if live.key.as_ref() != Some(key) {
             let call = cx.logs.associate_kms_key().log_group_name(&live.name).kms_key_id(key);
-            call.send().await.call("logs", "AssociateKmsKey")?;
+            call.send().await.call()?;
         }
-        if want.tags.iter().any(|(key, value)| live.tags.get(key) != Some(value)) {
-            let tags = want.tags.clone().into_iter().collect();
-            let call = cx.logs.tag_resource().resource_arn(&live.arn).set_tags(Some(tags));
-            call.send().await.call("logs", "TagResource")?;
-        }
-        let old: Vec<String> =
-            live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
-        if !old.is_empty() {
-            let call = cx.logs.untag_resource().resource_arn(&live.arn).set_tag_keys(Some(old));
-            call.send().await.call("logs", "UntagResource")?;
-        }
-        Ok(())
+        retag(cx, TagTarget::LogGroup(&live.arn), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        gone_is_done(
-            cx.logs.delete_log_group().log_group_name(&live.name).send().await.call("logs", "DeleteLogGroup"),
-        )
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
+        cx.logs.delete_log_group().log_group_name(&live.name).send().await.gone_is_done()
     }
 }
 
-async fn look(cx: &Cx, name: &str) -> Result<Option<Live>, Fault> {
+async fn describe(cx: &Cx, name: &str) -> Result<Option<Live>, CallError> {
     let pages = cx.logs.describe_log_groups().log_group_name_prefix(name).into_paginator().items().send();
-    let groups: Vec<_> = pages.try_collect().await.call("logs", "DescribeLogGroups")?;
-    let Some(group) = groups.into_iter().find(|group| group.log_group_name.as_deref() == Some(name)) else {
-        return Ok(None);
-    };
-    let arn = match (group.log_group_arn, group.arn) {
-        (Some(arn), _) => arn,
-        (None, arn) => arn.unwrap_or_default().trim_end_matches(":*").to_owned(),
-    };
-    let tags = cx.logs.list_tags_for_resource().resource_arn(&arn).send().await;
-    let tags = match tags.call("logs", "ListTagsForResource") {
-        Err(fault) if fault.class == Class::Gone => return Ok(None),
-        answer => answer?.tags.unwrap_or_default().into_iter().collect(),
-    };
-    let (retention_days, key) = (group.retention_in_days, group.kms_key_id);
-    Ok(Some(Live { name: name.to_owned(), arn, retention_days, key, tags }))
+    let groups: Result<Vec<_>, _> = pages.try_collect().await;
+    let found = groups.read(|groups| {
+        let group = groups.into_iter().find(|group| group.log_group_name.as_deref() == Some(name));
+        group.map(live).transpose()
+    });
+    let Some(live) = found? else { return Ok(None) };
+    let tags = cx.logs.list_tags_for_resource().resource_arn(&live.arn).send().await;
+    let tags = if_found(tags.call())?.map(|answer| answer.tags.unwrap_or_default());
+    Ok(tags.map(|tags| Live { tags: tags.into_iter().collect(), ..live }))
+}
+
+fn live(group: LogGroupAnswer) -> Result<Live, MissingField> {
+    // The older of the two fields ends in `:*`.
+    let arn = required(group.log_group_arn.or(group.arn), "logGroupArn")?;
+    Ok(Live {
+        name: required(group.log_group_name, "logGroupName")?,
+        arn: arn.trim_end_matches(":*").to_owned(),
+        retention_days: group.retention_in_days,
+        key: group.kms_key_id,
+        birth: group.creation_time.map(|at| DateTime::from_millis(at).to_string()),
+        tags: Tags::new(),
+    })
 }

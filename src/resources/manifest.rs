@@ -1,13 +1,11 @@
 //! An object of the cluster that a manifest describes, applied server-side under this program's own name.
 
-use super::{Asked, Found, Lifecycle};
+use super::prelude::*;
 use crate::{
-    aws::{Cx, Tags},
-    kube::{self, Apply, Cluster, Later, Place, State},
-    model::{Change, Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, object, tag},
+    kube::{self, Apply, DeferredField, KubeClient, ObjectRef, RolloutState, TakenField},
+    model::{Change, NotApplied, object, tag},
 };
 use futures_util::future::try_join_all;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The kind.
@@ -50,14 +48,17 @@ pub struct Live {
     /// What an apply would change.
     pub pending: Changes,
     /// What was compared before all of the manifest was known.
-    pub later: Vec<Later>,
-    /// Fields that somebody else owns and this manifest sets otherwise.
+    pub later: Vec<DeferredField>,
+    /// Fields that another manager set to another value. An apply leaves them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<TakenField>,
+    /// The server's words for a conflict in fields that are not in `taken`. The object is not applied then.
     pub conflict: Option<String>,
     /// What it waits for.
     pub waiting: Option<String>,
     /// What is wrong with it.
     pub trouble: Option<String>,
-    /// Why nobody could look, where this is what was recorded.
+    /// Why the object could not be read, if this is what was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<String>,
 }
@@ -67,12 +68,17 @@ impl Desired for Spec {
 }
 
 impl Resource for Manifest {
-    const KIND: &'static str = "manifest";
-    const IAM: &'static [&'static str] = &["eks:DescribeCluster"];
-    const IDENTITY: Identity = Identity::Name;
-    const MENDS: bool = true;
-    const HIDES: bool = true;
-    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
+    const INFO: KindInfo = KindInfo {
+        name: "manifest",
+        identity: Identity::Name,
+        update_while_unready: true,
+        parent: Some(("eks_cluster", "cluster")),
+        may_be_unreachable: true,
+        ready_within: minutes(20),
+        birth_mark: Some("id"),
+        iam: &[(IamScope::EKS, &["eks:DescribeCluster"])],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -84,25 +90,50 @@ impl Resource for Manifest {
         Changes(live.pending.0.iter().cloned().chain(later).collect())
     }
 
-    fn ready(live: &Live) -> Ready {
-        match (&live.trouble, &live.waiting) {
-            (Some(trouble), _) => Ready::Troubled(trouble.clone()),
-            (None, Some(waiting)) => Ready::Wait(waiting.clone()),
-            (None, None) => Ready::Yes,
+    fn holds(live: &Live) -> Option<&'static str> {
+        match live.kind.as_str() {
+            "PersistentVolumeClaim" => Some("the data of its volume"),
+            "CustomResourceDefinition" => Some("every custom resource of its kind"),
+            "StatefulSet" => Some("the identity of its pods, and with it their data"),
+            _ => None,
         }
     }
 
-    fn refuse(_: &Spec, live: &Live) -> Option<String> {
-        live.conflict.as_ref().map(|conflict| {
-            format!("{conflict}: take the field out of the manifest, or let its owner give it up")
-        })
+    fn ready(live: &Live) -> Readiness {
+        match (&live.trouble, &live.waiting) {
+            (Some(trouble), _) => Readiness::Degraded(trouble.clone()),
+            (None, Some(waiting)) => Readiness::Waiting(waiting.clone()),
+            (None, None) => Readiness::Ready,
+        }
     }
 
-    fn unseen(recorded: Live, why: &str) -> Live {
+    fn not_applied(want: &Spec, live: &Live, recorded: Option<&Spec>) -> Option<NotApplied<Spec>> {
+        let address = object::address(&want.object)?;
+        let (mut spec, mut pending) = (want.clone(), live.conflict.is_some());
+        let mut fields: Vec<String> = live.conflict.iter().cloned().collect();
+        for field in &live.taken {
+            // What is known only later may be equal.
+            let Some(wanted) = field.value(&want.object).filter(|wanted| **wanted != field.live) else {
+                continue;
+            };
+            let last = recorded.and_then(|recorded| field.value(&recorded.object)).unwrap_or(wanted);
+            let is = if last == wanted { "the manifest's value is" } else { "not applied:" };
+            fields.push(format!("{}; {is} {}", field.told(), kube::shown(wanted)));
+            pending |= last != wanted;
+            field.set(&mut spec.object, last);
+        }
+        let (message, which) = (fields.join(", and "), if fields.len() > 1 { "them" } else { "it" });
+        let hint = format!("apply {which} with `provisioner up --take-fields {address}`");
+        (!fields.is_empty()).then_some(NotApplied { spec, message, hint, pending })
+    }
+
+    fn assume_recorded(recorded: Live, why: &str) -> Live {
         Live {
             pending: Changes::default(),
             later: Vec::new(),
-            waiting: Some(format!("nobody could look: {why}")),
+            taken: Vec::new(),
+            conflict: None,
+            waiting: Some(format!("not read: {why}")),
             trouble: None,
             unseen: Some(why.to_owned()),
             ..recorded
@@ -111,53 +142,55 @@ impl Resource for Manifest {
 }
 
 impl Lifecycle for Manifest {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
         let looks = asked.iter().filter_map(|asked| {
-            let place = match (&asked.want, &asked.last) {
-                (Some(want), _) => Place::of(&want.object)?,
+            let place = match (&asked.want, &asked.recorded) {
+                (Some(want), _) => ObjectRef::of(&want.object)?,
                 (None, last) => place(last.as_ref()?),
             };
             Some(async move {
                 let of = asked.want.as_ref().map(|want| &want.cluster);
-                let Some(name) = of.or(asked.last.as_ref().map(|last| &last.cluster)) else {
+                let Some(name) = of.or(asked.recorded.as_ref().map(|last| &last.cluster)) else {
                     return Ok(None);
                 };
                 let Some(cluster) = kube::cluster(cx, name).await? else { return Ok(None) };
-                let live = look(&cluster, name, &place, asked.want.as_ref()).await;
-                let found = match kube::forget_on_silence(cx, live) {
+                let forced = cx.takes_fields(&asked.address);
+                let live = look(&cluster, name, &place, asked.want.as_ref(), forced).await;
+                let found = match kube::forget_connection_on_silence(cx, live) {
                     // What is to let the caller in may be part of the same plan: what was recorded stands until then.
-                    Err(fault) if kube::shut_out(&fault) => {
-                        let why = format!("the cluster does not let the caller look: {}", fault.message);
-                        asked.last.clone().map(|last| Manifest::unseen(last, &why))
-                    }
-                    live => live?,
+                    Err(error) => match kube::access_denied(&error) {
+                        Some(why) => asked.recorded.clone().map(|last| Manifest::assume_recorded(last, &why)),
+                        None => return Err(error),
+                    },
+                    Ok(live) => live,
                 };
-                Ok::<_, Fault>(found.map(|live| Found { address: asked.address.clone(), live }))
+                Ok::<_, CallError>(found.map(|live| FoundResource { address: asked.address.clone(), live }))
             })
         });
         Ok(try_join_all(looks).await?.into_iter().flatten().collect())
     }
 
-    async fn create(cx: &Cx, want: &Spec, _: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let cluster = reached(cx, &want.cluster).await?;
-        let place = Place::of(&want.object).ok_or_else(|| Fault::bug("an object without a name"))?;
-        // An apply would take over what somebody else made since, or before anybody could look.
+        let place = ObjectRef::of(&want.object).ok_or_else(|| CallError::bug("an object without a name"))?;
+        // An apply would take over an object that was created outside provisioner since the last look.
         if let Some(there) = cluster.get(&place).await?
             && object::marks(&there).get(tag::LINEAGE) != Some(&cx.owner.lineage)
         {
-            return Err(Fault::new(Class::Exists, format!("there is a {place} already")));
+            return Err(CallError::new(ErrorKind::Exists, format!("there is a {place} already")));
         }
-        apply(cx, want, None).await
+        let object = object::with_nonce(want.object.clone(), &intent.nonce);
+        apply(cx, &Spec { object, ..want.clone() }, None).await
     }
 
-    async fn sync(cx: &Cx, want: &Spec, _: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, _: &Live) -> Result<Option<UpdateId>, CallError> {
         let cluster = reached(cx, &want.cluster).await?;
-        let place = Place::of(&want.object).ok_or_else(|| Fault::bug("an object without a name"))?;
+        let place = ObjectRef::of(&want.object).ok_or_else(|| CallError::bug("an object without a name"))?;
         let live = cluster.get(&place).await?;
-        apply(cx, want, live.as_ref()).await
+        apply(cx, want, live.as_ref()).await.map(|()| None)
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         match kube::cluster(cx, &live.cluster).await? {
             Some(cluster) => cluster.delete(&place(live), &live.id).await,
             // With the cluster went all that was in it.
@@ -166,8 +199,8 @@ impl Lifecycle for Manifest {
     }
 }
 
-fn place(live: &Live) -> Place {
-    Place {
+fn place(live: &Live) -> ObjectRef {
+    ObjectRef {
         api_version: live.api_version.clone(),
         kind: live.kind.clone(),
         namespace: live.namespace.clone(),
@@ -175,21 +208,30 @@ fn place(live: &Live) -> Place {
     }
 }
 
-async fn reached(cx: &Cx, name: &str) -> Result<Cluster, Fault> {
-    let missing = || Fault::new(Class::Eventual, format!("cluster {name} has no API server yet"));
+async fn reached(cx: &Cx, name: &str) -> Result<KubeClient, CallError> {
+    let missing = || CallError::new(ErrorKind::Eventual, format!("cluster {name} has no API server yet"));
     kube::cluster(cx, name).await?.ok_or_else(missing)
 }
 
-async fn apply(cx: &Cx, want: &Spec, live: Option<&Value>) -> Result<(), Fault> {
+async fn apply(cx: &Cx, want: &Spec, live: Option<&Value>) -> Result<(), CallError> {
     let cluster = reached(cx, &want.cluster).await?;
-    let object = sent(want, live);
-    kube::forget_on_silence(cx, cluster.apply(&object, Apply::Now).await).map(drop)
+    let mut object = sent(want, live);
+    let forced = object::address(&object).is_some_and(|address| cx.takes_fields(&address));
+    if let (Some(live), false) = (live, forced) {
+        object = kube::with_live_values(&object, &kube::taken_fields(&object, live));
+    }
+    let how = if forced { Apply::Forced } else { Apply::Now };
+    kube::forget_connection_on_silence(cx, cluster.apply(&object, how).await).map(drop)
 }
 
 /// The object as it is sent: a number of replicas that something in the cluster sets goes back as it is there. Left out, the
 /// API server would set it to its default.
 fn sent(want: &Spec, live: Option<&Value>) -> Value {
     let mut object = want.object.clone();
+    // The nonce stays as long as the object.
+    if let Some(nonce) = live.and_then(|live| object::marks(live).remove(tag::INTENT)) {
+        object = object::with_nonce(object, &nonce);
+    }
     let there = live.filter(|_| want.scaled).and_then(|live| live.pointer("/spec/replicas"));
     // An autoscaler leaves a Deployment without pods as it is.
     let there = there.filter(|there| there.as_u64() != Some(0));
@@ -200,11 +242,12 @@ fn sent(want: &Spec, live: Option<&Value>) -> Value {
 }
 
 async fn look(
-    cluster: &Cluster,
+    cluster: &KubeClient,
     name: &str,
-    place: &Place,
+    place: &ObjectRef,
     want: Option<&Spec>,
-) -> Result<Option<Live>, Fault> {
+    forced: bool,
+) -> Result<Option<Live>, CallError> {
     let Some(object) = cluster.get(place).await? else { return Ok(None) };
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
     let mut live = Live {
@@ -213,10 +256,11 @@ async fn look(
         kind: place.kind.clone(),
         namespace: text("/metadata/namespace"),
         name: place.name.clone(),
-        id: text("/metadata/uid").unwrap_or_default(),
+        id: kube::uid(&object)?,
         tags: object::marks(&object),
         pending: Changes::default(),
         later: Vec::new(),
+        taken: Vec::new(),
         conflict: None,
         waiting: None,
         trouble: None,
@@ -227,40 +271,54 @@ async fn look(
         return Ok(Some(live));
     }
     if let Some(want) = want {
-        compare(cluster, want, &object, &mut live).await?;
+        compare(cluster, want, &object, forced, &mut live).await?;
     }
-    match kube::judge(cluster, &object).await? {
-        State::Ready => {}
-        State::Waiting(why) => live.waiting = Some(why),
+    match kube::health(cluster, &object).await? {
+        RolloutState::Ready => {}
+        RolloutState::Waiting(why) => live.waiting = Some(why),
         // Nodes come for it.
-        State::Troubled(why) if why.starts_with("Unschedulable") && want.is_some_and(|want| want.grows) => {
+        RolloutState::Degraded(why)
+            if why.starts_with("Unschedulable") && want.is_some_and(|want| want.grows) =>
+        {
             live.waiting = Some(why);
         }
-        State::Troubled(why) => live.trouble = Some(why),
+        RolloutState::Degraded(why) => live.trouble = Some(why),
     }
     Ok(Some(live))
 }
 
-/// Asks the server what an apply would change. What other resources supply only later is compared without it.
-async fn compare(cluster: &Cluster, want: &Spec, object: &Value, live: &mut Live) -> Result<(), Fault> {
-    let (known, later) = kube::filled(&sent(want, Some(object)), object);
+/// Asks the server what an apply would change. What other resources supply only later is compared without it. Fields that
+/// another manager took are part of the answer only if they are `forced`.
+async fn compare(
+    cluster: &KubeClient,
+    want: &Spec,
+    object: &Value,
+    forced: bool,
+    live: &mut Live,
+) -> Result<(), CallError> {
+    let wanted = sent(want, Some(object));
+    if !forced {
+        live.taken = kube::taken_fields(&wanted, object);
+    }
+    let (known, later) = kube::fill_deferred(&kube::with_live_values(&wanted, &live.taken), object);
     live.later = later;
-    match cluster.apply(&known, Apply::Dry).await {
+    match cluster.apply(&known, if forced { Apply::DryForced } else { Apply::Dry }).await {
         Ok(would) => live.pending = Changes(kube::changes(object, &would)),
-        Err(fault) if fault.class == Class::Refused => {
-            live.pending = Changes(vec![change(head(&fault.message), object, &known, false)]);
-            live.conflict = Some(fault.message);
+        // Another manager owns the field under another API version, whose paths are not comparable.
+        Err(error) if error.code == kube::FIELD_CONFLICT => {
+            live.conflict = Some(error.message);
+            live.later = Vec::new();
         }
-        Err(fault) if fault.class == Class::Invalid && fault.message.contains("immutable") => {
-            live.pending = Changes(vec![change(head(&fault.message), object, &known, true)]);
+        Err(error) if error.class == ErrorKind::Invalid && error.message.contains("immutable") => {
+            live.pending = Changes(vec![change(head(&error.message), object, &known, true)]);
         }
         // A webhook that does not answer tells nothing about the object: what the manifest names is compared here.
-        Err(fault) if fault.class == Class::Eventual && fault.message.contains("webhook") => {
+        Err(error) if error.class == ErrorKind::Eventual && error.message.contains("webhook") => {
             let mut found = Vec::new();
-            kube::named(object, &known, "", &mut found);
+            kube::changed_fields(object, &known, "", &mut found);
             live.pending = Changes(found);
         }
-        Err(fault) => return Err(fault),
+        Err(error) => return Err(error),
     }
     Ok(())
 }
@@ -297,5 +355,37 @@ mod tests {
         assert_eq!(sent(&spec(true), None)["spec"]["replicas"], 3);
         assert_eq!(sent(&spec(true), Some(&json!({"spec": {"replicas": 0}})))["spec"]["replicas"], 3);
         assert_eq!(sent(&spec(false), Some(&live))["spec"]["replicas"], 3);
+    }
+
+    #[test]
+    fn a_new_value_in_a_taken_field_is_pending_until_it_is_applied() {
+        let spec = |image: &str| Spec {
+            cluster: "c".to_owned(),
+            part: "app".to_owned(),
+            object: json!({"kind": "Pod", "metadata": {"name": "p"}, "spec": {"image": image}}),
+            scaled: false,
+            grows: false,
+        };
+        let entry =
+            json!({"manager": "kubectl-set", "operation": "Update", "fieldsV1": {"f:spec": {"f:image": {}}}});
+        let object = json!({"metadata": {"managedFields": [entry]}, "spec": {"image": "busybox"}});
+        let live = json!({
+            "cluster": "c", "apiVersion": "v1", "kind": "Pod", "namespace": null, "name": "p", "id": "1", "tags": {},
+            "pending": [], "later": [], "conflict": null, "waiting": null, "trouble": null,
+            "taken": kube::taken_fields(&spec("v2").object, &object),
+        });
+        let live: Live = serde_json::from_value(live).unwrap();
+        let found = |want: &str, recorded: Option<&Spec>| {
+            let found = Manifest::not_applied(&spec(want), &live, recorded)?;
+            Some((found.pending, found.spec.object["spec"]["image"].clone()))
+        };
+        assert_eq!(found("v2", Some(&spec("v2"))), Some((false, json!("v2"))));
+        assert_eq!(
+            found("v2", Some(&spec("v1"))),
+            Some((true, json!("v1"))),
+            "recorded is what was applied last"
+        );
+        assert_eq!(found("v2", None), Some((false, json!("v2"))));
+        assert_eq!(found("busybox", Some(&spec("v1"))), None, "the file has the live value by now");
     }
 }

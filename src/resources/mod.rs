@@ -1,7 +1,13 @@
-//! The resource kinds: one file each, and one line here.
+//! The resource kinds: one file each, listed in [`REGISTRY`].
 
+mod cluster_forms;
+mod cluster_terms;
 mod handler;
+mod lookups;
+mod node_group_drain;
+mod node_group_forms;
 mod node_terms;
+mod prelude;
 
 pub mod access_entry;
 pub mod addon;
@@ -37,9 +43,9 @@ pub mod vpc;
 pub mod vpc_endpoint;
 pub mod webhook_certificate;
 
-pub use handler::{Ask, Asked, Found, Handler, Lifecycle, Lost};
+pub use handler::{FoundResource, Handler, Lifecycle, Lookup, TypedLookup};
 
-/// Every kind there is.
+/// All kinds, by name.
 pub const REGISTRY: &[Handler] = &[
     Handler::of::<access_entry::AccessEntry>(),
     Handler::of::<addon::Addon>(),
@@ -76,7 +82,10 @@ pub const REGISTRY: &[Handler] = &[
     Handler::of::<webhook_certificate::WebhookCertificate>(),
 ];
 
-/// The kind of this name.
+/// Returns the kind with this name.
 pub fn handler(name: &str) -> Option<&'static Handler> {
     REGISTRY.iter().find(|handler| handler.kind.name == name)
 }
+
+#[cfg(test)]
+mod tests;

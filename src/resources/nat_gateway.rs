@@ -1,142 +1,145 @@
-//! A NAT gateway: the way out for private subnets.
+//! A NAT gateway, through which private subnets reach the internet.
 //!
-//! A deleted one stays listed for about an hour, as does a failed one; only the living are found.
+//! EC2 lists a deleted gateway for about an hour; deleted gateways are not looked up.
 
-use super::{Asked, Found, Lifecycle, Lost, handler::given};
-use crate::{
-    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, retag_ec2, signed},
-    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
-};
+use super::prelude::*;
 use aws_sdk_ec2::types::{self, ConnectivityType, Filter, ResourceType};
-use serde::{Deserialize, Serialize};
 
-/// The kind.
+/// Public NAT gateway with one elastic IP address.
 pub struct NatGateway;
 
-/// What is asked for.
+/// What a stack decides of the resource: with inputs in a spec, with texts in a live form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Spec {
-    /// The public subnet that it stands in.
-    pub subnet: In<String>,
-    /// The allocation of its address.
-    pub allocation: In<String>,
-    /// Tags.
+#[serde(rename_all = "camelCase")]
+pub struct Fields<T> {
+    /// Id of the public subnet that it is in.
+    pub subnet: T,
+    /// Allocation id of its elastic IP address; empty once it is detached.
+    pub allocation: T,
+    /// Wanted tags of the gateway: those of the stack file, `Name` and the owner tags.
     pub tags: Tags,
 }
 
-/// What is there.
+/// Desired NAT gateway.
+pub type Spec = Fields<In<String>>;
+
+/// NAT gateway as EC2 describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// `nat-...`
+    /// Gateway id, `nat-0123456789abcdef0`.
     pub id: String,
-    /// The subnet.
-    pub subnet: String,
-    /// The allocation of its address.
-    pub allocation: String,
-    /// `pending`, `available`, `failed` or `deleting`.
+    /// EC2's state: `pending`, `available`, `failed` or `deleting`.
     pub state: String,
-    /// Why it failed.
+    /// EC2's message or code if it failed.
     pub failure: Option<String>,
-    /// Tags.
-    pub tags: Tags,
+    /// What the stack decides of it, as AWS has it.
+    #[serde(flatten)]
+    pub fields: Fields<String>,
 }
+
+has_fields!(Live, Fields<String>);
+
+/// Field [`Live::id`].
+pub const ID: Field = Field::new("id");
+
+identified!(Live);
 
 impl Desired for Spec {
     const KIND: &'static str = NatGateway::KIND;
 }
 
 impl Resource for NatGateway {
-    const KIND: &'static str = "nat_gateway";
-    const IAM: &'static [&'static str] = &[
-        "ec2:DescribeNatGateways",
-        "ec2:CreateNatGateway",
-        "ec2:DeleteNatGateway",
-        "ec2:CreateTags",
-        "ec2:DeleteTags",
-    ];
-    const IDENTITY: Identity = Identity::Token;
+    const INFO: KindInfo = KindInfo {
+        name: "nat_gateway",
+        identity: Identity::Token,
+        supplies: &[ID],
+        ready_within: minutes(15),
+        deleted_within: minutes(30),
+        typical: Duration::from_secs(120),
+        birth_mark: Some("id"),
+        iam: &[
+            (IamScope::EC2_READ, &["ec2:DescribeNatGateways"]),
+            (IamScope::EC2_WRITE, &["ec2:CreateNatGateway", "ec2:CreateTags", "ec2:DeleteTags"]),
+            (IamScope::EC2_OWN, &["ec2:DeleteNatGateway"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
-        let changes = Changes::default().fixed("subnet", &want.subnet, &live.subnet);
-        // The addresses of a gateway that is on its way out are detached already.
-        let changes = match live.allocation.is_empty() {
-            true => changes,
-            false => changes.fixed("allocation", &want.allocation, &live.allocation),
-        };
-        changes.mutable("tags", &want.tags, &live.tags)
+        Changes::default()
+            .fixed("subnet", &want.subnet, &live.subnet)
+            // Empty for a gateway that is being deleted: its addresses are already detached.
+            .fixed("allocation", &want.allocation, &live.allocation)
+            .mutable("tags", &want.tags, &live.tags)
     }
 
-    fn ready(live: &Live) -> Ready {
+    fn ready(live: &Live) -> Readiness {
         match live.state.as_str() {
-            "available" => Ready::Yes,
-            "failed" => Ready::Failed(live.failure.clone().unwrap_or_else(|| "no reason given".to_owned())),
-            "deleting" => Ready::Failed("somebody is deleting it".to_owned()),
-            state => Ready::Wait(state.to_owned()),
+            "available" => Readiness::Ready,
+            "failed" => {
+                Readiness::Failed(live.failure.clone().unwrap_or_else(|| "no reason given".to_owned()))
+            }
+            "deleting" => Readiness::Waiting("being deleted".to_owned()),
+            state => Readiness::Waiting(state.to_owned()),
         }
+    }
+
+    fn deleting(live: &Live) -> bool {
+        live.state == "deleting"
     }
 }
 
 impl Lifecycle for NatGateway {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let mut gateways = list(cx, by_owner(&cx.owner)).await?;
-        let seen: Vec<String> =
-            gateways.iter().filter_map(|gateway| gateway.nat_gateway_id.clone()).collect();
-        let lost = asked.lost(&seen, |live| &live.id);
-        if !lost.is_empty() {
-            gateways.extend(list(cx, vec![filter("nat-gateway-id", lost)]).await?);
-        }
-        let found = gateways.into_iter().filter_map(|gateway| {
-            let addresses = gateway.nat_gateway_addresses.unwrap_or_default();
-            let live = Live {
-                id: gateway.nat_gateway_id.unwrap_or_default(),
-                subnet: gateway.subnet_id.unwrap_or_default(),
-                allocation: addresses
-                    .into_iter()
-                    .find_map(|address| address.allocation_id)
-                    .unwrap_or_default(),
-                state: gateway.state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
-                failure: gateway.failure_message.or(gateway.failure_code),
-                tags: from_ec2(gateway.tags.as_deref()),
-            };
-            Some(Found { address: asked.place(&live.id, &live.tags, |live| &live.id)?, live })
-        });
-        Ok(found.collect())
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        by_tag(cx, asked, "nat-gateway-id", |filters| list(cx, filters)).await
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .ec2
             .create_nat_gateway()
             .client_token(&intent.token)
-            .subnet_id(given(&want.subnet, "subnet")?)
-            .allocation_id(given(&want.allocation, "allocation")?)
+            .subnet_id(resolved(&want.subnet, "subnet")?)
+            .allocation_id(resolved(&want.allocation, "allocation")?)
             .connectivity_type(ConnectivityType::Public)
             .tag_specifications(ec2_tags(ResourceType::Natgateway, &want.tags, intent));
         let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
-        call.send().await.call("ec2", "CreateNatGateway")?;
-        Ok(())
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        retag_ec2(cx, &live.id, &want.tags, &live.tags).await
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        retag(cx, TagTarget::Ec2(&live.id), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         if live.state == "deleting" {
             return Ok(());
         }
-        gone_is_done(
-            cx.ec2.delete_nat_gateway().nat_gateway_id(&live.id).send().await.call("ec2", "DeleteNatGateway"),
-        )
+        cx.ec2.delete_nat_gateway().nat_gateway_id(&live.id).send().await.gone_is_done()
     }
 }
 
-async fn list(cx: &Cx, mut filters: Vec<Filter>) -> Result<Vec<types::NatGateway>, Fault> {
+async fn list(cx: &Cx, mut filters: Vec<Filter>) -> Result<Vec<Live>, CallError> {
     let states = ["pending", "available", "failed", "deleting"].map(str::to_owned);
     filters.push(filter("state", states.to_vec()));
-    let pages =
-        cx.ec2.describe_nat_gateways().set_filter(Some(filters)).into_paginator().page_size(1000).items();
-    pages.send().try_collect().await.call("ec2", "DescribeNatGateways")
+    let pages = cx.ec2.describe_nat_gateways().set_filter(Some(filters)).into_paginator();
+    let gateways: Result<Vec<_>, _> = pages.page_size(1000).items().send().try_collect().await;
+    gateways.read(|gateways| gateways.into_iter().map(live).collect())
+}
+
+fn live(gateway: types::NatGateway) -> Result<Live, MissingField> {
+    let mut addresses = gateway.nat_gateway_addresses.unwrap_or_default().into_iter();
+    Ok(Live {
+        id: required(gateway.nat_gateway_id, "natGatewayId")?,
+        state: required_text(gateway.state, "state")?,
+        failure: gateway.failure_message.or(gateway.failure_code),
+        fields: Fields {
+            subnet: required(gateway.subnet_id, "subnetId")?,
+            allocation: optional_text(addresses.find_map(|address| address.allocation_id)),
+            tags: from_ec2(gateway.tags.as_deref()),
+        },
+    })
 }

@@ -3,145 +3,69 @@
 //! EKS says late, or never, why instances do not start: while a group is not well, the Auto Scaling group's own
 //! activities are read beside it.
 
-pub use super::node_terms::{AwaySpec, TaintSpec};
+pub use super::node_group_forms::{AwaySpec, Live, Spec, TaintSpec};
 use super::{
-    Asked, Found, Lifecycle,
-    handler::{all_given, given},
+    lookups::renamed,
+    node_group_drain,
+    node_terms::{self, Update},
+    prelude::*,
 };
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, issues, launch_trouble, retag_eks, signed, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
+    aws::{EksUpdate, eks_status, issues, launch_trouble, suspended_processes},
+    model::{Address, Ahead, ReplacementOrder, Undrained, UpdateOutcome},
 };
 use aws_sdk_eks::types::{
     AmiTypes, CapacityTypes, LaunchTemplateSpecification, Nodegroup, NodegroupIssueCode,
-    NodegroupScalingConfig, NodegroupStatus, UpdateLabelsPayload, UpdateTaintsPayload,
+    NodegroupScalingConfig, NodegroupStatus,
 };
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The kind.
 pub struct NodeGroup;
-
-/// What is asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Spec {
-    /// The cluster's name.
-    pub cluster: String,
-    /// The group's name.
-    pub name: String,
-    /// The ARN of the nodes' role.
-    pub role: In<String>,
-    /// The nodes' subnets.
-    pub subnets: Vec<In<String>>,
-    /// EKS's name of the image's kind, `BOTTLEROCKET_x86_64`.
-    pub ami_type: String,
-    /// Instance types, the first tried first.
-    pub instance_types: Vec<String>,
-    /// `ON_DEMAND` or `SPOT`.
-    pub capacity: String,
-    /// The fewest nodes.
-    pub min: i32,
-    /// The most nodes.
-    pub max: i32,
-    /// How many nodes.
-    pub desired: i32,
-    /// Whether something else than this program says how many nodes there are, once the group is made.
-    pub desired_floats: bool,
-    /// Kubernetes labels.
-    pub labels: BTreeMap<String, String>,
-    /// Kubernetes taints.
-    pub taints: Vec<TaintSpec>,
-    /// How many nodes may be away during an update.
-    pub max_unavailable: AwaySpec,
-    /// The launch template's id.
-    pub template: In<String>,
-    /// The launch template's version.
-    pub template_version: In<String>,
-    /// The Kubernetes minor.
-    pub version: String,
-    /// The Bottlerocket release, `1.54.0-abcdef12`.
-    pub release: String,
-    /// Tags.
-    pub tags: Tags,
-}
-
-/// What is there.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Live {
-    /// The ARN.
-    pub arn: String,
-    /// See [`Spec::cluster`].
-    pub cluster: String,
-    /// See [`Spec::name`].
-    pub name: String,
-    /// See [`Spec::role`].
-    pub role: String,
-    /// See [`Spec::subnets`].
-    pub subnets: Vec<String>,
-    /// See [`Spec::ami_type`].
-    pub ami_type: String,
-    /// See [`Spec::instance_types`].
-    pub instance_types: Vec<String>,
-    /// See [`Spec::capacity`].
-    pub capacity: String,
-    /// See [`Spec::min`].
-    pub min: i32,
-    /// See [`Spec::max`].
-    pub max: i32,
-    /// See [`Spec::desired`].
-    pub desired: i32,
-    /// See [`Spec::labels`].
-    pub labels: BTreeMap<String, String>,
-    /// See [`Spec::taints`].
-    pub taints: Vec<TaintSpec>,
-    /// See [`Spec::max_unavailable`].
-    pub max_unavailable: Option<AwaySpec>,
-    /// See [`Spec::template`].
-    pub template: Option<String>,
-    /// See [`Spec::template_version`].
-    pub template_version: Option<String>,
-    /// See [`Spec::version`].
-    pub version: String,
-    /// See [`Spec::release`].
-    pub release: String,
-    /// EKS's word, `ACTIVE` and others.
-    pub status: String,
-    /// What EKS or Auto Scaling says is wrong.
-    pub trouble: Option<String>,
-    /// The Auto Scaling group.
-    pub scaling_group: Option<String>,
-    /// Tags.
-    pub tags: Tags,
-}
 
 impl Desired for Spec {
     const KIND: &'static str = NodeGroup::KIND;
 }
 
 impl Resource for NodeGroup {
-    const KIND: &'static str = "node_group";
-    const IAM: &'static [&'static str] = &[
-        "eks:DescribeNodegroup",
-        "eks:CreateNodegroup",
-        "eks:UpdateNodegroupConfig",
-        "eks:UpdateNodegroupVersion",
-        "eks:DeleteNodegroup",
-        "eks:TagResource",
-        "eks:UntagResource",
-        "iam:PassRole",
-        "iam:GetRole",
-        "iam:ListAttachedRolePolicies",
-        "iam:CreateServiceLinkedRole",
-        "ec2:RunInstances",
-        "ec2:CreateTags",
-        "ec2:DescribeSubnets",
-        "ec2:DescribeLaunchTemplateVersions",
-        "autoscaling:DescribeScalingActivities",
-    ];
-    const IDENTITY: Identity = Identity::Name;
-    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
+    const INFO: KindInfo = KindInfo {
+        name: "node_group",
+        identity: Identity::Name,
+        replacement: ReplacementOrder::CreateFirst,
+        max_name_len: 63,
+        parent: Some(("eks_cluster", "cluster")),
+        ready_within: minutes(60),
+        deleted_within: minutes(60),
+        typical: Duration::from_secs(120),
+        birth_mark: Some("birth"),
+        iam: &[
+            (
+                IamScope::EKS,
+                &[
+                    "eks:DescribeNodegroup",
+                    "eks:ListNodegroups",
+                    "eks:CreateNodegroup",
+                    "eks:UpdateNodegroupConfig",
+                    "eks:UpdateNodegroupVersion",
+                    "eks:DescribeUpdate",
+                    "eks:ListUpdates",
+                    "eks:DeleteNodegroup",
+                    "eks:TagResource",
+                    "eks:UntagResource",
+                ],
+            ),
+            (IamScope::PASS_ROLES, &["iam:PassRole"]),
+            (IamScope::READ_ROLES, &["iam:GetRole"]),
+            (IamScope::ROLES, &["iam:ListAttachedRolePolicies"]),
+            (IamScope::SERVICE_ROLES, &["iam:CreateServiceLinkedRole"]),
+            (IamScope::EC2_WRITE, &["ec2:RunInstances", "ec2:CreateTags"]),
+            (IamScope::EC2_READ, &["ec2:DescribeSubnets", "ec2:DescribeLaunchTemplateVersions"]),
+            (
+                IamScope::ANYWHERE,
+                &["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"],
+            ),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -150,20 +74,20 @@ impl Resource for NodeGroup {
             .fixed("cluster", &want.cluster, &live.cluster)
             .fixed("name", &want.name, &live.name)
             .fixed("role", &want.role, &live.role)
-            .fixed("subnets", &same_set(&want.subnets), &same_set(&live.subnets))
+            .fixed("subnets", &sorted_set(&want.subnets), &sorted_set(&live.subnets))
             .fixed("amiType", &want.ami_type, &live.ami_type)
             .fixed("instanceTypes", &want.instance_types, &live.instance_types)
             .fixed("capacity", &want.capacity, &live.capacity)
-            .fixed("template", &want.template, &live.template)
+            .fixed_optional("template", &want.template, &live.template)
             .mutable("min", &want.min, &live.min)
             .mutable("max", &want.max, &live.max);
-        let changes = match want.desired_floats {
+        let changes = match node_terms::floats(want) {
             true => changes,
             false => changes.mutable("desired", &want.desired, &live.desired),
         };
         changes
             .mutable("labels", &want.labels, &live.labels)
-            .mutable("taints", &same_set(&want.taints), &same_set(&live.taints))
+            .mutable("taints", &sorted_set(&want.taints), &sorted_set(&live.taints))
             .mutable("maxUnavailable", &Some(&want.max_unavailable), &live.max_unavailable.as_ref())
             .mutable("version", &want.version, &live.version)
             .mutable("release", &want.release, &live.release)
@@ -171,175 +95,180 @@ impl Resource for NodeGroup {
             .mutable("tags", &want.tags, &live.tags)
     }
 
-    fn ready(live: &Live) -> Ready {
-        let word = live.status.to_ascii_lowercase().replace('_', " ");
-        let why = match &live.trouble {
-            Some(trouble) => format!("{word}: {trouble}"),
-            None => word,
-        };
-        match NodegroupStatus::from(live.status.as_str()) {
-            NodegroupStatus::Active => Ready::Yes,
-            NodegroupStatus::CreateFailed => Ready::Failed(why),
-            NodegroupStatus::Degraded | NodegroupStatus::DeleteFailed => Ready::Troubled(why),
-            NodegroupStatus::Deleting => Ready::Failed("somebody is deleting it".to_owned()),
-            _ if live.trouble.is_some() => Ready::Troubled(why),
-            _ => Ready::Wait(why),
+    fn ready(live: &Live) -> Readiness {
+        let why = eks_status(&live.status, live.trouble.as_deref());
+        if let Some(suspended) = suspended(live) {
+            return suspended;
         }
+        match NodegroupStatus::from(live.status.as_str()) {
+            NodegroupStatus::Active => Readiness::Ready,
+            NodegroupStatus::CreateFailed => Readiness::Failed(why),
+            NodegroupStatus::Degraded if node_terms::BEYOND_REPAIR.iter().any(|code| why.contains(code)) => {
+                Readiness::Failed(why)
+            }
+            NodegroupStatus::Degraded | NodegroupStatus::DeleteFailed => Readiness::Degraded(why),
+            NodegroupStatus::Deleting => Readiness::Waiting("being deleted".to_owned()),
+            _ if live.trouble.is_some() => Readiness::Degraded(why),
+            _ => Readiness::Waiting(why),
+        }
+    }
+
+    fn ahead(want: &Spec, live: &Live, recorded: Option<(&Spec, &Live)>) -> Option<Ahead<Spec>> {
+        Some(node_terms::ahead(want, live, recorded.map(|(_, last)| last)))
+    }
+
+    fn delete_failed(live: &Live) -> Option<String> {
+        let failed = live.status == NodegroupStatus::DeleteFailed.as_str();
+        failed.then(|| live.trouble.clone().unwrap_or_else(|| live.status.clone()))
+    }
+
+    fn deleting(live: &Live) -> bool {
+        NodegroupStatus::from(live.status.as_str()) == NodegroupStatus::Deleting
     }
 }
 
 impl Lifecycle for NodeGroup {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let looks = asked.iter().filter_map(|asked| {
-            let (last, want) = (asked.last.as_ref(), asked.want.as_ref());
-            let (cluster, name) = last
-                .map(|last| (&last.cluster, &last.name))
-                .or(want.map(|want| (&want.cluster, &want.name)))?;
-            Some(async move {
-                let live = look(cx, cluster, name).await?;
-                Ok::<_, Fault>(live.map(|live| Found { address: asked.address.clone(), live }))
-            })
-        });
-        Ok(futures_util::future::try_join_all(looks).await?.into_iter().flatten().collect())
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let mut found = describe_each(
+            asked,
+            |asked| {
+                asked
+                    .key(|last| (asked, &last.cluster, &last.name), |want| (asked, &want.cluster, &want.name))
+            },
+            async |(asked, cluster, name)| {
+                match describe(cx, cluster, name).await? {
+                    // The state that had its name is lost.
+                    None if asked.recorded.is_none() && name == asked.address.last_segment() => {
+                        by_tags(cx, cluster, &asked.address).await
+                    }
+                    live => Ok(live),
+                }
+            },
+        )
+        .await?;
+        let groups = found.iter().filter_map(|found| found.live.scaling_group.clone()).collect();
+        let mut suspended = suspended_processes(cx, groups).await?;
+        for found in &mut found {
+            let processes = found.live.scaling_group.as_ref().and_then(|group| suspended.remove(group));
+            found.live.suspended = processes.unwrap_or_default();
+        }
+        Ok(found)
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .eks
             .create_nodegroup()
             .client_request_token(&intent.token)
             .cluster_name(&want.cluster)
             .nodegroup_name(&want.name)
-            .node_role(given(&want.role, "role")?)
-            .set_subnets(Some(all_given(&want.subnets, "subnets")?))
+            .node_role(resolved(&want.role, "role")?)
+            .set_subnets(Some(all_resolved(&want.subnets, "subnets")?))
             .ami_type(AmiTypes::from(want.ami_type.as_str()))
             .set_instance_types(Some(want.instance_types.clone()))
             .capacity_type(CapacityTypes::from(want.capacity.as_str()))
             .scaling_config(scaling(want, want.desired))
             .set_labels((!want.labels.is_empty()).then(|| want.labels.clone().into_iter().collect()))
-            .set_taints((!want.taints.is_empty()).then(|| TaintSpec::sent(&want.taints)))
-            .update_config(want.max_unavailable.sent())
+            .set_taints((!want.taints.is_empty()).then(|| TaintSpec::to_eks(&want.taints)))
+            .update_config(want.max_unavailable.to_eks())
             .launch_template(template(want)?)
             .version(&want.version)
             .release_version(&want.release)
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
         let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
-        call.send().await.call("eks", "CreateNodegroup")?;
-        Ok(())
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        retag_eks(cx, &live.arn, &want.tags, &live.tags).await?;
-        // EKS refuses a second update while one runs: the configuration goes first, the rest with the next look.
-        if configured(want, live) {
-            replaced_nodes(cx, want, live).await
-        } else {
-            configure(cx, want, live).await
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        retag(cx, TagTarget::Eks(&live.arn), &want.tags, &live.tags).await?;
+        // EKS refuses a second update while one runs: the rest is sent after the next look.
+        match node_terms::updates(want, live)?.into_iter().next() {
+            Some(update) => send(cx, want, live, update).await,
+            None => Ok(None),
         }
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn outcome(cx: &Cx, live: &Live, id: &str) -> Result<UpdateOutcome, CallError> {
+        let outcome = EksUpdate::NodeGroup(&live.cluster, &live.name).outcome(cx, id).await?;
+        Ok(node_terms::with_budgets(cx, &live.cluster, outcome).await)
+    }
+
+    async fn running_update(cx: &Cx, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        EksUpdate::NodeGroup(&live.cluster, &live.name).running(cx, &live.status).await
+    }
+
+    async fn before_delete(cx: &Cx, live: &Live) -> Result<Option<Undrained>, CallError> {
+        node_group_drain::drain(cx, &live.cluster, &live.name).await
+    }
+
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         if live.status == NodegroupStatus::Deleting.as_str() {
             return Ok(());
         }
         let call = cx.eks.delete_nodegroup().cluster_name(&live.cluster).nodegroup_name(&live.name);
-        gone_is_done(call.send().await.call("eks", "DeleteNodegroup"))
+        call.send().await.gone_is_done()
     }
 }
 
-/// How many nodes are asked for: what floats stays where it is, inside the bounds.
-fn desired(want: &Spec, live: &Live) -> i32 {
-    if want.desired_floats { live.desired.clamp(want.min, want.max) } else { want.desired }
+/// The state of a group whose Auto Scaling group a person has suspended.
+fn suspended(live: &Live) -> Option<Readiness> {
+    let group = live.scaling_group.as_ref().filter(|_| !live.suspended.is_empty())?;
+    let being_deleted = NodegroupStatus::from(live.status.as_str()) == NodegroupStatus::Deleting;
+    (!being_deleted).then(|| Readiness::Suspended {
+        why: format!("its Auto Scaling group has suspended processes: {}", live.suspended.join(", ")),
+        remedy: format!(
+            "aws autoscaling resume-processes --auto-scaling-group-name {group} --scaling-processes {}",
+            live.suspended.join(" ")
+        ),
+    })
 }
 
-fn configured(want: &Spec, live: &Live) -> bool {
-    (want.min, want.max, desired(want, live)) == (live.min, live.max, live.desired)
-        && want.labels == live.labels
-        && same_set(&want.taints) == same_set(&live.taints)
-        && Some(&want.max_unavailable) == live.max_unavailable.as_ref()
-}
-
-async fn configure(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-    let added: BTreeMap<_, _> =
-        want.labels.iter().filter(|(key, value)| live.labels.get(*key) != Some(value)).collect();
-    let removed: Vec<String> =
-        live.labels.keys().filter(|key| !want.labels.contains_key(*key)).cloned().collect();
-    let labels = (!added.is_empty() || !removed.is_empty()).then(|| {
-        let added = added.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        UpdateLabelsPayload::builder()
-            .set_add_or_update_labels(Some(added))
-            .set_remove_labels((!removed.is_empty()).then_some(removed))
-            .build()
-    });
-    let new: Vec<TaintSpec> =
-        want.taints.iter().filter(|taint| !live.taints.contains(taint)).cloned().collect();
-    // A taint is one key and effect: one whose value alone differs is updated, not removed.
-    let stays =
-        |old: &&TaintSpec| !want.taints.iter().any(|it| (&it.key, &it.effect) == (&old.key, &old.effect));
-    let old: Vec<TaintSpec> = live.taints.iter().filter(stays).cloned().collect();
-    let taints = (!new.is_empty() || !old.is_empty()).then(|| {
-        UpdateTaintsPayload::builder()
-            .set_add_or_update_taints((!new.is_empty()).then(|| TaintSpec::sent(&new)))
-            .set_remove_taints((!old.is_empty()).then(|| TaintSpec::sent(&old)))
-            .build()
-    });
-    let desired = desired(want, live);
-    let scaling =
-        ((want.min, want.max, desired) != (live.min, live.max, live.desired)).then(|| scaling(want, desired));
-    let away =
-        (Some(&want.max_unavailable) != live.max_unavailable.as_ref()).then(|| want.max_unavailable.sent());
-    let call = cx
-        .eks
-        .update_nodegroup_config()
-        .client_request_token(uuid::Uuid::new_v4().to_string())
-        .cluster_name(&live.cluster)
-        .nodegroup_name(&live.name)
-        .set_labels(labels)
-        .set_taints(taints)
-        .set_scaling_config(scaling)
-        .set_update_config(away);
-    call.send().await.call("eks", "UpdateNodegroupConfig")?;
-    Ok(())
-}
-
-/// Puts new nodes in the place of the old ones where version, release or template differ.
-async fn replaced_nodes(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-    let version = given(&want.template_version, "templateVersion")?;
-    let image = want.version != live.version || want.release != live.release;
-    let template = (live.template_version.as_ref() != Some(version)).then(|| template(want)).transpose()?;
-    if !image && template.is_none() {
-        return Ok(());
-    }
-    let call = cx
-        .eks
-        .update_nodegroup_version()
-        .client_request_token(uuid::Uuid::new_v4().to_string())
-        .cluster_name(&live.cluster)
-        .nodegroup_name(&live.name)
-        .set_version(image.then(|| want.version.clone()))
-        .set_release_version(image.then(|| want.release.clone()))
-        .set_launch_template(template);
-    call.send().await.call("eks", "UpdateNodegroupVersion")?;
-    Ok(())
+/// Sends one update and returns its id.
+async fn send(cx: &Cx, want: &Spec, live: &Live, update: Update) -> Result<Option<UpdateId>, CallError> {
+    let token = uuid::Uuid::new_v4().to_string();
+    let update = match update {
+        Update::Configuration { desired, labels, taints, away } => {
+            let call = cx.eks.update_nodegroup_config().client_request_token(token);
+            let call = call.cluster_name(&live.cluster).nodegroup_name(&live.name);
+            let call = call.set_labels(labels).set_taints(taints);
+            let call = call.set_scaling_config(desired.map(|desired| scaling(want, desired)));
+            call.set_update_config(away.map(|away| away.to_eks())).send().await.call()?.update
+        }
+        Update::Nodes { image, template: new_template } => {
+            let call = cx.eks.update_nodegroup_version().client_request_token(token);
+            let call = call.cluster_name(&live.cluster).nodegroup_name(&live.name);
+            let (version, release) = image.unzip();
+            let call = call.set_version(version).set_release_version(release).force(want.force_update);
+            let template = new_template.then(|| template(want)).transpose()?;
+            call.set_launch_template(template).send().await.call()?.update
+        }
+    };
+    Ok(update.and_then(|update| update.id))
 }
 
 fn scaling(want: &Spec, desired: i32) -> NodegroupScalingConfig {
     NodegroupScalingConfig::builder().min_size(want.min).max_size(want.max).desired_size(desired).build()
 }
 
-fn template(want: &Spec) -> Result<LaunchTemplateSpecification, Fault> {
+fn template(want: &Spec) -> Result<LaunchTemplateSpecification, CallError> {
     let (id, version) =
-        (given(&want.template, "template")?, given(&want.template_version, "templateVersion")?);
+        (resolved(&want.template, "template")?, resolved(&want.template_version, "templateVersion")?);
     Ok(LaunchTemplateSpecification::builder().id(id).version(version).build())
 }
 
-async fn look(cx: &Cx, cluster: &str, name: &str) -> Result<Option<Live>, Fault> {
+/// Returns the group at `address` that carries a name which a replacement gave it.
+async fn by_tags(cx: &Cx, cluster: &str, address: &Address) -> Result<Option<Live>, CallError> {
+    let names: Result<Vec<String>, _> =
+        cx.eks.list_nodegroups().cluster_name(cluster).into_paginator().items().send().try_collect().await;
+    let names = if_found(names.call())?.unwrap_or_default();
+    let look = async |name: String| describe(cx, cluster, &name).await;
+    renamed::<NodeGroup, _>(cx, address, names, look, |live| &live.tags).await
+}
+
+async fn describe(cx: &Cx, cluster: &str, name: &str) -> Result<Option<Live>, CallError> {
     let call = cx.eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(name);
-    let group = match call.send().await.call("eks", "DescribeNodegroup") {
-        Err(fault) if fault.class == Class::Gone => return Ok(None),
-        answer => answer?.nodegroup,
-    };
-    let Some(mut live) = group.map(live) else { return Ok(None) };
+    let found = call.send().await.read_if_found(|answer| live(required(answer.nodegroup, "nodegroup")?));
+    let Some(mut live) = found? else { return Ok(None) };
     let well = matches!(live.status.as_str(), "ACTIVE" | "DELETING");
     if let (false, Some(group)) = (well, &live.scaling_group) {
         let launches = launch_trouble(cx, group).await?;
@@ -351,36 +280,38 @@ async fn look(cx: &Cx, cluster: &str, name: &str) -> Result<Option<Live>, Fault>
     Ok(Some(live))
 }
 
-fn live(group: Nodegroup) -> Live {
+/// Reduces EKS's answer to what is compared and recorded.
+fn live(group: Nodegroup) -> Result<Live, MissingField> {
     let health = group.health.and_then(|health| health.issues).unwrap_or_default();
-    let scaling = group.scaling_config;
-    let size =
-        |of: fn(&NodegroupScalingConfig) -> Option<i32>| scaling.as_ref().and_then(of).unwrap_or_default();
+    let scaling = required(group.scaling_config, "scalingConfig")?;
     let groups = group.resources.and_then(|resources| resources.auto_scaling_groups).unwrap_or_default();
-    Live {
-        arn: group.nodegroup_arn.unwrap_or_default(),
-        cluster: group.cluster_name.unwrap_or_default(),
-        name: group.nodegroup_name.unwrap_or_default(),
-        role: group.node_role.unwrap_or_default(),
+    Ok(Live {
+        arn: required(group.nodegroup_arn, "nodegroupArn")?,
+        birth: group.created_at.map(|at| at.to_string()),
+        cluster: required(group.cluster_name, "clusterName")?,
+        name: required(group.nodegroup_name, "nodegroupName")?,
+        role: required(group.node_role, "nodeRole")?,
         subnets: group.subnets.unwrap_or_default(),
-        ami_type: group.ami_type.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        ami_type: required_text(group.ami_type, "amiType")?,
         instance_types: group.instance_types.unwrap_or_default(),
-        capacity: group.capacity_type.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
-        min: size(|it| it.min_size),
-        max: size(|it| it.max_size),
-        desired: size(|it| it.desired_size),
+        capacity: required_text(group.capacity_type, "capacityType")?,
+        min: required(scaling.min_size, "scalingConfig.minSize")?,
+        max: required(scaling.max_size, "scalingConfig.maxSize")?,
+        desired: required(scaling.desired_size, "scalingConfig.desiredSize")?,
         labels: group.labels.unwrap_or_default().into_iter().collect(),
         taints: group.taints.unwrap_or_default().into_iter().map(TaintSpec::from).collect(),
         max_unavailable: group.update_config.and_then(|config| AwaySpec::read(&config)),
         template: group.launch_template.as_ref().and_then(|it| it.id.clone()),
         template_version: group.launch_template.and_then(|it| it.version),
-        version: group.version.unwrap_or_default(),
-        release: group.release_version.unwrap_or_default(),
-        status: group.status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        version: required(group.version, "version")?,
+        // A group with an image of its own has no release.
+        release: optional_text(group.release_version),
+        status: required_text(group.status, "status")?,
         trouble: issues(health.iter().map(|issue| {
             (issue.code().map(NodegroupIssueCode::as_str), issue.message(), issue.resource_ids())
         })),
         scaling_group: groups.into_iter().find_map(|group| group.name),
+        suspended: Vec::new(),
         tags: group.tags.unwrap_or_default().into_iter().collect(),
-    }
+    })
 }

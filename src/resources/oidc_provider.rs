@@ -1,156 +1,149 @@
-//! IAM's trust in a cluster's issuer of service account tokens, without a thumbprint: IAM checks EKS's issuer by its
-//! own authorities.
+//! An IAM OIDC provider: lets roles trust the service account tokens that a cluster issues.
+//!
+//! It is created without a thumbprint, because IAM verifies EKS's issuer with its own certificate
+//! authorities.
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html>
 
-use super::{Asked, Found, Lifecycle, handler::given};
-use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, once, tag_map, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, same_set},
-};
-use aws_sdk_iam::types::Tag;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
+use crate::aws::iam_list;
 
-/// The kind.
+/// IAM OIDC provider, for roles of service accounts.
 pub struct OidcProvider;
 
-/// What is asked for.
+/// Desired OIDC provider.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
-    /// The issuer's URL.
+    /// URL of the cluster's issuer, `https://oidc.eks.REGION.amazonaws.com/id/ID`.
     pub issuer: In<String>,
-    /// Audiences of tokens.
+    /// Accepted audiences of the tokens, such as `sts.amazonaws.com`. In any order.
     pub clients: Vec<String>,
-    /// Tags.
+    /// Wanted tags of the provider: those of the stack file, `Name` and the owner tags.
     pub tags: Tags,
 }
 
-/// What is there.
+/// OIDC provider as IAM describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// The ARN.
+    /// ARN, `arn:aws:iam::ACCOUNT:oidc-provider/` and the issuer without its scheme.
     pub arn: String,
-    /// See [`Spec::issuer`].
+    /// URL of the issuer, with its scheme.
     pub issuer: String,
-    /// See [`Spec::clients`].
+    /// Accepted audiences, in the order of IAM's answer.
     pub clients: Vec<String>,
-    /// Tags.
+    /// When it was created, RFC 3339. No later resource of its name has the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub birth: Option<String>,
+    /// Tags that the provider has, with those that other programs set.
     pub tags: Tags,
 }
+
+/// Field [`Live::arn`].
+pub const ARN: Field = Field::new("arn");
+
+/// Issuers of EKS, whose names are random.
+const ISSUERS: IamScope = IamScope {
+    sid: "Issuer",
+    resources: &["arn:{partition}:iam::{account}:oidc-provider/oidc.eks.{region}.*"],
+    conditions: &[],
+};
 
 impl Desired for Spec {
     const KIND: &'static str = OidcProvider::KIND;
 }
 
 impl Resource for OidcProvider {
-    const KIND: &'static str = "oidc_provider";
-    const IAM: &'static [&'static str] = &[
-        "iam:GetOpenIDConnectProvider",
-        "iam:CreateOpenIDConnectProvider",
-        "iam:AddClientIDToOpenIDConnectProvider",
-        "iam:RemoveClientIDFromOpenIDConnectProvider",
-        "iam:TagOpenIDConnectProvider",
-        "iam:UntagOpenIDConnectProvider",
-        "iam:DeleteOpenIDConnectProvider",
-    ];
-    const IDENTITY: Identity = Identity::Name;
+    const INFO: KindInfo = KindInfo {
+        name: "oidc_provider",
+        identity: Identity::Name,
+        supplies: &[ARN],
+        birth_mark: Some("birth"),
+        iam: &[(
+            ISSUERS,
+            &[
+                "iam:GetOpenIDConnectProvider",
+                "iam:CreateOpenIDConnectProvider",
+                "iam:AddClientIDToOpenIDConnectProvider",
+                "iam:RemoveClientIDFromOpenIDConnectProvider",
+                "iam:TagOpenIDConnectProvider",
+                "iam:UntagOpenIDConnectProvider",
+                "iam:DeleteOpenIDConnectProvider",
+            ],
+        )],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
         Changes::default()
             .fixed("issuer", &want.issuer, &live.issuer)
-            .mutable("clients", &same_set(&want.clients), &same_set(&live.clients))
+            .mutable("clients", &sorted_set(&want.clients), &sorted_set(&live.clients))
             .mutable("tags", &want.tags, &live.tags)
-    }
-
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
     }
 }
 
 impl Lifecycle for OidcProvider {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let mut found = Vec::new();
-        for asked in asked {
-            let wanted =
-                asked.want.as_ref().and_then(|want| want.issuer.known()).map(|issuer| arn(cx, issuer));
-            let Some(arn) = asked.last.as_ref().map(|last| last.arn.clone()).or(wanted) else { continue };
-            let call = cx.iam.get_open_id_connect_provider().open_id_connect_provider_arn(&arn);
-            match call.send().await.call("iam", "GetOpenIDConnectProvider") {
-                Err(fault) if fault.class == Class::Gone => {}
-                answer => {
-                    let answer = answer?;
-                    let live = Live {
-                        issuer: format!("https://{}", host(answer.url.as_deref().unwrap_or_default())),
-                        clients: answer.client_id_list.unwrap_or_default(),
-                        tags: tag_map(
-                            answer.tags.iter().flatten().map(|tag| (Some(tag.key()), Some(tag.value()))),
-                        ),
-                        arn,
-                    };
-                    found.push(Found { address: asked.address.clone(), live });
-                }
-            }
-        }
-        Ok(found)
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let arn = |asked: &TypedLookup<Self>| -> Option<String> {
+            let recorded = asked.recorded.as_ref().map(|last| last.arn.clone());
+            let issuer = asked.want.as_ref().and_then(|want| want.issuer.known());
+            recorded.or_else(|| Some(provider_arn(cx, issuer?)))
+        };
+        describe_each(asked, arn, async |arn| describe(cx, arn).await).await
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
-        let tags = tagged(&want.tags, intent).into_iter().map(|(key, value)| iam_tag(&key, &value));
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .iam
             .create_open_id_connect_provider()
-            .url(given(&want.issuer, "issuer")?)
+            .url(resolved(&want.issuer, "issuer")?)
             .set_client_id_list(Some(want.clients.clone()))
-            .set_tags(Some(tags.collect::<Result<_, _>>()?));
-        let call = call.customize().config_override(once!(aws_sdk_iam, intent));
-        call.send().await.call("iam", "CreateOpenIDConnectProvider")?;
-        Ok(())
+            .set_tags(Some(iam_list(&tagged(&want.tags, intent))?));
+        let call = call.customize().config_override(single_shot!(aws_sdk_iam, intent));
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         for client in want.clients.iter().filter(|client| !live.clients.contains(client)) {
             let call = cx.iam.add_client_id_to_open_id_connect_provider();
             let call = call.open_id_connect_provider_arn(&live.arn).client_id(client);
-            call.send().await.call("iam", "AddClientIDToOpenIDConnectProvider")?;
+            call.send().await.call()?;
         }
         for client in live.clients.iter().filter(|client| !want.clients.contains(client)) {
             let call = cx.iam.remove_client_id_from_open_id_connect_provider();
             let call = call.open_id_connect_provider_arn(&live.arn).client_id(client);
-            gone_is_done(call.send().await.call("iam", "RemoveClientIDFromOpenIDConnectProvider"))?;
+            call.send().await.gone_is_done()?;
         }
-        let new = want.tags.iter().filter(|(key, value)| live.tags.get(*key) != Some(value));
-        let new: Vec<Tag> = new.map(|(key, value)| iam_tag(key, value)).collect::<Result<_, _>>()?;
-        if !new.is_empty() {
-            let call = cx.iam.tag_open_id_connect_provider().open_id_connect_provider_arn(&live.arn);
-            call.set_tags(Some(new)).send().await.call("iam", "TagOpenIDConnectProvider")?;
-        }
-        let old: Vec<String> =
-            live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
-        if !old.is_empty() {
-            let call = cx.iam.untag_open_id_connect_provider().open_id_connect_provider_arn(&live.arn);
-            call.set_tag_keys(Some(old)).send().await.call("iam", "UntagOpenIDConnectProvider")?;
-        }
-        Ok(())
+        retag(cx, TagTarget::OidcProvider(&live.arn), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         let call = cx.iam.delete_open_id_connect_provider().open_id_connect_provider_arn(&live.arn);
-        gone_is_done(call.send().await.call("iam", "DeleteOpenIDConnectProvider"))
+        call.send().await.gone_is_done()
     }
 }
 
-/// The issuer without its scheme, as IAM names the provider.
-fn host(issuer: &str) -> &str {
+async fn describe(cx: &Cx, arn: String) -> Result<Option<Live>, CallError> {
+    let call = cx.iam.get_open_id_connect_provider().open_id_connect_provider_arn(&arn).send().await;
+    call.read_if_found(|answer| {
+        let url = required(answer.url, "Url")?;
+        Ok(Live {
+            issuer: format!("https://{}", issuer_host(&url)),
+            birth: answer.create_date.map(|at| at.to_string()),
+            clients: answer.client_id_list.unwrap_or_default(),
+            tags: tag_map(answer.tags.iter().flatten().map(|tag| (Some(tag.key()), Some(tag.value())))),
+            arn,
+        })
+    })
+}
+
+/// Returns the issuer without its scheme, as IAM names the provider.
+fn issuer_host(issuer: &str) -> &str {
     issuer.strip_prefix("https://").unwrap_or(issuer)
 }
 
-fn arn(cx: &Cx, issuer: &str) -> String {
-    format!("arn:{}:iam::{}:oidc-provider/{}", cx.partition(), cx.account, host(issuer))
-}
-
-fn iam_tag(key: &str, value: &str) -> Result<Tag, Fault> {
-    Tag::builder().key(key).value(value).build().map_err(|error| Fault::bug(error.to_string()))
+fn provider_arn(cx: &Cx, issuer: &str) -> String {
+    format!("arn:{}:iam::{}:oidc-provider/{}", cx.partition(), cx.account, issuer_host(issuer))
 }

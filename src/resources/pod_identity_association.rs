@@ -1,71 +1,73 @@
-//! EKS Pod Identity: which role the pods of a Kubernetes service account act in.
+//! An EKS Pod Identity association: the IAM role of the pods of one Kubernetes service account.
 
-use super::{Asked, Found, Lifecycle, handler::given};
-use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, retag_eks, signed, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource},
-};
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The kind.
+/// EKS Pod Identity association: gives the pods of a service account an IAM role.
 pub struct PodIdentityAssociation;
 
-/// What is asked for.
+/// What a stack decides of the resource: with inputs in a spec, with texts in a live form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Spec {
-    /// The cluster's name.
+pub struct Fields<T> {
+    /// Name of the cluster.
     pub cluster: String,
-    /// The service account's namespace.
+    /// Namespace of the service account.
     pub namespace: String,
-    /// The service account's name.
+    /// Name of the service account.
     pub service_account: String,
-    /// The role's ARN.
-    pub role: In<String>,
-    /// Tags.
+    /// ARN of the role.
+    pub role: T,
+    /// Wanted tags of the association: those of the stack file, `Name` and the owner tags.
     pub tags: Tags,
 }
 
-/// What is there.
+/// Desired association.
+pub type Spec = Fields<In<String>>;
+
+/// Association as EKS describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// `a-...`
+    /// Association id, `a-0123456789abcdef0`.
     pub id: String,
-    /// The ARN.
+    /// ARN, `arn:aws:eks:REGION:ACCOUNT:podidentityassociation/CLUSTER/ID`.
     pub arn: String,
-    /// See [`Spec::cluster`].
-    pub cluster: String,
-    /// See [`Spec::namespace`].
-    pub namespace: String,
-    /// See [`Spec::service_account`].
-    pub service_account: String,
-    /// See [`Spec::role`].
-    pub role: String,
-    /// Tags.
-    pub tags: Tags,
+    /// What the stack decides of it, as AWS has it.
+    #[serde(flatten)]
+    pub fields: Fields<String>,
 }
+
+has_fields!(Live, Fields<String>);
 
 impl Desired for Spec {
     const KIND: &'static str = PodIdentityAssociation::KIND;
 }
 
 impl Resource for PodIdentityAssociation {
-    const KIND: &'static str = "pod_identity_association";
-    const IAM: &'static [&'static str] = &[
-        "eks:ListPodIdentityAssociations",
-        "eks:DescribePodIdentityAssociation",
-        "eks:CreatePodIdentityAssociation",
-        "eks:UpdatePodIdentityAssociation",
-        "eks:DeletePodIdentityAssociation",
-        "eks:TagResource",
-        "eks:UntagResource",
-        "iam:PassRole",
-        "iam:GetRole",
-    ];
-    const IDENTITY: Identity = Identity::Name;
-    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
+    const INFO: KindInfo = KindInfo {
+        name: "pod_identity_association",
+        identity: Identity::Name,
+        parent: Some(("eks_cluster", "cluster")),
+        birth_mark: Some("id"),
+        iam: &[
+            (
+                IamScope::EKS,
+                &[
+                    "eks:ListPodIdentityAssociations",
+                    "eks:DescribePodIdentityAssociation",
+                    "eks:CreatePodIdentityAssociation",
+                    "eks:UpdatePodIdentityAssociation",
+                    "eks:DeletePodIdentityAssociation",
+                    "eks:TagResource",
+                    "eks:UntagResource",
+                ],
+            ),
+            (IamScope::PASS_ROLES, &["iam:PassRole"]),
+            (IamScope::READ_ROLES, &["iam:GetRole"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -77,51 +79,43 @@ impl Resource for PodIdentityAssociation {
             .mutable("role", &want.role, &live.role)
             .mutable("tags", &want.tags, &live.tags)
     }
-
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
-    }
 }
 
-/// Cluster, namespace and service account: what EKS keeps unique.
-type Place = (String, String, String);
+/// Cluster, namespace and service account, which EKS keeps unique.
+type AccountKey = (String, String, String);
 
-fn place(asked: &Asked<PodIdentityAssociation>) -> Option<Place> {
-    let last = asked.last.as_ref();
-    let place = |cluster: &String, namespace: &String, name: &String| {
-        (cluster.clone(), namespace.clone(), name.clone())
-    };
-    let wanted = asked.want.as_ref().map(|it| place(&it.cluster, &it.namespace, &it.service_account));
-    last.map(|it| place(&it.cluster, &it.namespace, &it.service_account)).or(wanted)
+/// Returns the recorded key of a lookup, else the wanted one.
+fn account_key(asked: &TypedLookup<PodIdentityAssociation>) -> Option<AccountKey> {
+    asked.key(
+        |last| (last.cluster.clone(), last.namespace.clone(), last.service_account.clone()),
+        |want| (want.cluster.clone(), want.namespace.clone(), want.service_account.clone()),
+    )
 }
 
 impl Lifecycle for PodIdentityAssociation {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let places: BTreeMap<Place, &Asked<Self>> =
-            asked.iter().filter_map(|asked| Some((place(asked)?, asked))).collect();
-        let clusters: BTreeSet<&String> = places.keys().map(|(cluster, ..)| cluster).collect();
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let keys: BTreeMap<AccountKey, &TypedLookup<Self>> =
+            asked.iter().filter_map(|asked| Some((account_key(asked)?, asked))).collect();
+        let clusters: BTreeSet<&String> = keys.keys().map(|(cluster, ..)| cluster).collect();
         let mut there = Vec::new();
         for cluster in clusters {
             let pages = cx.eks.list_pod_identity_associations().cluster_name(cluster).into_paginator();
             let list: Result<Vec<_>, _> = pages.items().send().try_collect().await;
-            match list.call("eks", "ListPodIdentityAssociations") {
-                Err(fault) if fault.class == Class::Gone => {}
-                list => there.extend(list?),
-            }
+            there.extend(if_found(list.call())?.unwrap_or_default());
         }
         let looks = there.into_iter().filter_map(|summary| {
             let key = (summary.cluster_name?, summary.namespace?, summary.service_account?);
-            let asked = places.get(&key)?;
+            let asked = keys.get(&key)?;
             let id = summary.association_id?;
             Some(async move {
-                let live = look(cx, &key.0, &id).await?;
-                Ok::<_, Fault>(live.map(|live| Found { address: asked.address.clone(), live }))
+                let live = describe(cx, &key.0, &id).await?;
+                Ok::<_, CallError>(live.map(|live| FoundResource { address: asked.address.clone(), live }))
             })
         });
         Ok(futures_util::future::try_join_all(looks).await?.into_iter().flatten().collect())
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .eks
             .create_pod_identity_association()
@@ -129,15 +123,14 @@ impl Lifecycle for PodIdentityAssociation {
             .cluster_name(&want.cluster)
             .namespace(&want.namespace)
             .service_account(&want.service_account)
-            .role_arn(given(&want.role, "role")?)
+            .role_arn(resolved(&want.role, "role")?)
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
         let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
-        call.send().await.call("eks", "CreatePodIdentityAssociation")?;
-        Ok(())
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        let role = given(&want.role, "role")?;
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        let role = resolved(&want.role, "role")?;
         if *role != live.role {
             let call = cx
                 .eks
@@ -146,31 +139,32 @@ impl Lifecycle for PodIdentityAssociation {
                 .cluster_name(&live.cluster)
                 .association_id(&live.id)
                 .role_arn(role);
-            call.send().await.call("eks", "UpdatePodIdentityAssociation")?;
+            call.send().await.call()?;
         }
-        retag_eks(cx, &live.arn, &want.tags, &live.tags).await
+        retag(cx, TagTarget::Eks(&live.arn), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         let call =
             cx.eks.delete_pod_identity_association().cluster_name(&live.cluster).association_id(&live.id);
-        gone_is_done(call.send().await.call("eks", "DeletePodIdentityAssociation"))
+        call.send().await.gone_is_done()
     }
 }
 
-async fn look(cx: &Cx, cluster: &str, id: &str) -> Result<Option<Live>, Fault> {
+async fn describe(cx: &Cx, cluster: &str, id: &str) -> Result<Option<Live>, CallError> {
     let call = cx.eks.describe_pod_identity_association().cluster_name(cluster).association_id(id);
-    let association = match call.send().await.call("eks", "DescribePodIdentityAssociation") {
-        Err(fault) if fault.class == Class::Gone => return Ok(None),
-        answer => answer?.association,
-    };
-    Ok(association.map(|it| Live {
-        id: it.association_id.unwrap_or_default(),
-        arn: it.association_arn.unwrap_or_default(),
-        cluster: it.cluster_name.unwrap_or_default(),
-        namespace: it.namespace.unwrap_or_default(),
-        service_account: it.service_account.unwrap_or_default(),
-        role: it.role_arn.unwrap_or_default(),
-        tags: it.tags.unwrap_or_default().into_iter().collect(),
-    }))
+    call.send().await.read_if_found(|answer| {
+        let association = required(answer.association, "association")?;
+        Ok(Live {
+            id: required(association.association_id, "associationId")?,
+            arn: required(association.association_arn, "associationArn")?,
+            fields: Fields {
+                cluster: required(association.cluster_name, "clusterName")?,
+                namespace: required(association.namespace, "namespace")?,
+                service_account: required(association.service_account, "serviceAccount")?,
+                role: required(association.role_arn, "roleArn")?,
+                tags: association.tags.unwrap_or_default().into_iter().collect(),
+            },
+        })
+    })
 }

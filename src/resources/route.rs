@@ -1,38 +1,33 @@
-//! One route in a route table. Its destination is unique in the table.
+//! A route in a route table. Its destination is unique in the table.
 
-use super::{Asked, Found, Lifecycle, handler::given, route_table::named};
-use crate::{
-    aws::{Call, Cx, gone_is_done, once},
-    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
-};
-use serde::{Deserialize, Serialize};
+use super::{prelude::*, route_table::find_table};
 
-/// The kind.
+/// IPv4 route of a route table.
 pub struct Route;
 
-/// What is asked for.
+/// Desired route.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// The route table.
+    /// Id of the route table.
     pub table: In<String>,
-    /// The IPv4 block that it is for.
+    /// Destination, an IPv4 block such as `0.0.0.0/0`.
     pub destination: String,
-    /// An internet gateway that it leads to; exactly one of this and `nat` is set.
+    /// Id of the internet gateway that traffic is sent to. Exactly one of this and `nat` is set.
     pub gateway: Option<In<String>>,
-    /// A NAT gateway that it leads to.
+    /// Id of the NAT gateway that traffic is sent to.
     pub nat: Option<In<String>>,
 }
 
-/// What is there.
+/// Route as its route table shows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Live {
-    /// The route table.
+    /// Id of the route table.
     pub table: String,
-    /// The IPv4 block that it is for.
+    /// Destination, an IPv4 block.
     pub destination: String,
-    /// The internet gateway that it leads to.
+    /// Id of the internet gateway that traffic is sent to, if it is one.
     pub gateway: Option<String>,
-    /// The NAT gateway that it leads to.
+    /// Id of the NAT gateway that traffic is sent to, if it is one.
     pub nat: Option<String>,
 }
 
@@ -41,11 +36,17 @@ impl Desired for Spec {
 }
 
 impl Resource for Route {
-    const KIND: &'static str = "route";
-    const IAM: &'static [&'static str] =
-        &["ec2:DescribeRouteTables", "ec2:CreateRoute", "ec2:ReplaceRoute", "ec2:DeleteRoute"];
-    const IDENTITY: Identity = Identity::Name;
-    const TAGGED: bool = false;
+    const INFO: KindInfo = KindInfo {
+        name: "route",
+        identity: Identity::Name,
+        tagged: false,
+        iam: &[
+            (IamScope::EC2_READ, &["ec2:DescribeRouteTables"]),
+            (IamScope::EC2_WRITE, &["ec2:CreateRoute", "ec2:ReplaceRoute"]),
+            (IamScope::EC2_OWN, &["ec2:DeleteRoute"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -56,70 +57,56 @@ impl Resource for Route {
             .mutable("gateway", &want.gateway, &live.gateway)
             .mutable("nat", &want.nat, &live.nat)
     }
-
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
-    }
 }
 
 impl Lifecycle for Route {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
         let tables = cx.route_tables().await?;
         let found = asked.iter().filter_map(|asked| {
-            let (input, destination) = match (&asked.last, &asked.want) {
-                (Some(last), _) => (In::Known(last.table.clone()), &last.destination),
-                (None, Some(want)) => (want.table.clone(), &want.destination),
-                (None, None) => return None,
-            };
-            let table = named(tables, &input)?;
+            let (input, destination) = asked.key(
+                |last| (In::Known(last.table.clone()), &last.destination),
+                |want| (want.table.clone(), &want.destination),
+            )?;
+            let table = find_table(tables, &input)?;
             let route =
-                table.routes().iter().find(|r| r.destination_cidr_block.as_ref() == Some(destination))?;
+                table.routes().iter().find(|it| it.destination_cidr_block.as_ref() == Some(destination))?;
             let live = Live {
-                table: table.route_table_id.clone().unwrap_or_default(),
+                table: table.route_table_id.clone()?,
                 destination: destination.clone(),
                 gateway: route.gateway_id.clone(),
                 nat: route.nat_gateway_id.clone(),
             };
-            Some(Found { address: asked.address.clone(), live })
+            Some(FoundResource { address: asked.address.clone(), live })
         });
         Ok(found.collect())
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .ec2
             .create_route()
-            .route_table_id(given(&want.table, "table")?)
+            .route_table_id(resolved(&want.table, "table")?)
             .destination_cidr_block(&want.destination)
-            .set_gateway_id(target(want.gateway.as_ref())?)
-            .set_nat_gateway_id(target(want.nat.as_ref())?);
-        call.customize()
-            .config_override(once!(aws_sdk_ec2, intent))
-            .send()
-            .await
-            .call("ec2", "CreateRoute")?;
+            .set_gateway_id(if_resolved(want.gateway.as_ref(), "gateway")?)
+            .set_nat_gateway_id(if_resolved(want.nat.as_ref(), "nat")?);
+        call.customize().config_override(single_shot!(aws_sdk_ec2, intent)).send().await.call()?;
         Ok(())
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         let call = cx
             .ec2
             .replace_route()
             .route_table_id(&live.table)
             .destination_cidr_block(&live.destination)
-            .set_gateway_id(target(want.gateway.as_ref())?)
-            .set_nat_gateway_id(target(want.nat.as_ref())?);
-        call.send().await.call("ec2", "ReplaceRoute")?;
-        Ok(())
+            .set_gateway_id(if_resolved(want.gateway.as_ref(), "gateway")?)
+            .set_nat_gateway_id(if_resolved(want.nat.as_ref(), "nat")?);
+        call.send().await.call().map(|_| None)
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         let call =
             cx.ec2.delete_route().route_table_id(&live.table).destination_cidr_block(&live.destination);
-        gone_is_done(call.send().await.call("ec2", "DeleteRoute"))
+        call.send().await.gone_is_done()
     }
-}
-
-fn target(input: Option<&In<String>>) -> Result<Option<String>, Fault> {
-    input.map(|input| given(input, "target").cloned()).transpose()
 }

@@ -1,32 +1,32 @@
-//! Which route table a subnet uses. A subnet has one association at most.
+//! The association of a subnet with a route table. A subnet has at most one; without one it uses the VPC's
+//! main table.
 
-use super::{Asked, Found, Lifecycle, handler::given};
-use crate::{
-    aws::{Call, Cx, gone_is_done, once},
-    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
+use super::prelude::*;
+use aws_sdk_ec2::{
+    operation::describe_route_tables::DescribeRouteTablesError,
+    types::{self, RouteTable},
 };
-use serde::{Deserialize, Serialize};
 
-/// The kind.
+/// Association of a subnet with a route table.
 pub struct RouteTableAssociation;
 
-/// What is asked for.
+/// Desired association.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// The subnet.
+    /// Id of the subnet.
     pub subnet: In<String>,
-    /// The route table.
+    /// Id of the route table.
     pub table: In<String>,
 }
 
-/// What is there.
+/// Association as the route table shows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Live {
-    /// `rtbassoc-...`; another one after each change.
+    /// Association id, `rtbassoc-0123456789abcdef0`. Changing the route table creates a new id.
     pub id: String,
-    /// The subnet.
+    /// Id of the subnet.
     pub subnet: String,
-    /// The route table.
+    /// Id of the route table.
     pub table: String,
 }
 
@@ -35,15 +35,23 @@ impl Desired for Spec {
 }
 
 impl Resource for RouteTableAssociation {
-    const KIND: &'static str = "route_table_association";
-    const IAM: &'static [&'static str] = &[
-        "ec2:DescribeRouteTables",
-        "ec2:AssociateRouteTable",
-        "ec2:ReplaceRouteTableAssociation",
-        "ec2:DisassociateRouteTable",
-    ];
-    const IDENTITY: Identity = Identity::Name;
-    const TAGGED: bool = false;
+    const INFO: KindInfo = KindInfo {
+        name: "route_table_association",
+        identity: Identity::Name,
+        tagged: false,
+        iam: &[
+            (IamScope::EC2_READ, &["ec2:DescribeRouteTables"]),
+            (
+                IamScope::EC2_WRITE,
+                &[
+                    "ec2:AssociateRouteTable",
+                    "ec2:ReplaceRouteTableAssociation",
+                    "ec2:DisassociateRouteTable",
+                ],
+            ),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -54,57 +62,56 @@ impl Resource for RouteTableAssociation {
             &live.table,
         )
     }
-
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
-    }
 }
 
 impl Lifecycle for RouteTableAssociation {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
         let tables = cx.route_tables().await?;
-        let found = asked.iter().filter_map(|asked| {
+        let mut found = Vec::new();
+        for asked in asked {
             let wanted = asked.want.as_ref().and_then(|want| want.subnet.known());
-            let subnet = asked.last.as_ref().map(|last| &last.subnet).or(wanted)?;
-            let association =
-                tables.iter().flat_map(aws_sdk_ec2::types::RouteTable::associations).find(|association| {
-                    let state = association.association_state.as_ref().and_then(|state| state.state.as_ref());
-                    let leaving = state.is_some_and(|state| state.as_str().starts_with("disassociat"));
-                    association.subnet_id.as_ref() == Some(subnet) && !leaving
-                })?;
-            let live = Live {
-                id: association.route_table_association_id.clone().unwrap_or_default(),
-                subnet: subnet.clone(),
-                table: association.route_table_id.clone().unwrap_or_default(),
+            let Some(subnet) = asked.recorded.as_ref().map(|last| &last.subnet).or(wanted) else { continue };
+            let mut associations = tables.iter().flat_map(RouteTable::associations);
+            let Some(association) = associations.find(|association| {
+                let state = association.association_state.as_ref().and_then(|state| state.state.as_ref());
+                let leaving = state.is_some_and(|state| state.as_str().starts_with("disassociat"));
+                association.subnet_id.as_ref() == Some(subnet) && !leaving
+            }) else {
+                continue;
             };
-            Some(Found { address: asked.address.clone(), live })
-        });
-        Ok(found.collect())
+            let live = live(association, subnet);
+            let live = live.map_err(MissingField::in_answer_of::<DescribeRouteTablesError>)?;
+            found.push(FoundResource { address: asked.address.clone(), live });
+        }
+        Ok(found)
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .ec2
             .associate_route_table()
-            .route_table_id(given(&want.table, "table")?)
-            .subnet_id(given(&want.subnet, "subnet")?);
-        call.customize()
-            .config_override(once!(aws_sdk_ec2, intent))
-            .send()
-            .await
-            .call("ec2", "AssociateRouteTable")?;
+            .route_table_id(resolved(&want.table, "table")?)
+            .subnet_id(resolved(&want.subnet, "subnet")?);
+        call.customize().config_override(single_shot!(aws_sdk_ec2, intent)).send().await.call()?;
         Ok(())
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        let table = given(&want.table, "table")?;
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        let table = resolved(&want.table, "table")?;
         let call = cx.ec2.replace_route_table_association().association_id(&live.id).route_table_id(table);
-        call.send().await.call("ec2", "ReplaceRouteTableAssociation")?;
-        Ok(())
+        call.send().await.call().map(|_| None)
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         let call = cx.ec2.disassociate_route_table().association_id(&live.id);
-        gone_is_done(call.send().await.call("ec2", "DisassociateRouteTable"))
+        call.send().await.gone_is_done()
     }
+}
+
+fn live(association: &types::RouteTableAssociation, subnet: &str) -> Result<Live, MissingField> {
+    Ok(Live {
+        id: required(association.route_table_association_id.clone(), "routeTableAssociationId")?,
+        subnet: subnet.to_owned(),
+        table: required(association.route_table_id.clone(), "routeTableId")?,
+    })
 }

@@ -1,15 +1,14 @@
 //! An SSM parameter. A secret one is a SecureString under the stack's key: its value is read where it is needed, from
 //! the environment or a file, compared in memory, and never part of a spec, a live form or a message.
 
-use super::{Asked, Found, Lifecycle, handler::given};
+use super::prelude::*;
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, once, read_secret, tag_map, tagged, tags_by_arn},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, Secret},
+    aws::{read_secret, ssm_list, tags_by_arn},
+    model::SecretSource,
 };
 use aws_sdk_ssm::types::{
-    Parameter, ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag,
+    Parameter, ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The kind.
@@ -26,7 +25,7 @@ pub enum ContentSpec {
     /// It is this text.
     Plain(String),
     /// It is read from there.
-    Secret(Secret),
+    SecretSource(SecretSource),
 }
 
 /// What is asked for.
@@ -59,44 +58,65 @@ pub struct Live {
     pub same_secret: Option<bool>,
     /// See [`Spec::key`].
     pub key: Option<String>,
+    /// Version number that AWS assigns, starting at 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// When that version was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<String>,
     /// Tags.
     pub tags: Tags,
 }
+
+/// The stack's parameters.
+const PARAMETERS: IamScope = IamScope {
+    sid: "Parameters",
+    resources: &["arn:{partition}:ssm:{region}:{account}:parameter/{ssm_parameter.name}"],
+    conditions: &[],
+};
 
 impl Desired for Spec {
     const KIND: &'static str = SsmParameter::KIND;
 }
 
 impl Resource for SsmParameter {
-    const KIND: &'static str = "ssm_parameter";
-    const IAM: &'static [&'static str] = &[
-        "ssm:GetParameters",
-        "ssm:DescribeParameters",
-        "ssm:ListTagsForResource",
-        "ssm:PutParameter",
-        "ssm:AddTagsToResource",
-        "ssm:RemoveTagsFromResource",
-        "ssm:DeleteParameter",
-        "kms:Encrypt",
-        "kms:Decrypt",
-        "kms:GenerateDataKey",
-        "tag:GetResources",
-    ];
-    const IDENTITY: Identity = Identity::Name;
-    const NAMED: Option<&'static str> = Some(":parameter");
+    const INFO: KindInfo = KindInfo {
+        name: "ssm_parameter",
+        identity: Identity::Name,
+        arn_prefix: Some(":parameter"),
+        birth_counter: Some("version"),
+        counted_at: Some("modified"),
+        iam: &[
+            (
+                PARAMETERS,
+                &[
+                    "ssm:GetParameters",
+                    "ssm:ListTagsForResource",
+                    "ssm:PutParameter",
+                    "ssm:AddTagsToResource",
+                    "ssm:RemoveTagsFromResource",
+                    "ssm:DeleteParameter",
+                ],
+            ),
+            (IamScope::ANYWHERE, &["ssm:DescribeParameters", "tag:GetResources"]),
+            (IamScope::KEY, &["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"]),
+            (IamScope::GIVEN_KEY, &["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
-        let secret = matches!(want.content, ContentSpec::Secret(_));
+        let secret = matches!(want.content, ContentSpec::SecretSource(_));
         let changes =
             Changes::default().fixed("name", &want.name, &live.name).fixed("secret", &secret, &live.secret);
         let changes = match &want.content {
             ContentSpec::Plain(value) => changes.mutable("value", &Some(value), &live.value.as_ref()),
-            ContentSpec::Secret(source) if live.same_secret == Some(false) => {
+            ContentSpec::SecretSource(source) if live.same_secret == Some(false) => {
                 changes.mutable("value", &format!("that of {source}"), &"another")
             }
-            ContentSpec::Secret(_) => changes,
+            ContentSpec::SecretSource(_) => changes,
         };
         let changes = match &want.key {
             Some(key) => changes.mutable("key", key, &live.key),
@@ -105,24 +125,23 @@ impl Resource for SsmParameter {
         changes.mutable("tags", &want.tags, &live.tags)
     }
 
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
+    fn holds(live: &Live) -> Option<&'static str> {
+        live.secret.then_some("the secret value")
     }
 }
 
 impl Lifecycle for SsmParameter {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let named: BTreeMap<String, &Asked<Self>> = asked
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let named: BTreeMap<String, &TypedLookup<Self>> = asked
             .iter()
             .filter_map(|asked| {
-                let last = asked.last.as_ref().map(|last| &last.name);
-                let wanted = asked.want.as_ref().map(|want| &want.name);
-                Some((last.or(wanted).or(asked.name.as_ref())?.clone(), asked))
+                let known = asked.key(|last| &last.name, |want| &want.name);
+                Some((known.or(asked.name.as_ref())?.clone(), asked))
             })
             .collect();
         let mut sources: BTreeMap<&String, String> = BTreeMap::new();
         for (name, asked) in &named {
-            if let Some(ContentSpec::Secret(source)) = asked.want.as_ref().map(|want| &want.content)
+            if let Some(ContentSpec::SecretSource(source)) = asked.want.as_ref().map(|want| &want.content)
                 && let Ok(text) = read_secret(source, &cx.local.folder)
             {
                 sources.insert(name, text);
@@ -132,117 +151,107 @@ impl Lifecycle for SsmParameter {
             named.keys().partition(|name| sources.contains_key(name));
         let mut there = get(cx, &plain, false).await?;
         there.extend(get(cx, &open, true).await?);
-        let secret = |it: &&Parameter| it.r#type == Some(ParameterType::SecureString);
-        let secrets: Vec<String> = there.iter().filter(secret).filter_map(|it| it.name.clone()).collect();
+        let secrets = there.iter().filter(|it| it.secret).map(|it| it.name.clone()).collect::<Vec<_>>();
         let keys = keys(cx, &secrets).await?;
-        let arns: Vec<String> = there.iter().filter_map(|it| it.arn.clone()).collect();
+        let arns: Vec<String> = there.iter().map(|it| it.arn.clone()).collect();
         let tags = tags_by_arn(cx, "ssm:parameter", &arns, |arn| async move {
             let name = arn.split_once(":parameter").map_or(arn.as_str(), |(_, name)| name);
             let call = cx.ssm.list_tags_for_resource().resource_type(ResourceTypeForTagging::Parameter);
-            let answer = call.resource_id(name).send().await.call("ssm", "ListTagsForResource")?;
+            let answer = call.resource_id(name).send().await.call()?;
             let tags = answer.tag_list.unwrap_or_default();
             Ok(tag_map(tags.iter().map(|tag| (Some(tag.key()), Some(tag.value())))))
         })
         .await?;
-        let found = there.into_iter().filter_map(|parameter| {
-            let (name, arn) = (parameter.name?, parameter.arn.unwrap_or_default());
-            let asked = named.get(&name)?;
-            let secret = parameter.r#type == Some(ParameterType::SecureString);
-            let source = sources.get(&name);
+        let found = there.into_iter().filter_map(|live| {
+            let asked = named.get(&live.name)?;
+            let source = sources.get(&live.name).filter(|_| live.secret);
             let live = Live {
-                secret,
-                same_secret: source.filter(|_| secret).map(|source| parameter.value.as_ref() == Some(source)),
-                value: parameter.value.filter(|_| !secret),
-                key: keys.get(&name).cloned(),
-                tags: tags.get(&arn).cloned().unwrap_or_default(),
-                name,
-                arn,
+                same_secret: source.map(|source| live.value.as_ref() == Some(source)),
+                value: live.value.filter(|_| !live.secret),
+                key: keys.get(&live.name).cloned(),
+                tags: tags.get(&live.arn).cloned().unwrap_or_default(),
+                ..live
             };
-            Some(Found { address: asked.address.clone(), live })
+            Some(FoundResource { address: asked.address.clone(), live })
         });
         Ok(found.collect())
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
-        let tags = tagged(&want.tags, intent).into_iter().map(|(key, value)| ssm_tag(&key, &value));
-        let call = put(cx, want)?.set_tags(Some(tags.collect::<Result<_, _>>()?));
-        let call = call.customize().config_override(once!(aws_sdk_ssm, intent));
-        call.send().await.call("ssm", "PutParameter")?;
-        Ok(())
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
+        let call = put(cx, want)?.set_tags(Some(ssm_list(&tagged(&want.tags, intent))?));
+        let call = call.customize().config_override(single_shot!(aws_sdk_ssm, intent));
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         let same_tags = Live { tags: want.tags.clone(), ..live.clone() };
         if !Self::diff(want, &same_tags).is_empty() {
-            put(cx, want)?.overwrite(true).send().await.call("ssm", "PutParameter")?;
+            put(cx, want)?.overwrite(true).send().await.call()?;
         }
-        let new = want.tags.iter().filter(|(key, value)| live.tags.get(*key) != Some(value));
-        let new: Vec<Tag> = new.map(|(key, value)| ssm_tag(key, value)).collect::<Result<_, _>>()?;
-        let kind = ResourceTypeForTagging::Parameter;
-        if !new.is_empty() {
-            let call = cx.ssm.add_tags_to_resource().resource_type(kind.clone()).resource_id(&live.name);
-            call.set_tags(Some(new)).send().await.call("ssm", "AddTagsToResource")?;
-        }
-        let old: Vec<String> =
-            live.tags.keys().filter(|key| !want.tags.contains_key(*key)).cloned().collect();
-        if !old.is_empty() {
-            let call = cx.ssm.remove_tags_from_resource().resource_type(kind).resource_id(&live.name);
-            call.set_tag_keys(Some(old)).send().await.call("ssm", "RemoveTagsFromResource")?;
-        }
-        Ok(())
+        retag(cx, TagTarget::Parameter(&live.name), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        gone_is_done(cx.ssm.delete_parameter().name(&live.name).send().await.call("ssm", "DeleteParameter"))
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
+        cx.ssm.delete_parameter().name(&live.name).send().await.gone_is_done()
     }
 }
 
 fn put(
     cx: &Cx,
     want: &Spec,
-) -> Result<aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder, Fault> {
+) -> Result<aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder, CallError> {
     let call = cx.ssm.put_parameter().name(&want.name).tier(ParameterTier::IntelligentTiering);
     Ok(match &want.content {
         ContentSpec::Plain(value) => call.r#type(ParameterType::String).value(value),
-        ContentSpec::Secret(source) => {
-            let key = want.key.as_ref().map(|key| given(key, "key")).transpose()?;
+        ContentSpec::SecretSource(source) => {
+            let key = if_resolved(want.key.as_ref(), "key")?;
             call.r#type(ParameterType::SecureString)
                 .value(read_secret(source, &cx.local.folder)?)
-                .set_key_id(key.cloned())
+                .set_key_id(key)
         }
     })
 }
 
-async fn get(cx: &Cx, names: &[&String], decrypt: bool) -> Result<Vec<Parameter>, Fault> {
+/// The parameters, each with its value in whatever form AWS returns it, and without key and tags.
+async fn get(cx: &Cx, names: &[&String], decrypt: bool) -> Result<Vec<Live>, CallError> {
     let mut there = Vec::new();
     for names in names.chunks(GET) {
         let names = names.iter().map(|name| (*name).clone()).collect();
-        let call = cx.ssm.get_parameters().set_names(Some(names)).with_decryption(decrypt);
-        let answer = call.send().await.call("ssm", "GetParameters")?;
-        there.extend(answer.parameters.unwrap_or_default());
+        let call = cx.ssm.get_parameters().set_names(Some(names)).with_decryption(decrypt).send().await;
+        let more = call.read(|answer| {
+            answer.parameters.unwrap_or_default().into_iter().map(live).collect::<Result<Vec<_>, _>>()
+        });
+        there.extend(more?);
     }
     Ok(there)
 }
 
+fn live(parameter: Parameter) -> Result<Live, MissingField> {
+    Ok(Live {
+        name: required(parameter.name, "Name")?,
+        arn: required(parameter.arn, "ARN")?,
+        secret: parameter.r#type == Some(ParameterType::SecureString),
+        value: parameter.value,
+        same_secret: None,
+        key: None,
+        version: Some(parameter.version).filter(|version| *version > 0),
+        modified: parameter.last_modified_date.map(|at| at.to_string()),
+        tags: Tags::new(),
+    })
+}
+
 /// The keys of SecureStrings, which only their descriptions tell.
-async fn keys(cx: &Cx, names: &[String]) -> Result<BTreeMap<String, String>, Fault> {
+async fn keys(cx: &Cx, names: &[String]) -> Result<BTreeMap<String, String>, CallError> {
     let mut keys = BTreeMap::new();
     for names in names.chunks(DESCRIBE) {
         let filter =
             ParameterStringFilter::builder().key("Name").option("Equals").set_values(Some(names.to_vec()));
-        let filter = filter.build().map_err(|error| Fault::bug(error.to_string()))?;
-        let pages = cx.ssm.describe_parameters().parameter_filters(filter).max_results(50).into_paginator();
+        let call = cx.ssm.describe_parameters().parameter_filters(built(filter.build())?);
+        let pages = call.max_results(50).into_paginator();
         let pages: Result<Vec<_>, _> = pages.send().try_collect().await;
-        let pages = match pages.call("ssm", "DescribeParameters") {
-            Err(fault) if fault.class == Class::Gone => Vec::new(),
-            pages => pages?,
-        };
+        let pages = if_found(pages.call())?.unwrap_or_default();
         let list = pages.into_iter().flat_map(|page| page.parameters.unwrap_or_default());
         keys.extend(list.filter_map(|it| Some((it.name?, it.key_id?))));
     }
     Ok(keys)
-}
-
-fn ssm_tag(key: &str, value: &str) -> Result<Tag, Fault> {
-    Tag::builder().key(key).value(value).build().map_err(|error| Fault::bug(error.to_string()))
 }

@@ -3,18 +3,17 @@
 //! Its policy makes everybody, even an old program, write by compare-and-swap: an unconditional `PutObject` is denied.
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>
 
-use super::{Asked, Found, Lifecycle, handler::given};
+use super::prelude::*;
 use crate::{
-    aws::{Call, Cx, Tags, gone_is_done, normal, once, parse, tag_map, tagged},
-    model::{Changes, Class, Desired, Fault, Identity, In, Intent, Ready, Resource, partition},
+    aws::{normal, parse, s3_list},
+    model::partition,
 };
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Delete, ObjectIdentifier,
     ObjectOwnership, OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration,
     ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
-    ServerSideEncryptionRule, Tag, Tagging, VersioningConfiguration,
+    ServerSideEncryptionRule, Tagging, VersioningConfiguration,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The kind.
@@ -27,8 +26,8 @@ pub struct Spec {
     pub name: String,
     /// The region.
     pub region: String,
-    /// The ARN of the key that encrypts it.
-    pub key: In<String>,
+    /// The ARN of the key that encrypts it. None: not decided yet, and left as it is.
+    pub key: Option<In<String>>,
     /// Tags.
     pub tags: Tags,
 }
@@ -53,49 +52,62 @@ pub struct Live {
     pub tags: Tags,
 }
 
+/// All objects of the bucket, in every version.
+const OBJECTS: IamScope =
+    IamScope { sid: "StateObjects", resources: &["arn:{partition}:s3:::{bucket}/*"], conditions: &[] };
+
 impl Desired for Spec {
     const KIND: &'static str = StateBucket::KIND;
 }
 
 impl Resource for StateBucket {
-    const KIND: &'static str = "state_bucket";
-    const IAM: &'static [&'static str] = &[
-        "s3:ListBucket",
-        "s3:CreateBucket",
-        "s3:DeleteBucket",
-        "s3:GetBucketVersioning",
-        "s3:PutBucketVersioning",
-        "s3:GetEncryptionConfiguration",
-        "s3:PutEncryptionConfiguration",
-        "s3:GetBucketPublicAccessBlock",
-        "s3:PutBucketPublicAccessBlock",
-        "s3:GetBucketOwnershipControls",
-        "s3:PutBucketOwnershipControls",
-        "s3:GetBucketPolicy",
-        "s3:PutBucketPolicy",
-        "s3:GetBucketTagging",
-        "s3:PutBucketTagging",
-        "s3:TagResource",
-        "s3:ListBucketVersions",
-        "s3:DeleteObjectVersion",
-    ];
-    const IDENTITY: Identity = Identity::Name;
+    const INFO: KindInfo = KindInfo {
+        name: "state_bucket",
+        identity: Identity::Name,
+        holds: Some("the state of every stack"),
+        setting: Some("state.bucket"),
+        iam: &[
+            (
+                IamScope::STATE_BUCKET,
+                &[
+                    "s3:ListBucket",
+                    "s3:CreateBucket",
+                    "s3:DeleteBucket",
+                    "s3:GetBucketVersioning",
+                    "s3:PutBucketVersioning",
+                    "s3:GetEncryptionConfiguration",
+                    "s3:PutEncryptionConfiguration",
+                    "s3:GetBucketPublicAccessBlock",
+                    "s3:PutBucketPublicAccessBlock",
+                    "s3:GetBucketOwnershipControls",
+                    "s3:PutBucketOwnershipControls",
+                    "s3:GetBucketPolicy",
+                    "s3:PutBucketPolicy",
+                    "s3:GetBucketTagging",
+                    "s3:PutBucketTagging",
+                    "s3:TagResource",
+                    "s3:ListBucketVersions",
+                ],
+            ),
+            (OBJECTS, &["s3:DeleteObjectVersion"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
-        Changes::default()
-            .fixed("name", &want.name, &live.name)
-            .mutable("key", &want.key, &live.key)
+        let changes = Changes::default().fixed("name", &want.name, &live.name);
+        let changes = match &want.key {
+            Some(key) => changes.mutable("key", key, &live.key),
+            None => changes,
+        };
+        changes
             .mutable("versioned", &true, &live.versioned)
             .mutable("private", &true, &live.private)
             .mutable("ownerEnforced", &true, &live.owner_enforced)
             .mutable("policy", &normal(&policy(want)), &live.policy)
             .mutable("tags", &want.tags, &live.tags)
-    }
-
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
     }
 }
 
@@ -120,21 +132,13 @@ fn policy(want: &Spec) -> Value {
 }
 
 impl Lifecycle for StateBucket {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let mut found = Vec::new();
-        for asked in asked {
-            let recorded = asked.last.as_ref().map(|last| &last.name);
-            let Some(name) = recorded.or(asked.want.as_ref().map(|want| &want.name)) else { continue };
-            match look(cx, name).await {
-                Err(fault) if fault.class == Class::Gone => {}
-                live => found.push(Found { address: asked.address.clone(), live: live? }),
-            }
-        }
-        Ok(found)
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let name = |asked: &TypedLookup<Self>| asked.key(|last| last.name.clone(), |want| want.name.clone());
+        describe_each(asked, name, async |name| if_found(Box::pin(describe(cx, &name)).await)).await
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
-        let tags = tags(&tagged(&want.tags, intent))?;
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
+        let tags = s3_list(&tagged(&want.tags, intent))?;
         // us-east-1 has no location constraint of its own.
         let place =
             (want.region != "us-east-1").then(|| BucketLocationConstraint::from(want.region.as_str()));
@@ -146,15 +150,11 @@ impl Lifecycle for StateBucket {
             .bucket(&want.name)
             .object_ownership(ObjectOwnership::BucketOwnerEnforced)
             .create_bucket_configuration(configuration);
-        call.customize()
-            .config_override(once!(aws_sdk_s3, intent))
-            .send()
-            .await
-            .call("s3", "CreateBucket")?;
+        call.customize().config_override(single_shot!(aws_sdk_s3, intent)).send().await.call()?;
         Ok(())
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         let (s3, name, owner) = (&cx.s3, &want.name, &cx.account);
         if !live.private {
             let all = PublicAccessBlockConfiguration::builder()
@@ -163,10 +163,7 @@ impl Lifecycle for StateBucket {
                 .ignore_public_acls(true)
                 .restrict_public_buckets(true);
             let call = s3.put_public_access_block().bucket(name).expected_bucket_owner(owner);
-            call.public_access_block_configuration(all.build())
-                .send()
-                .await
-                .call("s3", "PutPublicAccessBlock")?;
+            call.public_access_block_configuration(all.build()).send().await.call()?;
         }
         if !live.owner_enforced {
             let rule = OwnershipControlsRule::builder()
@@ -174,18 +171,15 @@ impl Lifecycle for StateBucket {
                 .build();
             let controls = OwnershipControls::builder().rules(built(rule)?).build();
             let call = s3.put_bucket_ownership_controls().bucket(name).expected_bucket_owner(owner);
-            call.ownership_controls(built(controls)?)
-                .send()
-                .await
-                .call("s3", "PutBucketOwnershipControls")?;
+            call.ownership_controls(built(controls)?).send().await.call()?;
         }
         if !live.versioned {
             let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
             let call = s3.put_bucket_versioning().bucket(name).expected_bucket_owner(owner);
-            call.versioning_configuration(on).send().await.call("s3", "PutBucketVersioning")?;
+            call.versioning_configuration(on).send().await.call()?;
         }
-        let key = given(&want.key, "key")?;
-        if live.key.as_ref() != Some(key) {
+        let key = if_resolved(want.key.as_ref(), "key")?;
+        if let Some(key) = key.filter(|key| live.key.as_ref() != Some(key)) {
             let by_default = ServerSideEncryptionByDefault::builder()
                 .sse_algorithm(ServerSideEncryption::AwsKms)
                 .kms_master_key_id(key)
@@ -195,36 +189,30 @@ impl Lifecycle for StateBucket {
                 .bucket_key_enabled(true);
             let rules = ServerSideEncryptionConfiguration::builder().rules(rule.build()).build();
             let call = s3.put_bucket_encryption().bucket(name).expected_bucket_owner(owner);
-            call.server_side_encryption_configuration(built(rules)?)
-                .send()
-                .await
-                .call("s3", "PutBucketEncryption")?;
+            call.server_side_encryption_configuration(built(rules)?).send().await.call()?;
         }
         let policy = policy(want);
         if normal(&policy) != live.policy {
             let call =
                 s3.put_bucket_policy().bucket(name).expected_bucket_owner(owner).policy(policy.to_string());
-            call.send().await.call("s3", "PutBucketPolicy")?;
+            call.send().await.call()?;
         }
         if want.tags != live.tags {
             // The call replaces the whole set, so what others put there goes along.
             let mut all = read_tags(cx, name).await?;
             all.retain(|key, _| want.tags.contains_key(key) || !live.tags.contains_key(key));
             all.extend(want.tags.clone());
-            let tagging = built(Tagging::builder().set_tag_set(Some(tags(&all)?)).build())?;
+            let tagging = built(Tagging::builder().set_tag_set(Some(s3_list(&all)?)).build())?;
             let call = s3.put_bucket_tagging().bucket(name).expected_bucket_owner(owner).tagging(tagging);
-            call.send().await.call("s3", "PutBucketTagging")?;
+            call.send().await.call()?;
         }
-        Ok(())
+        Ok(None)
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         let (name, owner) = (&live.name, &cx.account);
         let call = cx.s3.list_object_versions().bucket(name).expected_bucket_owner(owner);
-        let page = match call.send().await.call("s3", "ListObjectVersions") {
-            Err(fault) if fault.class == Class::Gone => return Ok(()),
-            page => page?,
-        };
+        let Some(page) = if_found(call.send().await.call())? else { return Ok(()) };
         let versions = page.versions.unwrap_or_default().into_iter().map(|v| (v.key, v.version_id));
         let markers = page.delete_markers.unwrap_or_default().into_iter().map(|m| (m.key, m.version_id));
         let objects: Vec<ObjectIdentifier> = versions
@@ -237,44 +225,27 @@ impl Lifecycle for StateBucket {
         if !objects.is_empty() {
             let delete = built(Delete::builder().set_objects(Some(objects)).quiet(true).build())?;
             let call = cx.s3.delete_objects().bucket(name).expected_bucket_owner(owner).delete(delete);
-            call.send().await.call("s3", "DeleteObjects")?;
+            call.send().await.call()?;
         }
         let call = cx.s3.delete_bucket().bucket(name).expected_bucket_owner(owner);
-        match gone_is_done(call.send().await.call("s3", "DeleteBucket")) {
+        match call.send().await.gone_is_done() {
             // More than one page of versions: the engine comes back.
-            Err(fault) if fault.code == "BucketNotEmpty" => Err(fault.class(Class::Conflict)),
+            Err(error) if error.code == "BucketNotEmpty" => Err(error.class(ErrorKind::Conflict)),
             other => other,
         }
     }
 }
 
-async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
+async fn describe(cx: &Cx, name: &str) -> Result<Live, CallError> {
     let (s3, owner) = (&cx.s3, &cx.account);
-    let head =
-        s3.head_bucket().bucket(name).expected_bucket_owner(owner).send().await.call("s3", "HeadBucket");
-    head.map_err(|fault| {
-        let hint = "bucket names are unique in the world: set another name as `state.bucket`, or get s3:ListBucket on it";
-        match fault.code.as_str() {
-            "Forbidden" | "403" | "AccessDenied" => fault.class(Class::Denied).hint(hint),
-            _ => fault,
-        }
-    })?;
+    let head = s3.head_bucket().bucket(name).expected_bucket_owner(owner).send().await.call();
+    head.map_err(|error| not_ours(name, error))?;
     let (versioning, encryption, block, ownership, policy, tags) = futures_util::try_join!(
-        async { s3.get_bucket_versioning().bucket(name).send().await.call("s3", "GetBucketVersioning") },
-        unless_set(async {
-            s3.get_bucket_encryption().bucket(name).send().await.call("s3", "GetBucketEncryption")
-        }),
-        unless_set(async {
-            s3.get_public_access_block().bucket(name).send().await.call("s3", "GetPublicAccessBlock")
-        }),
-        unless_set(async {
-            s3.get_bucket_ownership_controls()
-                .bucket(name)
-                .send()
-                .await
-                .call("s3", "GetBucketOwnershipControls")
-        }),
-        unless_set(async { s3.get_bucket_policy().bucket(name).send().await.call("s3", "GetBucketPolicy") }),
+        async { s3.get_bucket_versioning().bucket(name).send().await.call() },
+        unless_set(async { s3.get_bucket_encryption().bucket(name).send().await.call() }),
+        unless_set(async { s3.get_public_access_block().bucket(name).send().await.call() }),
+        unless_set(async { s3.get_bucket_ownership_controls().bucket(name).send().await.call() }),
+        unless_set(async { s3.get_bucket_policy().bucket(name).send().await.call() }),
         read_tags(cx, name),
     )?;
     let rules =
@@ -307,27 +278,34 @@ async fn look(cx: &Cx, name: &str) -> Result<Live, Fault> {
     })
 }
 
-/// S3 answers 404 for a setting that nobody made.
-async fn unless_set<T>(call: impl Future<Output = Result<T, Fault>>) -> Result<Option<T>, Fault> {
+/// Explains a refused `HeadBucket`, whose answer has no body: only its status tells what is wrong.
+fn not_ours(name: &str, mut error: CallError) -> CallError {
+    match error.class {
+        ErrorKind::Denied => {
+            error.message = format!("s3://{name} belongs to another account, or this caller may not use it");
+            error.hint(
+                "set another name as `state.bucket` (bucket names are unique across all accounts), or allow \
+                 this caller s3:ListBucket on it",
+            )
+        }
+        ErrorKind::Refused => {
+            error.message = format!("s3://{name} is in another region");
+            error.hint("set another name as `state.bucket`, or the `region` of that bucket")
+        }
+        _ => error,
+    }
+}
+
+/// S3 answers 404 for a setting that was never made.
+async fn unless_set<T>(call: impl Future<Output = Result<T, CallError>>) -> Result<Option<T>, CallError> {
     match call.await {
-        Err(fault) if fault.class == Class::Gone && fault.code != "NoSuchBucket" => Ok(None),
+        Err(error) if error.class == ErrorKind::Gone && error.code != "NoSuchBucket" => Ok(None),
         answer => answer.map(Some),
     }
 }
 
-async fn read_tags(cx: &Cx, name: &str) -> Result<Tags, Fault> {
-    let answer = unless_set(async {
-        cx.s3.get_bucket_tagging().bucket(name).send().await.call("s3", "GetBucketTagging")
-    });
+async fn read_tags(cx: &Cx, name: &str) -> Result<Tags, CallError> {
+    let answer = unless_set(async { cx.s3.get_bucket_tagging().bucket(name).send().await.call() });
     let set = answer.await?.map(|answer| answer.tag_set).unwrap_or_default();
     Ok(tag_map(set.iter().map(|tag| (Some(tag.key()), Some(tag.value())))))
-}
-
-fn tags(tags: &Tags) -> Result<Vec<Tag>, Fault> {
-    tags.iter().map(|(key, value)| built(Tag::builder().key(key).value(value).build())).collect()
-}
-
-/// The SDK's builders check required members, which are all given here.
-fn built<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, Fault> {
-    result.map_err(|error| Fault::bug(error.to_string()))
 }

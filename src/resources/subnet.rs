@@ -1,59 +1,71 @@
-//! A subnet: one zone's slice of the network.
+//! A subnet: a part of the VPC's address range in one availability zone.
 //!
-//! AWS keeps the block unique in the VPC, so a twin is refused as `InvalidSubnet.Conflict`.
+//! AWS refuses a second subnet with an overlapping range as `InvalidSubnet.Conflict`.
 
-use super::{Asked, Found, Lifecycle, Lost, handler::given};
-use crate::{
-    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, once, retag_ec2},
-    model::{Changes, Desired, Fault, Identity, In, Intent, Ready, Resource},
-};
+use super::prelude::*;
+use crate::aws::sweep_interfaces;
 use aws_sdk_ec2::types::{self, Filter, ResourceType};
-use serde::{Deserialize, Serialize};
 
-/// The kind.
+/// Subnet of a VPC, in one availability zone.
 pub struct Subnet;
 
-/// What is asked for.
+/// What a stack decides of the resource: with inputs in a spec, with texts in a live form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Spec {
-    /// The VPC.
-    pub vpc: In<String>,
-    /// The IPv4 block.
+pub struct Fields<T> {
+    /// Id of the VPC.
+    pub vpc: T,
+    /// IPv4 block, `10.0.0.0/20`.
     pub cidr: String,
-    /// The availability zone's name.
+    /// Name of the availability zone, `eu-central-1a`.
     pub zone: String,
-    /// Tags, with the role tags that load balancer controllers look for.
+    /// Wanted tags, including the role tags by which load balancer controllers choose subnets.
     pub tags: Tags,
 }
 
-/// What is there.
+/// Desired subnet.
+pub type Spec = Fields<In<String>>;
+
+/// Subnet as EC2 describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// `subnet-...`
+    /// Subnet id, `subnet-0123456789abcdef0`.
     pub id: String,
-    /// The VPC.
-    pub vpc: String,
-    /// The IPv4 block.
-    pub cidr: String,
-    /// The availability zone's name.
-    pub zone: String,
-    /// `pending` or `available`.
+    /// EC2's state: `pending`, `available`, `failed` or `failed-insufficient-capacity`.
     pub state: String,
-    /// Tags.
-    pub tags: Tags,
+    /// What the stack decides of it, as AWS has it.
+    #[serde(flatten)]
+    pub fields: Fields<String>,
 }
+
+has_fields!(Live, Fields<String>);
+
+/// Field [`Live::id`].
+pub const ID: Field = Field::new("id");
+
+identified!(Live);
 
 impl Desired for Spec {
     const KIND: &'static str = Subnet::KIND;
 }
 
 impl Resource for Subnet {
-    const KIND: &'static str = "subnet";
-    const IAM: &'static [&'static str] =
-        &["ec2:DescribeSubnets", "ec2:CreateSubnet", "ec2:CreateTags", "ec2:DeleteTags", "ec2:DeleteSubnet"];
-    const IDENTITY: Identity = Identity::OwnerTag;
+    const INFO: KindInfo = KindInfo {
+        name: "subnet",
+        identity: Identity::OwnerTag,
+        supplies: &[ID],
+        exclusive: &["cidr"],
+        birth_mark: Some("id"),
+        interface_filter: Some("subnet-id"),
+        iam: &[
+            (IamScope::EC2_READ, &["ec2:DescribeSubnets", "ec2:DescribeNetworkInterfaces"]),
+            (IamScope::EC2_WRITE, &["ec2:CreateSubnet", "ec2:CreateTags", "ec2:DeleteTags"]),
+            (IamScope::EC2_OWN, &["ec2:DeleteSubnet"]),
+            (IamScope::CNI_INTERFACES, &["ec2:DeleteNetworkInterface"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -65,64 +77,61 @@ impl Resource for Subnet {
             .mutable("tags", &want.tags, &live.tags)
     }
 
-    fn ready(live: &Live) -> Ready {
+    fn ready(live: &Live) -> Readiness {
         match live.state.as_str() {
-            "available" => Ready::Yes,
-            "failed" | "failed-insufficient-capacity" => Ready::Failed(live.state.clone()),
-            state => Ready::Wait(state.to_owned()),
+            "available" => Readiness::Ready,
+            "failed" | "failed-insufficient-capacity" => Readiness::Failed(live.state.clone()),
+            state => Readiness::Waiting(state.to_owned()),
         }
     }
 }
 
 impl Lifecycle for Subnet {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let mut subnets = list(cx, by_owner(&cx.owner)).await?;
-        let seen: Vec<String> = subnets.iter().filter_map(|subnet| subnet.subnet_id.clone()).collect();
-        let lost = asked.lost(&seen, |live| &live.id);
-        if !lost.is_empty() {
-            subnets.extend(list(cx, vec![filter("subnet-id", lost)]).await?);
-        }
-        let found = subnets.into_iter().filter_map(|subnet| {
-            let (id, tags) = (subnet.subnet_id.unwrap_or_default(), from_ec2(subnet.tags.as_deref()));
-            let live = Live {
-                vpc: subnet.vpc_id.unwrap_or_default(),
-                cidr: subnet.cidr_block.unwrap_or_default(),
-                zone: subnet.availability_zone.unwrap_or_default(),
-                state: subnet.state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
-                id,
-                tags,
-            };
-            Some(Found { address: asked.place(&live.id, &live.tags, |live| &live.id)?, live })
-        });
-        Ok(found.collect())
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        by_tag(cx, asked, "subnet-id", |filters| list(cx, filters)).await
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx
             .ec2
             .create_subnet()
-            .vpc_id(given(&want.vpc, "vpc")?)
+            .vpc_id(resolved(&want.vpc, "vpc")?)
             .cidr_block(&want.cidr)
             .availability_zone(&want.zone)
             .tag_specifications(ec2_tags(ResourceType::Subnet, &want.tags, intent));
-        call.customize()
-            .config_override(once!(aws_sdk_ec2, intent))
-            .send()
-            .await
-            .call("ec2", "CreateSubnet")?;
+        call.customize().config_override(single_shot!(aws_sdk_ec2, intent)).send().await.call()?;
         Ok(())
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        retag_ec2(cx, &live.id, &want.tags, &live.tags).await
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        retag(cx, TagTarget::Ec2(&live.id), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        gone_is_done(cx.ec2.delete_subnet().subnet_id(&live.id).send().await.call("ec2", "DeleteSubnet"))
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
+        let deleted = cx.ec2.delete_subnet().subnet_id(&live.id).send().await.gone_is_done();
+        if deleted.as_ref().is_err_and(|error| error.class == ErrorKind::Conflict) {
+            sweep_interfaces(cx, "subnet-id", &live.id).await;
+        }
+        deleted
     }
 }
 
-async fn list(cx: &Cx, filters: Vec<Filter>) -> Result<Vec<types::Subnet>, Fault> {
+/// Lists subnets, also those of other owners.
+pub(super) async fn list(cx: &Cx, filters: Vec<Filter>) -> Result<Vec<Live>, CallError> {
     let pages = cx.ec2.describe_subnets().set_filters(Some(filters)).into_paginator().page_size(1000).items();
-    pages.send().try_collect().await.call("ec2", "DescribeSubnets")
+    let subnets: Result<Vec<types::Subnet>, _> = pages.send().try_collect().await;
+    subnets.read(|subnets| subnets.into_iter().map(live).collect())
+}
+
+fn live(subnet: types::Subnet) -> Result<Live, MissingField> {
+    Ok(Live {
+        id: required(subnet.subnet_id, "subnetId")?,
+        state: required_text(subnet.state, "state")?,
+        fields: Fields {
+            vpc: required(subnet.vpc_id, "vpcId")?,
+            cidr: required(subnet.cidr_block, "cidrBlock")?,
+            zone: required(subnet.availability_zone, "availabilityZone")?,
+            tags: from_ec2(subnet.tags.as_deref()),
+        },
+    })
 }

@@ -1,49 +1,56 @@
-//! The role tags on a subnet of a network that was there before. Nothing else of it is ever changed.
+//! The role tags on a subnet of an existing network (`network.existing`). Nothing else of the subnet is
+//! changed.
 //!
-//! Beside the role tags stands one marker that says which of them this stack set, so that removal takes away no tag
-//! that was there already.
+//! A further tag, the marker, lists the role tags that this stack set, so that a deletion keeps tags that
+//! existed before.
 
-use super::{Asked, Found, Lifecycle};
-use crate::{
-    aws::{Call, Cx, Tags, filter, from_ec2, signed},
-    model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource},
-};
+use super::{prelude::*, subnet};
+use crate::aws::ec2_list;
 use aws_sdk_ec2::types::Tag;
-use serde::{Deserialize, Serialize};
 
-/// The kind.
+/// Role tags of a subnet that the stack does not own.
 pub struct SubnetTags;
 
-/// What is asked for.
+/// Desired role tags.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// `subnet-...`
+    /// Subnet id, `subnet-0123456789abcdef0`.
     pub subnet: String,
-    /// The VPC that it must be in.
+    /// Id of the VPC that the subnet must be in.
     pub vpc: String,
-    /// The key of the marker, `provisioner:role-tags/<stack>`.
+    /// Key of the marker, `provisioner:role-tags/STACK`.
     pub marker: String,
-    /// The role tags.
+    /// Role tags, such as `kubernetes.io/role/elb: 1`.
     pub roles: Tags,
 }
 
-/// What is there.
+/// Subnet with the role tags that exist on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Live {
-    /// `subnet-...`
+    /// Subnet id.
     pub id: String,
-    /// The VPC that it is in.
+    /// Id of the VPC that the subnet is in.
     pub vpc: String,
-    /// The zone that it is in.
+    /// Name of the availability zone, for the graph of the other resources.
     pub zone: String,
-    /// The IPv4 block.
+    /// IPv4 block of the subnet.
     pub cidr: String,
-    /// The key of the marker.
+    /// Key of the marker.
     pub marker: String,
-    /// The role tags that the marker names.
+    /// Keys of the role tags that this stack set, as the marker lists them.
     pub set: Vec<String>,
-    /// Those of the wanted role tags that are there.
+    /// Wanted role tags that the subnet has.
     pub roles: Tags,
+}
+
+/// What the keys of role tags begin with.
+const ROLE: &str = "kubernetes.io/";
+
+impl Spec {
+    /// The key of the marker of a stack.
+    pub fn marker_of(stack: &str) -> String {
+        format!("provisioner:role-tags/{stack}")
+    }
 }
 
 impl Desired for Spec {
@@ -51,10 +58,17 @@ impl Desired for Spec {
 }
 
 impl Resource for SubnetTags {
-    const KIND: &'static str = "subnet_tags";
-    const IAM: &'static [&'static str] = &["ec2:DescribeSubnets", "ec2:CreateTags", "ec2:DeleteTags"];
-    const IDENTITY: Identity = Identity::Name;
-    const TAGGED: bool = false;
+    const INFO: KindInfo = KindInfo {
+        name: "subnet_tags",
+        identity: Identity::Name,
+        tagged: false,
+        self_marked: true,
+        iam: &[
+            (IamScope::EC2_READ, &["ec2:DescribeSubnets"]),
+            (IamScope::EC2_WRITE, &["ec2:CreateTags", "ec2:DeleteTags"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -65,63 +79,56 @@ impl Resource for SubnetTags {
             &live.roles,
         )
     }
-
-    fn ready(_: &Live) -> Ready {
-        Ready::Yes
-    }
 }
 
 impl Lifecycle for SubnetTags {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
         let ids: Vec<String> =
             asked.iter().filter_map(|asked| asked.want.as_ref()).map(|w| w.subnet.clone()).collect();
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let pages =
-            cx.ec2.describe_subnets().filters(filter("subnet-id", ids)).into_paginator().items().send();
-        let subnets: Vec<_> = pages.try_collect().await.call("ec2", "DescribeSubnets")?;
+        let subnets = subnet::list(cx, vec![filter("subnet-id", ids)]).await?;
         let mut found = Vec::new();
         for asked in asked {
             let Some(want) = &asked.want else { continue };
-            let Some(subnet) = subnets.iter().find(|subnet| subnet.subnet_id.as_ref() == Some(&want.subnet))
-            else {
-                // On removal, a subnet that is gone took its tags along.
-                if asked.last.is_some() {
+            let Some(subnet) = subnets.iter().find(|subnet| subnet.id == want.subnet) else {
+                // The tags of a deleted subnet no longer exist.
+                if asked.recorded.is_some() {
                     continue;
                 }
-                let message = format!("there is no subnet {} in {}", want.subnet, cx.region);
-                return Err(
-                    Fault::new(Class::Refused, message).hint("correct network.existing in the stack file")
-                );
+                let message = format!("subnet {} not found in {}", want.subnet, cx.region);
+                return Err(CallError::new(ErrorKind::Refused, message)
+                    .hint("correct `network.existing` in the stack file"));
             };
-            let vpc = subnet.vpc_id.clone().unwrap_or_default();
-            if vpc != want.vpc {
-                let message = format!("subnet {} is in {vpc}, not in {}", want.subnet, want.vpc);
-                return Err(
-                    Fault::new(Class::Refused, message).hint("correct network.existing in the stack file")
-                );
+            if subnet.vpc != want.vpc {
+                let message = format!("subnet {} is in {}, not in {}", want.subnet, subnet.vpc, want.vpc);
+                return Err(CallError::new(ErrorKind::Refused, message)
+                    .hint("correct `network.existing` in the stack file"));
             }
-            let tags = from_ec2(subnet.tags.as_deref());
+            let tags = &subnet.tags;
+            // A forged record, or a marker that another caller wrote, must not name other tags.
+            if want.marker != Spec::marker_of(&cx.owner.stack) {
+                continue;
+            }
             let Some(set) = tags.get(&want.marker) else { continue };
             let live = Live {
                 id: want.subnet.clone(),
-                vpc,
-                zone: subnet.availability_zone.clone().unwrap_or_default(),
-                cidr: subnet.cidr_block.clone().unwrap_or_default(),
+                vpc: subnet.vpc.clone(),
+                zone: subnet.zone.clone(),
+                cidr: subnet.cidr.clone(),
                 marker: want.marker.clone(),
-                set: set.split(' ').filter(|key| !key.is_empty()).map(str::to_owned).collect(),
-                roles: tags.into_iter().filter(|(key, _)| want.roles.contains_key(key)).collect(),
+                set: set.split(' ').filter(|key| key.starts_with(ROLE)).map(str::to_owned).collect(),
+                roles: tags.clone().into_iter().filter(|(key, _)| want.roles.contains_key(key)).collect(),
             };
-            found.push(Found { address: asked.address.clone(), live });
+            found.push(FoundResource { address: asked.address.clone(), live });
         }
         Ok(found)
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
-        let call = cx.ec2.describe_subnets().filters(filter("subnet-id", vec![want.subnet.clone()]));
-        let subnets = call.send().await.call("ec2", "DescribeSubnets")?.subnets.unwrap_or_default();
-        let there = subnets.first().map(|subnet| from_ec2(subnet.tags.as_deref())).unwrap_or_default();
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
+        let subnets = subnet::list(cx, vec![filter("subnet-id", vec![want.subnet.clone()])]).await?;
+        let there = subnets.into_iter().next().map(|subnet| subnet.fields.tags).unwrap_or_default();
         let ours: Vec<&str> = want
             .roles
             .iter()
@@ -130,22 +137,19 @@ impl Lifecycle for SubnetTags {
             .collect();
         let mut tags: Tags = want.roles.clone();
         tags.insert(want.marker.clone(), ours.join(" "));
-        let tags =
-            tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
-        let call = cx.ec2.create_tags().resources(&want.subnet).set_tags(Some(tags));
+        let call = cx.ec2.create_tags().resources(&want.subnet).set_tags(Some(ec2_list(&tags)));
         let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
-        call.send().await.call("ec2", "CreateTags")?;
-        Ok(())
+        call.send().await.call().map(drop)
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
-        crate::aws::retag_ec2(cx, &live.id, &want.roles, &live.roles).await
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        retag(cx, TagTarget::Ec2(&live.id), &want.roles, &live.roles).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         let keys = live.set.iter().chain([&live.marker]);
         let tags = keys.map(|key| Tag::builder().key(key).build()).collect();
         let call = cx.ec2.delete_tags().resources(&live.id).set_tags(Some(tags));
-        crate::aws::gone_is_done(call.send().await.call("ec2", "DeleteTags"))
+        call.send().await.gone_is_done()
     }
 }

@@ -1,66 +1,79 @@
-//! The virtual private cloud: the address space that everything else is in.
+//! A VPC: the network that all other resources are in.
 //!
-//! `CreateVpc` takes neither a client token nor a name: the tags in the call are the only trace of a lost answer.
+//! `CreateVpc` takes neither a client token nor a name: if its answer is lost, only the tags in the call
+//! identify the VPC.
 
-use super::{Asked, Found, Lifecycle, Lost};
-use crate::{
-    aws::{Call, Cx, Tags, by_owner, ec2_tags, filter, from_ec2, gone_is_done, once, retag_ec2},
-    model::{Changes, Desired, Fault, Identity, Intent, Ready, Resource},
-};
+use super::prelude::*;
+use crate::aws::sweep_vpc;
 use aws_sdk_ec2::types::{self, AttributeBooleanValue, Filter, ResourceType, VpcAttributeName};
-use serde::{Deserialize, Serialize};
 
-/// The kind.
+/// Amazon VPC with one IPv4 block.
 pub struct Vpc;
 
-/// What is asked for.
+/// Desired VPC.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
-    /// The IPv4 block.
+    /// IPv4 block, `10.0.0.0/16`.
     pub cidr: String,
-    /// Amazon's resolver at the block's second address; EKS and endpoints need it.
+    /// Whether instances can use Amazon's DNS resolver. EKS and VPC endpoints require it.
     pub dns_support: bool,
-    /// Names for instances; private endpoint names need it.
+    /// Whether instances get DNS host names. Private names of VPC endpoints require it.
     pub dns_hostnames: bool,
-    /// Tags.
+    /// Wanted tags of the VPC: those of the stack file, `Name` and the owner tags.
     pub tags: Tags,
 }
 
-/// What is there.
+/// VPC as EC2 describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// `vpc-...`
+    /// VPC id, `vpc-0123456789abcdef0`.
     pub id: String,
-    /// The IPv4 block.
-    pub cidr: String,
-    /// See [`Spec::dns_support`].
-    pub dns_support: bool,
-    /// See [`Spec::dns_hostnames`].
-    pub dns_hostnames: bool,
-    /// `pending` or `available`.
+    /// EC2's state: `pending` or `available`.
     pub state: String,
-    /// Tags.
-    pub tags: Tags,
+    /// What the stack decides of it, as AWS has it.
+    #[serde(flatten)]
+    pub fields: Spec,
 }
+
+has_fields!(Live, Spec);
+
+/// Field [`Live::id`].
+pub const ID: Field = Field::new("id");
+
+identified!(Live);
 
 impl Desired for Spec {
     const KIND: &'static str = Vpc::KIND;
 }
 
 impl Resource for Vpc {
-    const KIND: &'static str = "vpc";
-    const IAM: &'static [&'static str] = &[
-        "ec2:DescribeVpcs",
-        "ec2:DescribeVpcAttribute",
-        "ec2:CreateVpc",
-        "ec2:CreateTags",
-        "ec2:DeleteTags",
-        "ec2:ModifyVpcAttribute",
-        "ec2:DeleteVpc",
-    ];
-    const IDENTITY: Identity = Identity::OwnerTag;
+    const INFO: KindInfo = KindInfo {
+        name: "vpc",
+        identity: Identity::OwnerTag,
+        supplies: &[ID],
+        birth_mark: Some("id"),
+        interface_filter: Some("vpc-id"),
+        iam: &[
+            (
+                IamScope::EC2_READ,
+                &[
+                    "ec2:DescribeVpcs",
+                    "ec2:DescribeVpcAttribute",
+                    "ec2:DescribeNetworkInterfaces",
+                    "ec2:DescribeSecurityGroups",
+                ],
+            ),
+            (
+                IamScope::EC2_WRITE,
+                &["ec2:CreateVpc", "ec2:CreateTags", "ec2:DeleteTags", "ec2:ModifyVpcAttribute"],
+            ),
+            (IamScope::EC2_OWN, &["ec2:DeleteVpc"]),
+            (IamScope::GUARDDUTY, &["ec2:DeleteSecurityGroup"]),
+        ],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -72,83 +85,87 @@ impl Resource for Vpc {
             .mutable("tags", &want.tags, &live.tags)
     }
 
-    fn ready(live: &Live) -> Ready {
+    fn ready(live: &Live) -> Readiness {
         match live.state.as_str() {
-            "available" => Ready::Yes,
-            state => Ready::Wait(state.to_owned()),
+            "available" => Readiness::Ready,
+            state => Readiness::Waiting(state.to_owned()),
         }
     }
 }
 
 impl Lifecycle for Vpc {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
-        let mut vpcs = list(cx, by_owner(&cx.owner)).await?;
-        let seen: Vec<String> = vpcs.iter().filter_map(|vpc| vpc.vpc_id.clone()).collect();
-        let lost = asked.lost(&seen, |live| &live.id);
-        if !lost.is_empty() {
-            vpcs.extend(list(cx, vec![filter("vpc-id", lost)]).await?);
-        }
-        let mut found = Vec::new();
-        for vpc in vpcs {
-            let (id, tags) = (vpc.vpc_id.clone().unwrap_or_default(), from_ec2(vpc.tags.as_deref()));
-            let Some(address) = asked.place(&id, &tags, |live| &live.id) else { continue };
-            let (support, hostnames) = futures_util::try_join!(
-                attribute(cx, &id, VpcAttributeName::EnableDnsSupport),
-                attribute(cx, &id, VpcAttributeName::EnableDnsHostnames)
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
+        let mut found = by_tag(cx, asked, "vpc-id", |filters| list(cx, filters)).await?;
+        for vpc in &mut found {
+            let fields = &mut vpc.live.fields;
+            (fields.dns_support, fields.dns_hostnames) = futures_util::try_join!(
+                attribute(cx, &vpc.live.id, VpcAttributeName::EnableDnsSupport),
+                attribute(cx, &vpc.live.id, VpcAttributeName::EnableDnsHostnames)
             )?;
-            let live = Live {
-                id,
-                cidr: vpc.cidr_block.unwrap_or_default(),
-                dns_support: support,
-                dns_hostnames: hostnames,
-                state: vpc.state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
-                tags,
-            };
-            found.push(Found { address, live });
         }
         Ok(found)
     }
 
-    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), Fault> {
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let call = cx.ec2.create_vpc().cidr_block(&want.cidr).tag_specifications(ec2_tags(
             ResourceType::Vpc,
             &want.tags,
             intent,
         ));
-        call.customize().config_override(once!(aws_sdk_ec2, intent)).send().await.call("ec2", "CreateVpc")?;
+        call.customize().config_override(single_shot!(aws_sdk_ec2, intent)).send().await.call()?;
         Ok(())
     }
 
-    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<(), Fault> {
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         // One attribute a call; host names need the resolver, so that goes first.
         let flag = |on: bool| AttributeBooleanValue::builder().value(on).build();
         if want.dns_support != live.dns_support {
             let call =
                 cx.ec2.modify_vpc_attribute().vpc_id(&live.id).enable_dns_support(flag(want.dns_support));
-            call.send().await.call("ec2", "ModifyVpcAttribute")?;
+            call.send().await.call()?;
         }
         if want.dns_hostnames != live.dns_hostnames {
             let call =
                 cx.ec2.modify_vpc_attribute().vpc_id(&live.id).enable_dns_hostnames(flag(want.dns_hostnames));
-            call.send().await.call("ec2", "ModifyVpcAttribute")?;
+            call.send().await.call()?;
         }
-        retag_ec2(cx, &live.id, &want.tags, &live.tags).await
+        retag(cx, TagTarget::Ec2(&live.id), &want.tags, &live.tags).await
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
-        gone_is_done(cx.ec2.delete_vpc().vpc_id(&live.id).send().await.call("ec2", "DeleteVpc"))
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
+        let deleted = cx.ec2.delete_vpc().vpc_id(&live.id).send().await.gone_is_done();
+        if deleted.as_ref().is_err_and(|error| error.class == ErrorKind::Conflict) {
+            sweep_vpc(cx, &live.id).await;
+        }
+        deleted
     }
 }
 
-async fn list(cx: &Cx, filters: Vec<Filter>) -> Result<Vec<types::Vpc>, Fault> {
+/// Lists VPCs, without their attributes for DNS, which have a call of their own.
+async fn list(cx: &Cx, filters: Vec<Filter>) -> Result<Vec<Live>, CallError> {
     let pages = cx.ec2.describe_vpcs().set_filters(Some(filters)).into_paginator().page_size(1000).items();
-    pages.send().try_collect().await.call("ec2", "DescribeVpcs")
+    let vpcs: Result<Vec<types::Vpc>, _> = pages.send().try_collect().await;
+    vpcs.read(|vpcs| vpcs.into_iter().map(live).collect())
 }
 
-async fn attribute(cx: &Cx, id: &str, name: VpcAttributeName) -> Result<bool, Fault> {
+fn live(vpc: types::Vpc) -> Result<Live, MissingField> {
+    Ok(Live {
+        id: required(vpc.vpc_id, "vpcId")?,
+        state: required_text(vpc.state, "state")?,
+        fields: Spec {
+            cidr: required(vpc.cidr_block, "cidrBlock")?,
+            dns_support: false,
+            dns_hostnames: false,
+            tags: from_ec2(vpc.tags.as_deref()),
+        },
+    })
+}
+
+async fn attribute(cx: &Cx, id: &str, name: VpcAttributeName) -> Result<bool, CallError> {
     let support = name == VpcAttributeName::EnableDnsSupport;
-    let call = cx.ec2.describe_vpc_attribute().vpc_id(id).attribute(name);
-    let answer = call.send().await.call("ec2", "DescribeVpcAttribute")?;
-    let value = if support { answer.enable_dns_support } else { answer.enable_dns_hostnames };
-    Ok(value.and_then(|value| value.value).unwrap_or_default())
+    let call = cx.ec2.describe_vpc_attribute().vpc_id(id).attribute(name).send().await;
+    call.read(|answer| match support {
+        true => required(answer.enable_dns_support.and_then(|it| it.value), "enableDnsSupport"),
+        false => required(answer.enable_dns_hostnames.and_then(|it| it.value), "enableDnsHostnames"),
+    })
 }

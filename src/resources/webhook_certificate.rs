@@ -1,85 +1,98 @@
-//! A certificate for webhooks in the cluster, with an authority of its own, in a Secret. The keys are made here, go into the
-//! Secret and nowhere else; the authority's key is not kept at all.
+//! A certificate for webhooks in the cluster, with its own certificate authority, in a Secret.
+//!
+//! The keys are generated on this machine. The certificate's key is written to the Secret only; the
+//! authority's key is discarded.
 
-use super::{Asked, Found, Lifecycle};
+use super::prelude::*;
 use crate::{
-    aws::{Cx, Tags},
-    kube::{self, Apply, Place},
-    model::{Changes, Class, Desired, Fault, Identity, Intent, Ready, Resource, object, same_set},
+    kube::{self, Apply, ObjectRef},
+    model::{Address, object, tag},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// The kind.
+/// TLS certificate for webhooks in the cluster, with its own certificate authority, in a Secret.
 pub struct WebhookCertificate;
 
-/// How long a certificate is good, and how long before its end it is made anew.
-const LIFE: Duration = Duration::days(3 * 365);
-const EARLY: Duration = Duration::days(60);
+/// How long a certificate is valid.
+const VALIDITY: Duration = Duration::days(3 * 365);
 
-const UNTIL: &str = "provisioner/valid-until";
-const NAMES: &str = "provisioner/dns-names";
+/// How long before its end a certificate is replaced.
+const RENEW_BEFORE: Duration = Duration::days(60);
 
-/// What is asked for.
+/// Annotation with the end of the validity, RFC 3339.
+const UNTIL_ANNOTATION: &str = "provisioner/valid-until";
+
+/// Annotation with the DNS names, separated by commas.
+const NAMES_ANNOTATION: &str = "provisioner/dns-names";
+
+/// Desired certificate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
-    /// The cluster's name.
+    /// Name of the cluster.
     pub cluster: String,
-    /// The Secret's namespace.
+    /// Namespace of the Secret.
     pub namespace: String,
-    /// The Secret's name.
+    /// Name of the Secret.
     pub name: String,
-    /// The DNS names that it is for.
+    /// DNS names of the certificate, such as `webhook.kube-system.svc`.
     pub dns_names: Vec<String>,
-    /// Tags; the owner's are written as annotations.
+    /// Wanted tags; the owner tags among them are written as annotations.
     pub tags: Tags,
 }
 
-/// What is there.
+/// Certificate as its Secret holds it, without the private key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// See [`Spec::cluster`].
+    /// Name of the cluster.
     pub cluster: String,
-    /// See [`Spec::namespace`].
+    /// Namespace of the Secret.
     pub namespace: String,
-    /// See [`Spec::name`].
+    /// Name of the Secret.
     pub name: String,
-    /// What the cluster tells it by from another of the same name.
+    /// UID of the Secret, which a later Secret of the same name does not have.
     pub id: String,
-    /// See [`Spec::dns_names`].
+    /// DNS names of the certificate.
     pub dns_names: Vec<String>,
-    /// The authority's certificate, PEM in base64.
+    /// Certificate of the authority, PEM in base64.
     pub ca: String,
-    /// Its end, RFC 3339.
+    /// End of the validity, RFC 3339.
     pub until: String,
-    /// Whether that is far enough.
+    /// Whether the key exists and the end is more than 60 days away.
     pub fresh: bool,
-    /// Whose it is.
+    /// Owner tags, from the annotations.
     pub tags: Tags,
-    /// Why nobody could look, where this is what was recorded.
+    /// Why the Secret could not be read; the other fields are then those recorded last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<String>,
 }
+
+/// Field [`Live::ca`].
+pub const CA: Field = Field::new("ca");
 
 impl Desired for Spec {
     const KIND: &'static str = WebhookCertificate::KIND;
 }
 
 impl Resource for WebhookCertificate {
-    const KIND: &'static str = "webhook_certificate";
-    const IAM: &'static [&'static str] = &["eks:DescribeCluster"];
-    const IDENTITY: Identity = Identity::Name;
-    const MOVES: &'static [&'static str] = &["ca"];
-    const HIDES: bool = true;
-    const WITHIN: Option<(&'static str, &'static str)> = Some(("eks_cluster", "cluster"));
+    const INFO: KindInfo = KindInfo {
+        name: "webhook_certificate",
+        identity: Identity::Name,
+        supplies: &[CA],
+        computed_on_update: &["ca"],
+        parent: Some(("eks_cluster", "cluster")),
+        may_be_unreachable: true,
+        birth_mark: Some("id"),
+        iam: &[(IamScope::EKS, &["eks:DescribeCluster"])],
+        ..KindInfo::DEFAULT
+    };
     type Spec = Spec;
     type Live = Live;
 
@@ -91,60 +104,70 @@ impl Resource for WebhookCertificate {
             .fixed("cluster", &want.cluster, &live.cluster)
             .fixed("namespace", &want.namespace, &live.namespace)
             .fixed("name", &want.name, &live.name)
-            .mutable("dnsNames", &same_set(&want.dns_names), &same_set(&live.dns_names))
+            .mutable("dnsNames", &sorted_set(&want.dns_names), &sorted_set(&live.dns_names))
             .mutable("fresh", &true, &live.fresh)
     }
 
-    fn ready(live: &Live) -> Ready {
-        // Another certificate is made only where it is known to be needed.
-        live.unseen.clone().map_or(Ready::Yes, Ready::Wait)
+    fn ready(live: &Live) -> Readiness {
+        // Waits until the Secret can be read: a new certificate is created only if one is known to be needed.
+        live.unseen.clone().map_or(Readiness::Ready, Readiness::Waiting)
     }
 
-    fn unseen(recorded: Live, why: &str) -> Live {
+    fn assume_recorded(recorded: Live, why: &str) -> Live {
         Live { unseen: Some(why.to_owned()), ..recorded }
     }
 }
 
 impl Lifecycle for WebhookCertificate {
-    async fn find(cx: &Cx, asked: &[Asked<Self>]) -> Result<Vec<Found<Live>>, Fault> {
+    async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
         let mut found = Vec::new();
         for asked in asked {
             let named = asked.want.as_ref().map(|want| (&want.cluster, place(&want.namespace, &want.name)));
-            let last = || asked.last.as_ref().map(|last| (&last.cluster, place(&last.namespace, &last.name)));
+            let last =
+                || asked.recorded.as_ref().map(|last| (&last.cluster, place(&last.namespace, &last.name)));
             let Some((name, place)) = named.or_else(last) else { continue };
             let Some(cluster) = kube::cluster(cx, name).await? else { continue };
-            let there = match kube::forget_on_silence(cx, cluster.get(&place).await) {
-                // See `manifest.rs`.
-                Err(fault) if kube::shut_out(&fault) => {
-                    let why = format!("the cluster does not let the caller look: {}", fault.message);
-                    asked.last.clone().map(|last| WebhookCertificate::unseen(last, &why))
-                }
-                object => object?.map(|object| live(name, &object)),
+            let there = match kube::forget_connection_on_silence(cx, cluster.get(&place).await) {
+                // As for manifests, a cluster that denies access leaves what is recorded.
+                Err(error) => match kube::access_denied(&error) {
+                    Some(why) => {
+                        asked.recorded.clone().map(|last| WebhookCertificate::assume_recorded(last, &why))
+                    }
+                    None => return Err(error),
+                },
+                Ok(object) => object.map(|object| live(name, &object)).transpose()?,
             };
-            found.extend(there.map(|live| Found { address: asked.address.clone(), live }));
+            found.extend(there.map(|live| FoundResource { address: asked.address.clone(), live }));
         }
         Ok(found)
     }
 
-    async fn create(cx: &Cx, want: &Spec, _: &Intent) -> Result<(), Fault> {
-        put(cx, want).await
+    async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
+        let place = place(&want.namespace, &want.name);
+        if let Some(cluster) = kube::cluster(cx, &want.cluster).await?
+            && let Some(there) = cluster.get(&place).await?
+            && object::marks(&there).get(tag::LINEAGE) != Some(&cx.owner.lineage)
+        {
+            return Err(CallError::new(ErrorKind::Exists, format!("there is a {place} already")));
+        }
+        put(cx, want, Some(&intent.nonce)).await
     }
 
-    async fn sync(cx: &Cx, want: &Spec, _: &Live) -> Result<(), Fault> {
-        put(cx, want).await
+    async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
+        put(cx, want, live.tags.get(tag::INTENT)).await.map(|()| None)
     }
 
-    async fn delete(cx: &Cx, live: &Live) -> Result<(), Fault> {
+    async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         match kube::cluster(cx, &live.cluster).await? {
             Some(cluster) => cluster.delete(&place(&live.namespace, &live.name), &live.id).await,
-            // With the cluster went all that was in it.
+            // The Secret was deleted with the cluster.
             None => Ok(()),
         }
     }
 }
 
-fn place(namespace: &str, name: &str) -> Place {
-    Place {
+fn place(namespace: &str, name: &str) -> ObjectRef {
+    ObjectRef {
         api_version: "v1".to_owned(),
         kind: "Secret".to_owned(),
         namespace: Some(namespace.to_owned()),
@@ -152,22 +175,30 @@ fn place(namespace: &str, name: &str) -> Place {
     }
 }
 
-async fn put(cx: &Cx, want: &Spec) -> Result<(), Fault> {
-    let missing = || Fault::new(Class::Eventual, format!("cluster {} has no API server yet", want.cluster));
+async fn put(cx: &Cx, want: &Spec, nonce: Option<&String>) -> Result<(), CallError> {
+    let missing =
+        || CallError::new(ErrorKind::Eventual, format!("cluster {} has no API server yet", want.cluster));
     let cluster = kube::cluster(cx, &want.cluster).await?.ok_or_else(missing)?;
     let object = secret(want, OffsetDateTime::now_utc())?;
-    kube::forget_on_silence(cx, cluster.apply(&object, Apply::Now).await).map(drop)
+    let object = match nonce {
+        Some(nonce) => object::with_nonce(object, nonce),
+        None => object,
+    };
+    let address = want.tags.get(tag::RESOURCE).map(|address| Address::from(address.as_str()));
+    let forced = address.is_some_and(|address| cx.takes_fields(&address));
+    let how = if forced { Apply::Forced } else { Apply::Now };
+    kube::forget_connection_on_silence(cx, cluster.apply(&object, how).await).map(drop)
 }
 
-/// The Secret with a new certificate.
-fn secret(want: &Spec, now: OffsetDateTime) -> Result<Value, Fault> {
-    let failed = |error: rcgen::Error| Fault::bug(format!("the certificate cannot be made: {error}"));
-    let until = (now + LIFE).replace_nanosecond(0).unwrap_or(now + LIFE);
+/// Builds the Secret with a new certificate.
+fn secret(want: &Spec, now: OffsetDateTime) -> Result<Value, CallError> {
+    let failed = |error: rcgen::Error| CallError::bug(format!("webhook certificate not generated: {error}"));
+    let until = (now + VALIDITY).replace_nanosecond(0).unwrap_or(now + VALIDITY);
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, format!("{} webhooks", want.name));
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    // Clocks differ.
+    // The clocks of nodes may be behind this machine's.
     authority.not_before = now - Duration::hours(1);
     authority.not_after = until;
     let authority =
@@ -180,7 +211,7 @@ fn secret(want: &Spec, now: OffsetDateTime) -> Result<Value, Fault> {
     leaf.not_after = until;
     let key = KeyPair::generate().map_err(failed)?;
     let leaf = leaf.signed_by(&key, &authority).map_err(failed)?;
-    let until = until.format(&Rfc3339).map_err(|error| Fault::bug(error.to_string()))?;
+    let until = until.format(&Rfc3339).map_err(|error| CallError::bug(error.to_string()))?;
     let object = json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -189,7 +220,7 @@ fn secret(want: &Spec, now: OffsetDateTime) -> Result<Value, Fault> {
             "name": want.name,
             "namespace": want.namespace,
             "labels": {"app.kubernetes.io/managed-by": "provisioner"},
-            "annotations": {UNTIL: until, NAMES: want.dns_names.join(",")},
+            "annotations": {UNTIL_ANNOTATION: until, NAMES_ANNOTATION: want.dns_names.join(",")},
         },
         "data": {
             "ca.crt": STANDARD.encode(authority.pem()),
@@ -200,24 +231,28 @@ fn secret(want: &Spec, now: OffsetDateTime) -> Result<Value, Fault> {
     Ok(object::owned(object, &want.tags))
 }
 
-fn live(cluster: &str, object: &Value) -> Live {
+fn live(cluster: &str, object: &Value) -> Result<Live, CallError> {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let note = |name: &str| text(&format!("/metadata/annotations/{}", name.replace('/', "~1")));
-    let until = note(UNTIL);
+    let until = note(UNTIL_ANNOTATION);
     let end = OffsetDateTime::parse(&until, &Rfc3339).ok();
-    Live {
+    Ok(Live {
         cluster: cluster.to_owned(),
         namespace: text("/metadata/namespace"),
         name: text("/metadata/name"),
-        id: text("/metadata/uid"),
-        dns_names: note(NAMES).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        id: kube::uid(object)?,
+        dns_names: note(NAMES_ANNOTATION)
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
         ca: text("/data/ca.crt"),
         unseen: None,
-        fresh: end.is_some_and(|end| end - OffsetDateTime::now_utc() > EARLY)
+        fresh: end.is_some_and(|end| end - OffsetDateTime::now_utc() > RENEW_BEFORE)
             && !text("/data/tls.key").is_empty(),
         until,
         tags: object::marks(object),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -225,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_in_the_secret_alone() {
+    fn the_key_is_only_in_the_secret() {
         let want = Spec {
             cluster: "c".to_owned(),
             namespace: "kube-system".to_owned(),
@@ -238,11 +273,13 @@ mod tests {
             String::from_utf8(STANDARD.decode(object["data"]["tls.key"].as_str().unwrap()).unwrap()).unwrap();
         assert!(key.starts_with("-----BEGIN PRIVATE KEY-----"));
         object["metadata"]["uid"] = json!("u");
-        let seen = live("c", &object);
+        let seen = live("c", &object).unwrap();
         assert!(seen.fresh && WebhookCertificate::diff(&want, &seen).is_empty());
         assert!(!serde_json::to_string(&seen).unwrap().contains(object["data"]["tls.key"].as_str().unwrap()));
-        let old = secret(&want, OffsetDateTime::now_utc() - LIFE + Duration::days(30)).unwrap();
-        assert!(!live("c", &old).fresh, "a month before its end it is made anew");
+        let mut old = secret(&want, OffsetDateTime::now_utc() - VALIDITY + Duration::days(30)).unwrap();
+        assert!(live("c", &old).is_err(), "an object of the API server has a uid");
+        old["metadata"]["uid"] = json!("u");
+        assert!(!live("c", &old).unwrap().fresh, "it is renewed 60 days before its end");
         let more = Spec { dns_names: vec!["b".to_owned()], ..want };
         assert_eq!(WebhookCertificate::diff(&more, &seen).0.len(), 1);
     }

@@ -1,70 +1,73 @@
-//! Starts and talks to the AWS on loopback, whose Python side is embedded in this program.
+//! Starts and controls the sandbox: a simulated AWS on loopback, written in Python and embedded in this
+//! program.
 
 mod control;
 mod python;
 mod server;
 
 pub use control::Control;
-pub use server::{Kubernetes, Running, Sandbox, Wish};
+pub use server::{Kubernetes, Running, Sandbox, StartOptions};
 
-/// Why the sandbox cannot be had.
+/// Why the sandbox cannot be installed, started or reached.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// No Python that is new enough.
-    #[error("the sandbox needs Python 3.10 or newer with its venv module: {0}")]
+    /// Python is missing or too old.
+    #[error("the sandbox needs Python 3.10 or newer with the venv module ({0})")]
     NoPython(String),
-    /// The virtual environment could not be made.
-    #[error("the sandbox's virtual environment could not be made in {folder}: {reason}")]
+    /// The virtual environment could not be created.
+    #[error("{folder}: failed to create the virtual environment of the sandbox: {reason}")]
     Install {
-        /// Where.
+        /// Folder of the environment.
         folder: String,
-        /// What pip or venv said last.
+        /// Last lines of the output of pip or venv.
         reason: String,
     },
-    /// No Go that is new enough.
+    /// Go is missing or too old.
     #[error("{0}")]
     NoGo(String),
     /// The Kubernetes control plane could not be built.
-    #[error("the Kubernetes control plane could not be built: {0}")]
+    #[error("failed to build the Kubernetes control plane: {0}")]
     Build(String),
-    /// It was started and did not come up.
-    #[error("the sandbox did not start: {0}")]
+    /// The process of the sandbox could not be started or stopped.
+    #[error("sandbox: {0}")]
     Start(String),
-    /// It does not answer.
+    /// The sandbox does not answer.
     #[error("the sandbox does not answer: {0}")]
     Silent(String),
-    /// A file of it.
+    /// A file of the sandbox cannot be read or written.
     #[error("{path}: {error}")]
     File {
-        /// Which.
+        /// Path of the file.
         path: String,
-        /// What the system said.
+        /// Error of the operating system.
         error: std::io::Error,
     },
 }
 
 impl SandboxError {
-    /// What to do.
+    /// Returns what to do about the error.
     pub fn hint(&self) -> &'static str {
         match self {
             SandboxError::NoPython(_) => {
-                "install Python 3.10+ (Debian, Ubuntu: `apt install python3 python3-venv`; macOS: `brew install python`), \
-                 or name one in PROVISIONER_PYTHON"
+                "install Python 3.10+ (Debian, Ubuntu: `apt install python3 python3-venv`; \
+                macOS: `brew install python`), or set `PROVISIONER_PYTHON`"
             }
             SandboxError::Install { .. } => {
-                "pip must reach a package index: check the network or pip's configuration, then run again"
+                "check the network and pip's configuration, which names the package index, then run again"
             }
             SandboxError::NoGo(_) => {
-                "install Go (https://go.dev/dl), or leave --kubernetes out: then a stand-in serves the cluster"
+                "install Go (https://go.dev/dl), or use the stand-in with `--kubernetes=stand-in`"
             }
             SandboxError::Build(_) => {
-                "run again: what was compiled is kept; without --kubernetes a stand-in serves the cluster"
+                "run again (compiled packages are kept), or use the stand-in with `--kubernetes=stand-in`"
             }
             SandboxError::Start(_) => {
-                "its log in state/sandbox/log says more; `provisioner sandbox stop`, then start again"
+                "read its log in `state/sandbox/log`, run `provisioner sandbox stop`, then start it again"
             }
-            SandboxError::Silent(_) => "`provisioner sandbox stop`, then start again; what was in it is lost",
-            SandboxError::File { .. } => "make room, or make the folder writable, then run again",
+            SandboxError::Silent(_) => {
+                "run `provisioner sandbox stop`, then start it again; its resources are lost"
+            }
+            SandboxError::File { .. } => "free disk space or make the folder writable, then run again",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The Python side: unpacked once a version, in a virtual environment of its own in the user's cache folder.
+//! Installs the sandbox in the user's cache folder: its Python sources, once per version, and a virtual
+//! environment.
 
 use super::{SandboxError, at};
 use include_dir::{Dir, include_dir};
@@ -12,36 +13,29 @@ use std::{
 };
 
 static PACKAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sandbox/provisioner_sandbox");
-/// The Kubernetes control plane, as a Go module and what starts it.
-static PLANE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tests/kube");
+/// The Kubernetes control plane: a Go module, and the Python program that starts it.
+static CONTROL_PLANE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tests/kube");
 static REQUIREMENTS: &str = include_str!("../../sandbox/requirements.txt");
 
-/// Where a runnable sandbox is.
+/// Paths of an installed sandbox.
 pub struct Installed {
-    /// The interpreter of the virtual environment.
+    /// Python interpreter of the virtual environment.
     pub python: PathBuf,
-    /// The folder that holds the package `provisioner_sandbox`, and the control plane in `kubernetes`.
+    /// Folder of the package `provisioner_sandbox`, and of the control plane in `kubernetes`.
     pub source: PathBuf,
 }
 
 impl Installed {
-    /// The program that builds and starts the control plane.
+    /// Returns the path of the program that builds and starts the control plane.
     pub fn testplane(&self) -> PathBuf {
-        self.source.join(KUBERNETES).join("testplane.py")
-    }
-
-    /// Its Python, with its sources, ready to be started.
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.python);
-        command.env("PYTHONPATH", &self.source).stdin(Stdio::null());
-        command
+        self.source.join(KUBERNETES_FOLDER).join("testplane.py")
     }
 }
 
-/// Where the control plane is, below the sources.
-const KUBERNETES: &str = "kubernetes";
+/// Folder of the control plane below the sources.
+const KUBERNETES_FOLDER: &str = "kubernetes";
 
-/// The sources of a folder, as path below `to` and text; tests, and what an interpreter left beside them, are not.
+/// Collects the sources of a folder as paths below `to` and content, without tests and compiled Python.
 fn sources<'a>(folder: &'a Dir<'a>, to: &str, found: &mut Vec<(PathBuf, &'a [u8])>) {
     let own = |file: &&include_dir::File<'a>| {
         let name = file.path().file_name().unwrap_or_default().to_string_lossy();
@@ -59,16 +53,18 @@ fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Unpacks the sources and makes the environment, where that is not done yet. `tell` hears of what takes time.
+/// Unpacks the sources and creates the environment, unless that is done. `tell` is called with progress
+/// messages.
 pub fn install(cache: &Path, tell: &dyn Fn(&str)) -> Result<Installed, SandboxError> {
     fs::create_dir_all(cache).map_err(at(cache))?;
     let guard = cache.join("install.lock");
     let lock = fs::File::create(&guard).map_err(at(&guard))?;
-    // Two first runs at once: the second waits and finds the work done. The system lets go when the file is closed.
+    // If two runs install at once, the second waits and finds the work done. Closing the file releases the
+    // lock.
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| at(&guard)(error.into()))?;
     let mut files = Vec::new();
     sources(&PACKAGE, "provisioner_sandbox", &mut files);
-    sources(&PLANE, KUBERNETES, &mut files);
+    sources(&CONTROL_PLANE, KUBERNETES_FOLDER, &mut files);
     let names = files.iter().flat_map(|(path, text)| [path.as_os_str().as_encoded_bytes(), *text]);
     let source = cache.join(format!("source-{}", digest(names)));
     if !source.join("complete").exists() {
@@ -85,12 +81,13 @@ pub fn install(cache: &Path, tell: &dyn Fn(&str)) -> Result<Installed, SandboxEr
     Ok(Installed { python, source })
 }
 
-/// Builds the control plane, where that is not done yet. Its progress is told line by line.
+/// Builds the control plane, unless that is done. `tell` is called with each line of progress.
 pub fn build_kubernetes(installed: &Installed, tell: &dyn Fn(&str)) -> Result<(), SandboxError> {
-    let mut command = installed.command();
+    let mut command = Command::new(&installed.python);
+    command.env("PYTHONPATH", &installed.source).stdin(Stdio::null());
     command.arg("-B").arg(installed.testplane()).arg("build").stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(at(&installed.python))?;
-    // What is no progress is why there is none.
+    // Lines that do not report progress explain why the build failed.
     let mut why = Vec::new();
     for line in child.stderr.take().into_iter().flat_map(|from| BufReader::new(from).lines()) {
         let line = line.map_err(at(&installed.python))?;
@@ -104,19 +101,19 @@ pub fn build_kubernetes(installed: &Installed, tell: &dyn Fn(&str)) -> Result<()
     let said = if why.is_empty() { status.to_string() } else { why.join("\n") };
     match status.code() {
         Some(0) => Ok(()),
-        Some(NO_GO) => Err(SandboxError::NoGo(said)),
+        Some(EXIT_NO_GO) => Err(SandboxError::NoGo(said)),
         _ => Err(SandboxError::Build(said)),
     }
 }
 
-/// How the control plane's builder ends where there is no Go, or one that is too old.
-const NO_GO: i32 = 3;
+/// Exit code of the control plane's builder if Go is missing or too old.
+const EXIT_NO_GO: i32 = 3;
 
 fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxError> {
     let folder = cache.join(format!("venv-{}", digest([REQUIREMENTS.as_bytes()].into_iter())));
     let python = folder.join("bin").join("python");
     let complete = folder.join("complete");
-    // An environment whose interpreter was upgraded away is made anew.
+    // An upgrade of the system may have removed the interpreter of the environment.
     if complete.exists()
         && Command::new(&python).arg("-V").output().is_ok_and(|output| output.status.success())
     {
@@ -126,17 +123,17 @@ fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxErro
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(at(&folder))?;
     }
-    tell("making the sandbox's Python environment (once; about a minute)");
+    tell("creating the Python environment of the sandbox (once, takes about a minute)");
     let failed = |reason: String| SandboxError::Install { folder: folder.display().to_string(), reason };
     run(Command::new(&system).args(["-m", "venv"]).arg(&folder)).map_err(|reason| {
         match reason.contains("ensurepip") {
-            true => SandboxError::NoPython(format!("{} lacks it", system.display())),
+            true => SandboxError::NoPython(format!("{} lacks ensurepip", system.display())),
             false => failed(reason),
         }
     })?;
     let requirements = folder.join("requirements.txt");
     fs::write(&requirements, REQUIREMENTS).map_err(at(&requirements))?;
-    tell("installing its packages, each checked against its hash");
+    tell("installing the packages of the sandbox, pinned by hash");
     let mut pip = Command::new(&python);
     pip.args([
         "-m",
@@ -153,7 +150,7 @@ fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxErro
     Ok(python)
 }
 
-/// A Python that is new enough.
+/// Returns Python 3.10 or newer: the one that `PROVISIONER_PYTHON` names, or the first in `PATH`.
 fn interpreter() -> Result<PathBuf, SandboxError> {
     let named = std::env::var_os("PROVISIONER_PYTHON").map(PathBuf::from);
     let usual = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"].map(PathBuf::from);
@@ -173,7 +170,7 @@ fn interpreter() -> Result<PathBuf, SandboxError> {
             Err(_) => {}
         }
     }
-    Err(SandboxError::NoPython(if seen.is_empty() { "none was found".to_owned() } else { seen.join(", ") }))
+    Err(SandboxError::NoPython(if seen.is_empty() { "not found".to_owned() } else { seen.join(", ") }))
 }
 
 fn run(command: &mut Command) -> Result<(), String> {

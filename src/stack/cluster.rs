@@ -1,14 +1,11 @@
-//! The fields of the cluster and of its nodes.
+//! The fields of the sections `cluster`, `nodeGroups` and `fargateProfiles`.
 
-use super::{
-    types::year,
-    values::{Cidr, Share},
-};
+use super::values::{Cidr, Share, one_year};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
@@ -16,43 +13,46 @@ fn yes() -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Cluster {
-    /// The Kubernetes minor version, in quotes; the newest one that this program was tested with where none is given.
+    /// The Kubernetes minor version, in quotes, such as `"1.35"`. Default: the newest version that
+    /// provisioner was tested with.
     pub version: Option<String>,
-    /// Who reaches the API server.
+    /// The network access to the API server.
     #[serde(default)]
     pub endpoint: Endpoint,
-    /// The block for service addresses; EKS chooses where none is given.
+    /// The IPv4 CIDR block for Kubernetes service addresses. Default: EKS chooses one.
     pub service_cidr: Option<Cidr>,
-    /// The control plane's logs.
+    /// The control plane logs that are sent to CloudWatch.
     #[serde(default)]
     pub logging: Logging,
-    /// Who may do what in the cluster.
+    /// The access entries: which IAM principals may do what in the cluster.
     #[serde(default)]
     pub access: Vec<Access>,
-    /// Whether the caller is a cluster admin by an entry of its own.
-    #[serde(default = "yes")]
+    /// Whether the IAM principal that runs `up` gets its own access entry as cluster admin. Default: true.
+    #[serde(default = "default_true")]
     pub admin_caller: bool,
-    /// Add-ons beside the usual ones, or changes of those.
+    /// EKS add-ons to add, configure or disable. Enabled by default: `vpc-cni`, `kube-proxy`, `coredns`,
+    /// `eks-pod-identity-agent` and `metrics-server`.
     #[serde(default)]
     pub addons: Vec<Addon>,
-    /// Whether EKS refuses to delete the cluster; `down` turns it off as a step of its plan.
-    #[serde(default = "yes")]
+    /// Whether EKS refuses to delete the cluster. `down` disables it as a step of its plan. Default: true.
+    #[serde(default = "default_true")]
     pub deletion_protection: bool,
-    /// What EKS does when standard support ends.
+    /// What EKS does when standard support for the Kubernetes version ends. Default: `standard`.
     #[serde(default)]
     pub upgrade_policy: UpgradePolicy,
 }
 
-/// Who reaches the API server.
+/// The network access to the API server. Access from inside the VPC is always enabled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Endpoint {
-    /// Whether it can be reached from outside the VPC.
-    #[serde(default = "yes")]
+    /// Whether the API server can be reached from outside the VPC. Default: true.
+    #[serde(default = "default_true")]
     pub public: bool,
-    /// From which blocks; `myip` is the address of whoever runs `up`.
+    /// The CIDR blocks that may reach the public endpoint. `myip` is the public IP address that `up` runs
+    /// from. Default: `[myip]`.
     pub public_cidrs: Option<Vec<String>>,
-    /// Lets the whole world in where the blocks say so.
+    /// Whether `publicCidrs` may cover the whole internet, such as `0.0.0.0/0`. Default: false.
     #[serde(default)]
     #[schemars(extend("x-plan-neutral" = true))]
     pub allow_world: bool,
@@ -64,31 +64,32 @@ impl Default for Endpoint {
     }
 }
 
-/// A log of the control plane.
+/// A type of control plane log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LogType {
-    /// Requests to the API server.
+    /// Log of the API server.
     Api,
-    /// Who did what.
+    /// Audit log: each request to the API server and who sent it.
     Audit,
-    /// AWS identities at the door.
+    /// Log of the IAM authenticator, which maps IAM principals to Kubernetes users.
     Authenticator,
-    /// Controllers.
+    /// Log of the controller manager.
     ControllerManager,
-    /// The scheduler.
+    /// Log of the scheduler.
     Scheduler,
 }
 
-/// The control plane's logs.
+/// The control plane logs that are sent to CloudWatch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Logging {
-    /// Which; all five where none are given.
+    /// The log types to enable. Default: all five.
     #[serde(default = "all_logs")]
     pub types: Vec<LogType>,
-    /// How long entries are kept, in days; one of CloudWatch's values.
-    #[serde(default = "year")]
+    /// How long CloudWatch keeps log events, in days; one of the values that CloudWatch supports. Default:
+    /// 365.
+    #[serde(default = "one_year")]
     pub retention_days: i32,
 }
 
@@ -98,199 +99,207 @@ fn all_logs() -> Vec<LogType> {
 
 impl Default for Logging {
     fn default() -> Self {
-        Logging { types: all_logs(), retention_days: year() }
+        Logging { types: all_logs(), retention_days: one_year() }
     }
 }
 
-/// What somebody may do.
+/// The EKS access policy that is associated with a principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AccessPolicy {
-    /// Everything.
+    /// Full control of the whole cluster.
     ClusterAdmin,
-    /// Everything in namespaces.
+    /// Full control of most resources in the namespaces.
     Admin,
-    /// Change what runs.
+    /// Read and change most resources in the namespaces, except roles and role bindings.
     Edit,
-    /// Look.
+    /// Read most resources in the namespaces, except secrets.
     View,
 }
 
-/// One access entry.
+/// An access entry, which gives an IAM principal access to the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Access {
-    /// The IAM role or user, by its ARN.
+    /// The ARN of the IAM role or user.
     pub principal_arn: String,
-    /// What it may do.
+    /// The access policy of the principal. Default: none, so `groups` is required.
     pub policy: Option<AccessPolicy>,
-    /// In which namespaces; in the whole cluster where none are given.
+    /// The namespaces that the policy is restricted to. Default: the whole cluster.
     #[serde(default)]
     pub namespaces: Vec<String>,
-    /// Kubernetes groups that it is in.
+    /// The Kubernetes groups that the principal belongs to. Default: none.
     #[serde(default)]
     pub groups: Vec<String>,
 }
 
-/// One EKS add-on.
+/// An EKS add-on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Addon {
-    /// The add-on's name, such as aws-ebs-csi-driver.
+    /// The name of the add-on, such as `aws-ebs-csi-driver`.
     pub name: String,
-    /// Its version; EKS's default for the cluster's version where none is given, then pinned in the state.
+    /// The version of the add-on. Default: EKS's default for the Kubernetes version, pinned in the state.
     pub version: Option<String>,
-    /// Its configuration, as the add-on's own schema has it.
+    /// Configuration values, validated against the schema of the add-on version. Default: none.
     #[serde(default)]
     pub configuration: BTreeMap<String, serde_json::Value>,
-    /// Whether it is there.
-    #[serde(default = "yes")]
+    /// Whether the add-on is installed. Default: true.
+    #[serde(default = "default_true")]
     pub enabled: bool,
 }
 
-/// What EKS does when standard support of a version ends.
+/// What EKS does when standard support for a Kubernetes version ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UpgradePolicy {
-    /// It upgrades the cluster.
+    /// EKS upgrades the cluster to the next version automatically.
     #[default]
     Standard,
-    /// It goes on, for more money.
+    /// The cluster enters extended support, which costs more per hour.
     Extended,
 }
 
-/// A processor architecture.
+/// The CPU architecture of nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Arch {
-    /// Intel and AMD.
+    /// Intel and AMD instances.
     #[default]
     #[serde(rename = "x86_64")]
     X86,
-    /// Graviton.
+    /// AWS Graviton instances.
     #[serde(rename = "arm64")]
     Arm,
 }
 
-/// How instances are paid.
+/// The capacity type of a node group, which decides how instances are billed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capacity {
-    /// By the second.
+    /// On-Demand Instances, billed by the second.
     #[default]
     OnDemand,
-    /// Cheaper, and taken back at short notice.
+    /// Spot Instances: cheaper, but EC2 can interrupt them with two minutes' notice.
     Spot,
 }
 
-/// A managed node group.
+/// A managed node group that runs Bottlerocket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeGroup {
-    /// Its name, unique in the cluster.
+    /// The name of the node group, unique in the cluster: at most 63 letters, digits, `_` and `-`.
     pub name: String,
-    /// The processors' architecture.
+    /// The CPU architecture: `x86_64` or `arm64`. Default: `x86_64`.
     #[serde(default)]
     pub arch: Arch,
-    /// Instance types of that architecture; t3.large, or t4g.large for arm64, where none are given.
+    /// The instance types, all of the group's architecture. Default: `[t3.large]`, or `[t4g.large]` for
+    /// `arm64`.
     pub instance_types: Option<Vec<String>>,
-    /// How instances are paid.
+    /// The capacity type: `on-demand` or `spot`. Default: `on-demand`.
     #[serde(default)]
     pub capacity: Capacity,
-    /// The fewest nodes.
-    #[serde(default = "two")]
+    /// The minimum number of nodes. Default: 2.
+    #[serde(default = "default_min_nodes")]
     pub min: u16,
-    /// The most nodes.
-    #[serde(default = "four")]
+    /// The maximum number of nodes. Default: 4.
+    #[serde(default = "default_max_nodes")]
     pub max: u16,
-    /// How many nodes now; `min` where none is given.
+    /// The desired number of nodes, from `min` to `max`. If it is not set, or if the cluster autoscaler is
+    /// enabled, the size of an existing group is left as it is. Default for a new group: `min`.
     pub desired: Option<u16>,
-    /// Each node's disk, in GiB.
-    #[serde(default = "twenty", rename = "diskGiB")]
+    /// The size of each node's data disk, in GiB, 8 to 16384. Default: 20.
+    #[serde(default = "default_disk_gib", rename = "diskGiB")]
     pub disk_gib: i32,
-    /// Kubernetes labels.
+    /// Kubernetes labels for the nodes. Default: none.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Kubernetes taints.
+    /// Kubernetes taints for the nodes; no two with the same key and effect. Default: none.
     #[serde(default)]
     pub taints: Vec<Taint>,
-    /// How many nodes may be away during an update.
-    #[serde(default = "one")]
+    /// How many nodes may be unavailable during an update: a number from 1 to 100, or a percentage such as
+    /// `33%`. Default: 1.
+    #[serde(default = "default_max_unavailable")]
     pub max_unavailable: Share,
-    /// How to log in to nodes; not at all where this is not given.
+    /// Whether an update ends pods that a PodDisruptionBudget keeps on their node. Default: false.
+    #[serde(default)]
+    #[schemars(extend("x-plan-neutral" = true))]
+    pub force_update: bool,
+    /// The SSH key for the nodes; it also enables Bottlerocket's admin container. Default: no SSH access.
     pub ssh: Option<Ssh>,
-    /// More Bottlerocket settings, as TOML.
+    /// Additional Bottlerocket settings, as TOML. Default: none.
     pub bottlerocket: Option<String>,
 }
 
-fn one() -> Share {
+fn default_max_unavailable() -> Share {
     Share::Count(1)
 }
 
-fn two() -> u16 {
+fn default_min_nodes() -> u16 {
     2
 }
 
-fn four() -> u16 {
+fn default_max_nodes() -> u16 {
     4
 }
 
-fn twenty() -> i32 {
+fn default_disk_gib() -> i32 {
     20
 }
 
-/// What a taint does.
+/// The effect of a taint on pods that do not tolerate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Effect {
-    /// Nothing new is put there.
+    /// New pods are not scheduled on the node.
     NoSchedule,
-    /// Rather not.
+    /// The scheduler avoids the node if it can.
     PreferNoSchedule,
-    /// What is there goes.
+    /// New pods are not scheduled on the node, and running pods are evicted.
     NoExecute,
 }
 
-/// A Kubernetes taint.
+/// A Kubernetes taint, which keeps pods that do not tolerate it off the nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Taint {
-    /// The key.
+    /// The taint key, such as `dedicated` or `example.com/dedicated`.
     pub key: String,
-    /// The value.
+    /// The taint value. Default: empty.
     #[serde(default)]
     pub value: String,
-    /// What it does.
+    /// The effect: `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
     pub effect: Effect,
 }
 
-/// The key to log in to nodes with; exactly one of these.
+/// The SSH key for the nodes. Exactly one field is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ssh {
-    /// A public key.
+    /// A public key in OpenSSH format, which is imported as an EC2 key pair.
     pub public_key: Option<String>,
-    /// An EC2 key pair that is there already.
+    /// The name of an existing EC2 key pair.
     pub key_name: Option<String>,
-    /// Makes a pair; the private half goes to the state folder alone.
+    /// Whether a key pair is created. The private key is stored only in the local state directory, as
+    /// `STACK-GROUP.pem`.
     pub generate: Option<bool>,
 }
 
-/// A Fargate profile.
+/// A Fargate profile, which selects the pods that run on Fargate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FargateProfile {
-    /// Its name, unique in the cluster.
+    /// The name of the profile, unique in the cluster: letters, digits, `_` and `-`.
     pub name: String,
-    /// Which pods, one to five ways.
+    /// The selectors, 1 to 5. A pod that matches any of them runs on Fargate.
     pub selectors: Vec<Selector>,
 }
 
-/// Pods that a Fargate profile takes.
+/// A selector of pods by namespace and labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Selector {
-    /// Their namespace.
+    /// The namespace of the pods.
     pub namespace: String,
-    /// Labels that they have.
+    /// The labels that a pod must have, all of them. Default: none.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }

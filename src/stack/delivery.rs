@@ -1,206 +1,211 @@
-//! The fields of what runs on the cluster, and of what it may reach.
+//! The fields of the sections `repositories`, `serviceAccounts`, `parameters`, `controllers` and `app`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
-/// An ECR repository.
+/// An ECR repository for container images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Repository {
-    /// Its name.
+    /// The name of the repository, such as `shop/web`.
     pub name: String,
-    /// Whether a tag, once given, stays with its image.
-    #[serde(default = "yes")]
+    /// Whether image tags are immutable. Default: true.
+    #[serde(default = "default_true")]
     pub immutable_tags: bool,
-    /// Whether images are scanned when they come.
-    #[serde(default = "yes")]
+    /// Whether ECR scans images for vulnerabilities when they are pushed. Default: true.
+    #[serde(default = "default_true")]
     pub scan_on_push: bool,
-    /// How many tagged images are kept; untagged ones go after seven days.
-    #[serde(default = "thirty")]
+    /// How many tagged images are kept; untagged images are deleted after 7 days. Default: 30.
+    #[serde(default = "default_keep_images")]
     pub keep_images: u16,
 }
 
-fn thirty() -> u16 {
+fn default_keep_images() -> u16 {
     30
 }
 
-/// A Kubernetes service account with AWS permissions.
+/// A Kubernetes service account with an IAM role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAccount {
-    /// Its name.
+    /// The name of the service account.
     pub name: String,
-    /// Its namespace.
+    /// The namespace of the service account.
     pub namespace: String,
-    /// EKS Pod Identity instead of IAM roles for service accounts.
+    /// Whether pods get their credentials from EKS Pod Identity instead of IRSA (IAM roles for service
+    /// accounts). Default: false.
     #[serde(default)]
     pub pod_identity: bool,
-    /// Managed policies, by their ARNs.
+    /// The ARNs of managed policies to attach to the role. Default: none.
     #[serde(default)]
     pub policy_arns: Vec<String>,
-    /// Statements of an inline policy.
+    /// The statements of the role's inline policy. Default: none.
     #[serde(default)]
     pub statements: Vec<Statement>,
 }
 
-/// What a statement does.
+/// Whether a statement allows or denies its actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum StatementEffect {
-    /// It allows.
+    /// The actions are allowed.
     #[default]
     Allow,
-    /// It denies.
+    /// The actions are denied, even if another statement allows them.
     Deny,
 }
 
-/// A statement of an IAM policy.
+/// A statement of an inline IAM policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Statement {
-    /// Actions, such as sqs:SendMessage.
+    /// The actions, such as `sqs:SendMessage`.
     pub actions: Vec<String>,
-    /// Resources, by their ARNs.
+    /// The ARNs of the resources that the actions apply to.
     pub resources: Vec<String>,
-    /// What it does.
+    /// Whether the actions are allowed or denied: `Allow` or `Deny`. Default: `Allow`.
     #[serde(default)]
     pub effect: StatementEffect,
-    /// When: operator, key, value.
+    /// The conditions: operator, then condition key, then value or list of values. Default: none.
     #[serde(default)]
     pub conditions: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
 }
 
-/// An SSM parameter; exactly one of `value` and `secret`.
+/// An SSM parameter. Exactly one of `value` and `secret` is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Parameter {
-    /// Its name, beginning with `/`.
+    /// The name of the parameter, which starts with `/`, such as `/shop/message`.
     pub name: String,
-    /// A plain value.
+    /// A plain value, stored as a String parameter.
     pub value: Option<String>,
-    /// Where a secret value is read from when `up` runs.
+    /// The source of a secret value, stored as a SecureString parameter. It is read when `up` runs and never
+    /// stored in the state.
     pub secret: Option<Secret>,
 }
 
-/// Where a secret is read from; exactly one of these.
+/// The source of a secret value. Exactly one of `env` and `file` is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Secret {
-    /// An environment variable.
+    /// The name of an environment variable.
     pub env: Option<String>,
-    /// A file, as seen from the stack file's folder.
+    /// The path of a file, relative to the directory of the stack file.
     pub file: Option<String>,
 }
 
-/// Controllers deployed from the manifests.
+/// Kubernetes controllers that are deployed with the application's manifests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Controllers {
-    /// The cluster autoscaler.
+    /// Whether the Cluster Autoscaler is deployed. Default: false.
     #[serde(default)]
     pub cluster_autoscaler: bool,
-    /// The AWS Load Balancer Controller; on when the application's ingress is alb or nlb.
+    /// Whether the AWS Load Balancer Controller is deployed. Default: true if `app.ingress` is `alb` or
+    /// `nlb`.
     pub load_balancer_controller: Option<bool>,
 }
 
-/// Who builds the image.
+/// The tool that builds the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Builder {
-    /// This program, for a Python application, without a daemon.
+    /// The built-in builder for Python applications, which needs no container runtime.
     #[default]
     Python,
-    /// docker, podman or buildah, whichever is there.
+    /// Docker, Podman or Buildah, whichever is installed.
     Dockerfile,
 }
 
-/// A platform that an image runs on.
+/// A platform of a container image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Platform {
     /// Intel and AMD.
     #[serde(rename = "linux/amd64")]
     Amd64,
-    /// Graviton.
+    /// ARM, such as AWS Graviton.
     #[serde(rename = "linux/arm64")]
     Arm64,
 }
 
-/// How the application is reached.
+/// How the application is exposed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ingress {
-    /// By an application load balancer.
+    /// Through an Application Load Balancer.
     #[default]
     Alb,
-    /// By a network load balancer.
+    /// Through a Network Load Balancer.
     Nlb,
-    /// From inside the cluster only.
+    /// Only inside the cluster.
     None,
 }
 
-/// The application.
+/// The application: its image, its Deployment and how it is reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct App {
-    /// The source folder.
-    #[serde(default = "app")]
+    /// The directory of the source code, relative to the stack file. Default: `app`.
+    #[serde(default = "default_path")]
     pub path: String,
-    /// The ECR repository; NAME/app where none is given.
+    /// The name of the ECR repository, which is created if `repositories` does not list it. Default:
+    /// `STACK/app`.
     pub repository: Option<String>,
-    /// Who builds the image.
+    /// The tool that builds the image: `python` or `dockerfile`. Default: `python`.
     #[serde(default)]
     pub builder: Builder,
-    /// The image's platforms; those of the node groups where none are given.
+    /// The platforms of the image: `linux/amd64`, `linux/arm64` or both. Default: the platforms of the nodes.
     pub platforms: Option<Vec<Platform>>,
-    /// The Kubernetes namespace.
-    #[serde(default = "demo")]
+    /// The Kubernetes namespace. Default: `demo-application`.
+    #[serde(default = "default_name")]
     pub namespace: String,
-    /// The Deployment's and the Service's name.
-    #[serde(default = "demo")]
+    /// The name of the Deployment and of the Service. Default: `demo-application`.
+    #[serde(default = "default_name")]
     pub release: String,
-    /// How many pods.
-    #[serde(default = "three")]
+    /// The number of pods. Default: 3.
+    #[serde(default = "default_replicas")]
     pub replicas: u16,
-    /// The port that the application listens on.
-    #[serde(default = "port")]
+    /// The port that the application listens on, 1 to 65535. Default: 8000.
+    #[serde(default = "default_port")]
     pub port: u16,
-    /// Its environment.
+    /// The environment variables of the application. Default: none.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// The SSM parameter that /config shows.
+    /// The name of the SSM parameter that the demo application shows at `/config`; its pods may read it.
+    /// Default: none.
     pub parameter: Option<String>,
-    /// How it is reached.
+    /// How the application is exposed: `alb`, `nlb` or `none`. Default: `alb`.
     #[serde(default)]
     pub ingress: Ingress,
-    /// The folder of Kubernetes manifests.
-    #[serde(default = "manifests")]
+    /// The directory of the Kubernetes manifests, relative to the stack file. Default: `manifests`.
+    #[serde(default = "default_manifests")]
     pub manifests: String,
-    /// Whether a rollout that fails is undone.
-    #[serde(default = "yes")]
+    /// Whether a failed rollout is rolled back to the previous release. Default: true.
+    #[serde(default = "default_true")]
     #[schemars(extend("x-plan-neutral" = true))]
     pub rollback: bool,
 }
 
-fn app() -> String {
+fn default_path() -> String {
     "app".to_owned()
 }
 
-fn manifests() -> String {
+fn default_manifests() -> String {
     "manifests".to_owned()
 }
 
-fn demo() -> String {
+fn default_name() -> String {
     "demo-application".to_owned()
 }
 
-fn three() -> u16 {
+fn default_replicas() -> u16 {
     3
 }
 
-fn port() -> u16 {
+fn default_port() -> u16 {
     8000
 }

@@ -1,93 +1,100 @@
-//! Errors in the file, each with its place and its line.
+//! Errors in a YAML file, shown with the field, the position and the source line, as rustc shows them.
 
 use std::{fmt, sync::Arc};
 
-/// A place in the file; both numbers count from 1, and 0 stands for the file as a whole.
+/// A span of one line. Line and column count from 1; line 0 stands for the file as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spot {
-    /// The line.
+pub struct Span {
+    /// Line number, from 1.
     pub line: usize,
-    /// The column, in characters.
+    /// Column of the first character, from 1, in characters.
     pub column: usize,
-    /// How many characters are meant.
+    /// Length of the span, in characters.
     pub length: usize,
 }
 
-/// A line that is cheap to point into: it may be as long as the file, and have thousands of places.
+/// A line with an index of character positions: a line may be as long as the file and hold thousands of
+/// spans, and counting characters from its start for each of them would take quadratic time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
     text: Arc<str>,
-    /// Where every [`STRIDE`]th character begins, in bytes.
+    /// Byte offset of every [`STRIDE`]th character.
     marks: Vec<usize>,
 }
 
+/// Distance between two indexed positions of a [`Line`], in characters.
 const STRIDE: usize = 256;
 
-/// The file's name and lines.
+/// The name and the lines of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceText {
     name: Arc<str>,
     lines: Arc<[Line]>,
 }
 
-impl Source {
-    /// The file `name` with its text.
+impl SourceText {
+    /// Indexes the text of the file `name`.
     pub fn new(name: &str, text: &str) -> Self {
         let line = |text: &str| {
             let marks = text.char_indices().step_by(STRIDE).map(|(at, _)| at).collect();
             Line { text: text.into(), marks }
         };
-        Source { name: name.into(), lines: text.lines().map(line).collect() }
+        SourceText { name: name.into(), lines: text.lines().map(line).collect() }
     }
 
-    /// The character at a place.
-    pub fn char_at(&self, spot: Spot) -> Option<char> {
-        let (line, index) = (self.lines.get(spot.line.checked_sub(1)?)?, spot.column.checked_sub(1)?);
+    /// Returns the first character of a span.
+    pub fn char_at(&self, span: Span) -> Option<char> {
+        let (line, index) = (self.lines.get(span.line.checked_sub(1)?)?, span.column.checked_sub(1)?);
         let near = line.marks.get(index.checked_div(STRIDE)?)?;
         line.text.get(*near..)?.chars().nth(index.checked_rem(STRIDE)?)
     }
 
-    /// An error at a place.
-    pub fn at(&self, spot: Spot, path: &str, message: String, help: Option<String>) -> Diagnostic {
-        let line = spot.line.checked_sub(1).and_then(|index| self.lines.get(index));
+    /// Returns an error at a span. `path` is the field, or empty.
+    pub fn at(&self, span: Span, path: &str, message: String, hint: Option<String>) -> Diagnostic {
+        let line = span.line.checked_sub(1).and_then(|index| self.lines.get(index));
         Diagnostic {
             file: Arc::clone(&self.name),
-            message: cut(message),
+            message: cut(message, MAX_MESSAGE_CHARS),
             path: path.to_owned(),
-            line: spot.line,
-            column: spot.column,
-            length: spot.length,
+            line: span.line,
+            column: span.column,
+            length: span.length,
             source_line: line.map(|line| Arc::clone(&line.text)).unwrap_or_default(),
-            help: help.map(cut),
+            hint: hint.map(|hint| cut(hint, MAX_MESSAGE_CHARS)),
         }
     }
 }
 
-/// One error.
+/// An error in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     file: Arc<str>,
-    /// What is wrong.
+    /// What is wrong, without the field.
     pub message: String,
-    /// The field, `network.zones[1]`; empty for the file as a whole.
+    /// Path of the field, such as `network.zones[1]`; empty for an error of the file as a whole.
     pub path: String,
-    /// The line, from 1; 0 where it is the file as a whole.
+    /// Line number, from 1; 0 for an error of the file as a whole.
     pub line: usize,
-    /// The column, from 1.
+    /// Column, from 1, in characters.
     pub column: usize,
     length: usize,
-    /// The line's text.
+    /// Text of the whole source line.
     pub source_line: Arc<str>,
-    /// What to do.
-    pub help: Option<String>,
+    /// Hint on how to fix the error.
+    pub hint: Option<String>,
 }
 
-/// How much of a line is shown.
+/// Maximum number of characters of a source line that are shown.
 const WIDTH: usize = 96;
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", clean(&self.message))?;
+        if self.path.is_empty() {
+            writeln!(f, "error: {}", clean(&self.message))?;
+        } else {
+            let path = cut(self.path.clone(), MAX_PATH_CHARS);
+            writeln!(f, "error: {}: {}", clean(&path), clean(&self.message))?;
+        }
         if self.line == 0 {
             writeln!(f, "  --> {}", self.file)?;
         } else {
@@ -95,7 +102,7 @@ impl fmt::Display for Diagnostic {
             let number = self.line.to_string();
             let gap = " ".repeat(number.len());
             let start = self.column.saturating_sub(1);
-            // A long line is cut so that the place stays in sight.
+            // A long line is cut so that the span stays visible.
             let skipped = if start > WIDTH / 2 && self.source_line.chars().count() > WIDTH {
                 start.saturating_sub(WIDTH / 2)
             } else {
@@ -108,47 +115,55 @@ impl fmt::Display for Diagnostic {
             let indent = " ".repeat(start.saturating_sub(skipped));
             writeln!(f, " {gap} | {indent}{}", "^".repeat(self.length.clamp(1, room)))?;
         }
-        match &self.help {
-            Some(help) => writeln!(f, "   = help: {}", clean(help)),
+        match &self.hint {
+            Some(hint) => writeln!(f, "   = hint: {}", clean(hint)),
             None => Ok(()),
         }
     }
 }
 
-/// How much of a message is kept: it may quote the file.
-const MESSAGE: usize = 600;
+/// Maximum length of a message or hint, in characters: both may quote the file.
+const MAX_MESSAGE_CHARS: usize = 600;
 
-fn cut(text: String) -> String {
-    match text.char_indices().nth(MESSAGE) {
+/// Maximum length of a field's path as shown, in characters: keys may be as long as the file.
+const MAX_PATH_CHARS: usize = 200;
+
+/// Maximum length of a value that a message quotes, in characters.
+pub(super) const MAX_VALUE_CHARS: usize = 80;
+
+/// Returns the first `limit` characters of a text, with `...` if there are more.
+pub(super) fn cut(text: String, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
         None => text,
     }
 }
 
-/// Text from the file must not steer the terminal.
+/// Replaces control characters, so that text from the file cannot send escape sequences to the terminal.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// How many errors of a file are told at once.
-const MOST: usize = 100;
+/// Maximum number of errors of one file that are shown.
+const MAX_DIAGNOSTICS: usize = 100;
 
-/// One error or more.
+/// The errors of one or more files; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
     told: Vec<Diagnostic>,
+    /// Number of errors that are not shown.
     more: usize,
 }
 
 impl Diagnostics {
-    /// None where there are none.
+    /// Returns `None` if the list is empty.
     pub fn new(mut list: Vec<Diagnostic>) -> Option<Self> {
-        let more = list.len().saturating_sub(MOST);
-        list.truncate(MOST);
+        let more = list.len().saturating_sub(MAX_DIAGNOSTICS);
+        list.truncate(MAX_DIAGNOSTICS);
         (!list.is_empty()).then_some(Diagnostics { told: list, more })
     }
 
-    /// The errors, in the file's order.
+    /// Iterates over the errors that are shown, in the order of checking.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.told.iter()
     }
@@ -170,7 +185,7 @@ impl fmt::Display for Diagnostics {
         }
         match self.more {
             0 => Ok(()),
-            more => writeln!(f, "\nand {more} errors more"),
+            more => writeln!(f, "\n{more} more errors are not shown"),
         }
     }
 }

@@ -1,30 +1,31 @@
-//! How a VPC's address space is given out.
+//! How the address space of a VPC is divided into subnets.
 //!
-//! The block is split into eight equal parts. Private subnets take one part each, by zone; the seventh part is split
-//! into eight again for the public ones; the eighth stays free. So there is room for six zones from the start, and a zone
-//! more never moves a subnet: of a /16, private subnets are /19 (8,187 pods each) and public ones /22.
+//! The VPC's block is split into eight equal parts. The first six are the private subnets, one per zone; the
+//! seventh is split into eight again for the public subnets; the eighth is reserved. There is space for six
+//! zones from the start, so that adding a zone never moves a subnet. In a /16, private subnets are /19 (8,187
+//! usable addresses each) and public subnets are /22.
 
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 
-/// How many zones have room.
+/// Maximum number of zones.
 pub const MAX_ZONES: usize = 6;
 
-/// The longest prefix of a VPC whose public subnets still have AWS's smallest size, /28.
+/// Longest prefix of a VPC, in bits: its public subnets are /28, the smallest that AWS allows.
 pub const MAX_PREFIX: u8 = 22;
 
-/// One subnet's share.
+/// The block of one subnet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Which of the zones, from 0.
+    /// Index of the zone's share, from 0; see [`shares`].
     pub zone_index: usize,
-    /// Whether it is for a public subnet.
+    /// Whether the subnet is public.
     pub public: bool,
-    /// The addresses.
+    /// The block.
     pub cidr: Ipv4Net,
 }
 
-/// The blocks for so many zones; none where they do not fit.
+/// Returns the blocks of the subnets of `zones` zones, or `None` if they do not fit into `cidr`.
 pub fn blocks(cidr: Ipv4Net, zones: usize) -> Option<Vec<Block>> {
     if zones > MAX_ZONES || cidr.prefix_len() > MAX_PREFIX {
         return None;
@@ -42,8 +43,9 @@ pub fn blocks(cidr: Ipv4Net, zones: usize) -> Option<Vec<Block>> {
     Some([of(false, &parts), of(true, &public)].concat())
 }
 
-/// Which share each zone has, from 0. One that had a share `before` keeps it whatever comes or goes, since a subnet that
-/// is in use cannot move; the share of one that went is given out last.
+/// Returns each zone's share of the address space, an index from 0. A zone that had a share `before` keeps
+/// it, even if other zones are added or removed, because a subnet in use cannot move. The shares of removed
+/// zones are reused last.
 pub fn shares(zones: &[String], before: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
     let mut shares: BTreeMap<String, usize> = before
         .iter()
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_keeps_its_share_whoever_comes_and_goes() {
+    fn a_zone_keeps_its_share_when_others_are_added_or_removed() {
         let zones = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let of = |list: &[(&str, usize)]| -> BTreeMap<String, usize> {
             list.iter().map(|(zone, share)| ((*zone).to_owned(), *share)).collect()
@@ -79,7 +81,7 @@ mod tests {
         let three = shares(&zones("a b c"), &BTreeMap::new());
         assert_eq!(three, of(&[("a", 0), ("b", 1), ("c", 2)]));
         let two = shares(&zones("c a"), &three);
-        assert_eq!(two, three, "b may come back");
+        assert_eq!(two, three, "the share of b is kept");
         let another = shares(&zones("a d c"), &two);
         assert_eq!(another, of(&[("a", 0), ("b", 1), ("c", 2), ("d", 3)]));
         let full = shares(&zones("d e f g h i"), &another);
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_more_moves_nothing_and_nothing_overlaps() {
+    fn adding_a_zone_moves_no_subnet_and_blocks_do_not_overlap() {
         for prefix in ["10.0.0.0/16", "10.20.0.0/22", "172.16.0.0/20"] {
             let cidr: Ipv4Net = prefix.parse().unwrap();
             let all = blocks(cidr, MAX_ZONES).unwrap();

@@ -1,12 +1,18 @@
-//! `stack.yaml` -> [`Stack`]: parsed with positions, completed with defaults, validated. Pure.
+//! The stack file: parsed with positions, validated and completed with defaults into a [`Stack`]. Pure.
+//!
+//! [`load`] runs in this order: `tree` parses the YAML, `substitute` replaces environment variables,
+//! `overrides` applies `--set`, the deserializer builds a [`File`], `validate` checks it, and defaults
+//! complete it.
 
 pub mod cluster;
-mod de;
 pub mod delivery;
+mod deserializer;
 mod diagnostics;
+mod findings;
 pub mod layout;
-pub mod manifest;
+pub mod manifest_file;
 pub mod overrides;
+mod positions;
 mod substitute;
 mod tree;
 mod types;
@@ -17,21 +23,22 @@ mod validate_delivery;
 mod validate_network;
 mod values;
 
-pub use de::nearest;
+pub use deserializer::nearest;
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use tree::MAX_BYTES;
 pub use types::{Encryption, Existing, File, Nat, Network, StateSection};
 pub use values::{Cidr, Endpoints, FlowLogSettings, FlowLogs, Share, Zones};
 
 use cluster::{Cluster, FargateProfile, NodeGroup};
-use de::NodeReader;
 use delivery::{App, Controllers, Parameter, Repository, ServiceAccount};
-use diagnostics::{Source, Spot};
+use deserializer::NodeReader;
+use diagnostics::Span;
+use positions::Positions;
 use serde::Deserialize as _;
 use std::collections::BTreeMap;
-use tree::{Node, Raw};
+use tree::Raw;
 
-/// A valid file with its defaults filled in.
+/// A validated stack file with all defaults applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stack {
     /// See [`File::name`].
@@ -42,15 +49,19 @@ pub struct Stack {
     pub account: Option<String>,
     /// See [`File::protect`].
     pub protect: bool,
+    /// See [`File::permissions_boundary`].
+    pub permissions_boundary: Option<String>,
+    /// See [`File::role_path`].
+    pub role_path: String,
     /// See [`File::tags`].
     pub tags: BTreeMap<String, String>,
     /// See [`File::state`].
     pub state: StateSection,
-    /// The network, where there is one.
+    /// The network; `None` only for a stack without a network and without a cluster.
     pub network: Option<Network>,
     /// See [`File::encryption`].
     pub encryption: Encryption,
-    /// The cluster, where there is one.
+    /// The cluster; `None` if no section of the file needs one.
     pub cluster: Option<Cluster>,
     /// See [`File::node_groups`].
     pub node_groups: Vec<NodeGroup>,
@@ -66,72 +77,15 @@ pub struct Stack {
     pub parameters: Vec<Parameter>,
     /// See [`File::controllers`].
     pub controllers: Controllers,
-    /// The application, where there is one.
+    /// See [`File::app`].
     pub app: Option<App>,
-    places: Places,
+    positions: Positions,
 }
 
-/// Where each field stands in the file.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Places {
-    source: Source,
-    /// By path: the key's place (for a list item, the item's), and the value's.
-    spots: BTreeMap<String, (Spot, Spot)>,
-}
-
-impl Places {
-    fn new(source: Source, root: &Node) -> Self {
-        let mut spots = BTreeMap::new();
-        note(&mut spots, "", root);
-        Places { source, spots }
-    }
-
-    /// An error at the value of `path`, or of the nearest field around it that is there.
-    fn at(&self, path: &str, message: String, help: Option<String>) -> Diagnostic {
-        let mut near = path;
-        loop {
-            if let Some((key, value)) = self.spots.get(near) {
-                return self.source.at(if near == path { *value } else { *key }, path, message, help);
-            }
-            match near.rfind(['.', '[']) {
-                Some(end) => near = near.get(..end).unwrap_or_default(),
-                None => return self.source.at(Spot::default(), path, message, help),
-            }
-        }
-    }
-}
-
-/// The longest path whose place is noted. Names may be as long as the file, and each path repeats those above it: what is
-/// longer counts as in the place of the field around it.
-const LONGEST: usize = 500;
-
-fn note(spots: &mut BTreeMap<String, (Spot, Spot)>, path: &str, node: &Node) {
-    if path.len() > LONGEST {
-        return;
-    }
-    match &node.raw {
-        Raw::Map(entries) => {
-            for (key, node) in entries {
-                let path = if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name) };
-                spots.insert(path.clone(), (key.spot, node.spot));
-                note(spots, &path, node);
-            }
-        }
-        Raw::List(list) => {
-            for (index, node) in list.iter().enumerate() {
-                let path = format!("{path}[{index}]");
-                spots.insert(path.clone(), (node.spot, node.spot));
-                note(spots, &path, node);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Reads a stack file. `env` looks up environment variables.
+/// Parses and validates a stack file. `env` looks up environment variables; `file_name` is shown in errors.
 ///
 /// # Errors
-/// What is wrong with the file, each with its line: all that validation finds, or the first thing that cannot be parsed.
+/// The first syntax or type error, or all validation errors, each with its position.
 pub fn load(
     file_name: &str,
     bytes: &[u8],
@@ -140,7 +94,10 @@ pub fn load(
     load_with(file_name, bytes, env, &[])
 }
 
-/// [`load`] with values in the place of the file's.
+/// Does what [`load`] does, with some values of the file overridden.
+///
+/// # Errors
+/// See [`load`]; also an override that cannot be applied.
 pub fn load_with(
     file_name: &str,
     bytes: &[u8],
@@ -149,38 +106,28 @@ pub fn load_with(
 ) -> Result<Stack, Diagnostics> {
     let (mut root, source) = tree::parse(file_name, bytes)?;
     if root.raw == Raw::Null {
-        let help = Some("a stack needs a `name` and a `region`".to_owned());
-        return Err(source.at(Spot::default(), "", "the file is empty".to_owned(), help).into());
+        let hint = Some("add at least `name` and `region`".to_owned());
+        return Err(source.at(Span::default(), "", "stack file is empty".to_owned(), hint).into());
     }
     substitute::substitute(&mut root, &source, env)?;
     for one in overrides {
         overrides::set(&mut root, &source, one)?;
     }
     let file = File::deserialize(NodeReader(&root)).map_err(|error| {
-        let spot = error.spot.unwrap_or(Spot { line: 1, column: 1, length: 1 });
-        source.at(spot, error.path.trim_end_matches('.'), error.message, error.help)
+        let span = error.span.unwrap_or(Span { line: 1, column: 1, length: 1 });
+        source.at(span, error.path.trim_end_matches('.'), error.message, error.hint)
     })?;
-    let places = Places::new(source, &root);
-    let problems = validate::check(&file, &places);
+    let positions = Positions::new(source, &root);
+    let problems = validate::check(&file, &positions);
     match Diagnostics::new(problems) {
         Some(diagnostics) => Err(diagnostics),
-        None => Ok(complete(file, places)),
+        None => Ok(complete(file, positions)),
     }
 }
 
-/// Whether anything in the file needs a cluster.
-fn needs_cluster(file: &File) -> bool {
-    file.cluster.is_some()
-        || file.node_groups.is_some()
-        || file.fargate_profiles.is_some()
-        || file.fargate_only == Some(true)
-        || file.service_accounts.is_some()
-        || file.controllers.is_some()
-        || file.app.is_some()
-}
-
-fn complete(file: File, places: Places) -> Stack {
-    let cluster = needs_cluster(&file);
+/// Applies the defaults of sections that are missing.
+fn complete(file: File, positions: Positions) -> Stack {
+    let cluster = file.needs_cluster();
     let fargate_only = file.fargate_only.unwrap_or_default();
     let alone = cluster && file.node_groups.is_none() && file.fargate_profiles.is_none() && !fargate_only;
     let default_group =
@@ -191,6 +138,8 @@ fn complete(file: File, places: Places) -> Stack {
         region: file.region,
         account: file.account,
         protect: file.protect,
+        permissions_boundary: file.permissions_boundary,
+        role_path: file.role_path.unwrap_or_else(|| "/".to_owned()),
         tags: file.tags,
         state: file.state,
         network: file.network.or_else(|| cluster.then(Network::default)),
@@ -204,29 +153,48 @@ fn complete(file: File, places: Places) -> Stack {
         parameters: file.parameters.unwrap_or_default(),
         controllers: file.controllers.unwrap_or_default(),
         app: file.app,
-        places,
+        positions,
     }
 }
 
-/// The JSON Schema of the file, made from its types.
+/// Returns the JSON Schema of the stack file, generated from [`File`].
 pub fn schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(File).to_value();
+    join_lines(&mut schema);
     if let Some(map) = schema.as_object_mut() {
         map.insert("title".to_owned(), "provisioner stack".into());
     }
     schema
 }
 
-/// The Kubernetes minor of a cluster whose file names none: the newest that this program was tested with.
+/// Joins the lines of every description, which are broken where the doc comments are.
+fn join_lines(schema: &mut serde_json::Value) {
+    match schema {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    serde_json::Value::String(text) if key == "description" => {
+                        *text = text.replace('\n', " ");
+                    }
+                    value => join_lines(value),
+                }
+            }
+        }
+        serde_json::Value::Array(list) => list.iter_mut().for_each(join_lines),
+        _ => {}
+    }
+}
+
+/// The newest Kubernetes minor version that this program was tested with; the default of a new cluster.
 pub const NEWEST_TESTED: &str = "1.35";
 
 impl Stack {
-    /// An error that was found later than in validation, at the place of `path`.
-    pub fn diagnostic(&self, path: &str, message: String, help: Option<String>) -> Diagnostics {
-        self.places.at(path, message, help).into()
+    /// Returns an error at the field `path`, for checks that need more than the file, such as calls to AWS.
+    pub fn diagnostic(&self, path: &str, message: String, hint: Option<String>) -> Diagnostics {
+        self.positions.at(path, message, hint).into()
     }
 
-    /// Whether the file asks for nothing.
+    /// Returns whether the file declares no resources.
     pub fn is_empty(&self) -> bool {
         self.network.is_none() && self.repositories.is_empty() && self.parameters.is_empty()
     }

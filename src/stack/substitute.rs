@@ -1,15 +1,18 @@
-//! `${VAR}` and `${VAR:-default}` from the environment, in values alone: what a variable holds can never become
-//! structure, nor be shown in an error.
+//! Substitutes `${VAR}` and `${VAR:-default}` from the environment. Only values are substituted, after
+//! parsing, so that the content of a variable never becomes YAML structure and is never shown in an error.
 
 use super::{
-    diagnostics::{Diagnostic, Source},
-    tree::{Node, Raw},
+    diagnostics::{Diagnostic, SourceText},
+    tree::{Raw, YamlNode},
 };
 
-/// Replaces every variable in every value.
+/// Substitutes the variables in every value below `node`.
+///
+/// # Errors
+/// The first variable that is malformed, or that is not set and has no default.
 pub fn substitute(
-    node: &mut Node,
-    source: &Source,
+    node: &mut YamlNode,
+    source: &SourceText,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), Diagnostic> {
     match &mut node.raw {
@@ -17,16 +20,18 @@ pub fn substitute(
         Raw::Map(entries) => entries.iter_mut().try_for_each(|(_, node)| substitute(node, source, env)),
         Raw::Text(text) if text.contains("${") => {
             let value =
-                expand(text, env).map_err(|(message, help)| source.at(node.spot, "", message, Some(help)))?;
-            let plain = !matches!(source.char_at(node.spot), Some('"' | '\'' | '|' | '>'));
+                expand(text, env).map_err(|(message, hint)| source.at(node.span, "", message, Some(hint)))?;
+            let plain = !matches!(source.char_at(node.span), Some('"' | '\'' | '|' | '>'));
+            let template = std::mem::take(text);
             node.raw = if plain { typed(value) } else { Raw::Text(value) };
+            node.template = Some(template);
             Ok(())
         }
         _ => Ok(()),
     }
 }
 
-/// What a plain scalar of this text is in YAML's core schema.
+/// Returns the value that an unquoted scalar has in the YAML core schema; floats stay text.
 pub fn typed(text: String) -> Raw {
     match text.as_str() {
         "true" => Raw::Bool(true),
@@ -36,12 +41,13 @@ pub fn typed(text: String) -> Raw {
     }
 }
 
+/// Returns the text with its variables substituted, or an error message and its hint.
 fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, (String, String)> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
         let (before, tail) = rest.split_at(start);
-        // `$${` stands for `${` itself.
+        // `$${` is an escaped `${`.
         if let Some(literal) = before.strip_suffix('$') {
             out.push_str(literal);
             out.push_str("${");
@@ -52,8 +58,8 @@ fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, (S
         let body = tail.get(2..).unwrap_or_default();
         let Some((inside, after)) = body.split_once('}') else {
             return Err((
-                "`${` without its `}`".to_owned(),
-                "close it, or write `$${` for the characters themselves".to_owned(),
+                "`${` without a closing `}`".to_owned(),
+                "add the `}`, or write `$${` for a literal `${`".to_owned(),
             ));
         };
         let (name, default) = match inside.split_once(":-") {
@@ -62,16 +68,17 @@ fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, (S
         };
         let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || !name.chars().all(letters) || name.starts_with(|c: char| c.is_ascii_digit()) {
-            let help = "names have letters, digits and `_`; `$${` stands for the characters themselves";
-            return Err((format!("`{name}` is no name of a variable"), help.to_owned()));
+            let hint =
+                "use letters, digits and `_`, not starting with a digit, or write `$${` for a literal `${`";
+            return Err((format!("invalid environment variable name \"{name}\""), hint.to_owned()));
         }
         if let Some(value) =
             env(name).filter(|value| !value.is_empty()).or_else(|| default.map(str::to_owned))
         {
             out.push_str(&value);
         } else {
-            let help = format!("set it, or give a default: `${{{name}:-value}}`");
-            return Err((format!("the environment variable `{name}` is not set"), help));
+            let hint = format!("set it, or add a default: `${{{name}:-value}}`");
+            return Err((format!("environment variable `{name}` is not set"), hint));
         }
         rest = after;
     }

@@ -1,7 +1,7 @@
-//! YAML to a tree that knows where everything stands. Limits are the parser's: nothing in the file costs more memory or
-//! time than its size allows.
+//! Parses YAML into a tree that records the position of every key and value. The parser's limits bound memory
+//! and time by the size of the file.
 
-use super::diagnostics::{Diagnostics, Source, Spot};
+use super::diagnostics::{Diagnostics, SourceText, Span};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
@@ -9,57 +9,60 @@ use serde::{
 use serde_yaml::{Budget, DuplicateKeyPolicy, MergeKeyPolicy, Options, Spanned};
 use std::fmt;
 
-/// The largest file that is read, in bytes.
+/// Maximum size of a file, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
-    /// What it is.
+pub struct YamlNode {
+    /// The value.
     pub raw: Raw,
-    /// Where it begins.
-    pub spot: Spot,
+    /// Position of the value.
+    pub span: Span,
+    /// Text of the value as the file has it, with its `${VAR}`, if environment variables were substituted in
+    /// it. Errors show this text instead of the value, which may be a secret.
+    pub template: Option<String>,
 }
 
 /// A YAML value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Raw {
-    /// Nothing.
+    /// `null`, `~` or no value.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
     /// Any other number.
     Float(f64),
-    /// Text.
+    /// A string.
     Text(String),
-    /// A list.
-    List(Vec<Node>),
-    /// A map, in the file's order.
-    Map(Vec<(Key, Node)>),
+    /// A sequence.
+    List(Vec<YamlNode>),
+    /// A mapping, in the order of the file.
+    Map(Vec<(Key, YamlNode)>),
 }
 
-/// A map's key.
+/// A key of a mapping.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
-    /// Its text.
+    /// Text of the key.
     pub name: String,
-    /// Where it begins.
-    pub spot: Spot,
+    /// Position of the key.
+    pub span: Span,
 }
 
-impl<'de> Deserialize<'de> for Node {
+impl<'de> Deserialize<'de> for YamlNode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Raw>::deserialize(deserializer)?;
-        Ok(Node { raw: spanned.value, spot: spot(spanned.referenced) })
+        Ok(YamlNode { raw: spanned.value, span: span(spanned.referenced), template: None })
     }
 }
 
-fn spot(location: serde_yaml::Location) -> Spot {
+fn span(location: serde_yaml::Location) -> Span {
     let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let length = location.span().len();
-    Spot { line: number(location.line()), column: number(location.column()), length: number(length).max(1) }
+    Span { line: number(location.line()), column: number(location.column()), length: number(length).max(1) }
 }
 
 impl<'de> Deserialize<'de> for Raw {
@@ -96,7 +99,7 @@ impl<'de> Visitor<'de> for RawVisitor {
     fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
         match i64::try_from(value) {
             Ok(value) => Ok(Raw::Int(value)),
-            // Beyond every field's range; as text it is refused with its place.
+            // No field takes such a number. As text it is rejected with its position.
             Err(_) => Ok(Raw::Text(value.to_string())),
         }
     }
@@ -120,26 +123,27 @@ impl<'de> Visitor<'de> for RawVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
         let mut entries = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
-            let key = Key { name: key.value, spot: spot(key.referenced) };
+            let key = Key { name: key.value, span: span(key.referenced) };
             entries.push((key, map.next_value()?));
         }
         Ok(Raw::Map(entries))
     }
 }
 
-/// How much of a file there may be.
-struct Most {
+/// Parser limits that differ between stack files and manifests.
+struct Limits {
     documents: usize,
+    /// Maximum nesting depth.
     depth: usize,
 }
 
-fn options(most: &Most) -> Options {
+fn options(limits: &Limits) -> Options {
     let mut budget = Budget::default();
     budget.max_events = 60_000;
     budget.max_aliases = 0;
     budget.max_anchors = 0;
-    budget.max_depth = most.depth;
-    budget.max_documents = most.documents;
+    budget.max_depth = limits.depth;
+    budget.max_documents = limits.documents;
     budget.max_nodes = 20_000;
     budget.max_total_scalar_bytes = MAX_BYTES;
     budget.max_merge_keys = 0;
@@ -152,37 +156,43 @@ fn options(most: &Most) -> Options {
     options
 }
 
-/// Parses a stack file.
-pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(Node, Source), Diagnostics> {
+/// Parses a file of one document, the stack file.
+///
+/// # Errors
+/// A file that is too large, is not UTF-8, is not valid YAML or exceeds the parser's limits.
+pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(YamlNode, SourceText), Diagnostics> {
     let (text, source) = read(file_name, bytes)?;
-    let most = Most { documents: 1, depth: 32 };
-    let node = serde_yaml::from_str_with_options(text, options(&most));
-    Ok((node.map_err(|error| misread(&source, &error))?, source))
+    let limits = Limits { documents: 1, depth: 32 };
+    let node = serde_yaml::from_str_with_options(text, options(&limits));
+    Ok((node.map_err(|error| parse_error(&source, &error))?, source))
 }
 
-/// Parses a file of many documents; empty ones are left out.
-pub fn parse_all(file_name: &str, bytes: &[u8]) -> Result<(Vec<Node>, Source), Diagnostics> {
+/// Parses a file of several documents, such as a manifest, and leaves out empty ones.
+///
+/// # Errors
+/// See [`parse`].
+pub fn parse_all(file_name: &str, bytes: &[u8]) -> Result<(Vec<YamlNode>, SourceText), Diagnostics> {
     let (text, source) = read(file_name, bytes)?;
-    let most = Most { documents: 256, depth: 40 };
-    let nodes = serde_yaml::from_multiple_with_options::<Node>(text, options(&most));
-    let mut nodes = nodes.map_err(|error| misread(&source, &error))?;
+    let limits = Limits { documents: 256, depth: 40 };
+    let nodes = serde_yaml::from_multiple_with_options::<YamlNode>(text, options(&limits));
+    let mut nodes = nodes.map_err(|error| parse_error(&source, &error))?;
     nodes.retain(|node| node.raw != Raw::Null);
     Ok((nodes, source))
 }
 
-fn misread(source: &Source, error: &serde_yaml::Error) -> Diagnostics {
-    let place = error.location().map(spot).unwrap_or_default();
-    let (message, help) = reworded(&error.to_string());
-    source.at(place, "", message, help).into()
+fn parse_error(source: &SourceText, error: &serde_yaml::Error) -> Diagnostics {
+    let place = error.location().map(span).unwrap_or_default();
+    let (message, hint) = reworded(&error.to_string());
+    source.at(place, "", message, hint).into()
 }
 
-/// The text of a file, where it is one that a person may have meant.
-fn read<'a>(file_name: &str, bytes: &'a [u8]) -> Result<(&'a str, Source), Diagnostics> {
+/// Decodes the text of a file and rejects what the parser has no clear message for.
+fn read<'a>(file_name: &str, bytes: &'a [u8]) -> Result<(&'a str, SourceText), Diagnostics> {
     if bytes.len() > MAX_BYTES {
-        let source = Source::new(file_name, "");
-        let message = format!("the file has more than the {MAX_BYTES} bytes that such a file may have");
+        let source = SourceText::new(file_name, "");
+        let message = format!("file too large: at most {MAX_BYTES} bytes (got {})", bytes.len());
         return Err(source
-            .at(Spot::default(), "", message, Some("is this the right file?".to_owned()))
+            .at(Span::default(), "", message, Some("check that this is the right file".to_owned()))
             .into());
     }
     let text = match std::str::from_utf8(bytes) {
@@ -192,55 +202,59 @@ fn read<'a>(file_name: &str, bytes: &'a [u8]) -> Result<(&'a str, Source), Diagn
                 String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default()).into_owned();
             let line = sound.lines().count().max(1);
             let column = sound.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
-            let source = Source::new(file_name, &String::from_utf8_lossy(bytes));
-            let spot = Spot { line, column, length: 1 };
-            let help = Some("save the file as UTF-8".to_owned());
-            return Err(source.at(spot, "", "the file is not UTF-8 text".to_owned(), help).into());
+            let source = SourceText::new(file_name, &String::from_utf8_lossy(bytes));
+            let span = Span { line, column, length: 1 };
+            let hint = Some("save the file with UTF-8 encoding".to_owned());
+            return Err(source.at(span, "", "file is not valid UTF-8".to_owned(), hint).into());
         }
     };
-    let source = Source::new(file_name, text);
-    // An indentation by tab is the most common slip, and the parser's word for it is no help.
+    let source = SourceText::new(file_name, text);
+    // A tab in the indentation is the most common mistake, and the parser's message does not name it.
     if let Some((index, line)) = text
         .lines()
         .enumerate()
         .find(|(_, line)| line.trim_start_matches(' ').starts_with('\t') && !line.trim().is_empty())
     {
         let column = line.chars().take_while(|c| *c == ' ').count().saturating_add(1);
-        let spot = Spot { line: index.saturating_add(1), column, length: 1 };
-        let help = Some("YAML is indented with spaces".to_owned());
-        return Err(source.at(spot, "", "a tab in the indentation".to_owned(), help).into());
+        let span = Span { line: index.saturating_add(1), column, length: 1 };
+        let hint = Some("indent with spaces; YAML does not allow tabs".to_owned());
+        return Err(source.at(span, "", "tab in the indentation".to_owned(), hint).into());
     }
     Ok((text, source))
 }
 
-/// The parser's message without its place, which is shown beside the line, and with advice where there is some.
+/// Returns the parser's message without its position, which is shown with the source line, and a hint if one
+/// is known.
 fn reworded(text: &str) -> (String, Option<String>) {
     let first = text.lines().next().unwrap_or_default();
     let message = first.split(" at line ").next().unwrap_or(first).trim_end_matches([':', ' ']).to_owned();
     let lower = text.to_ascii_lowercase();
     let says = |word: &str| lower.contains(word);
-    let (message, help) = if says("alias") || says("anchor") {
+    let (message, hint) = if says("alias") || says("anchor") {
         (
-            "anchors (`&name`), aliases (`*name`) and merge keys (`<<`) are not taken".to_owned(),
-            "write the value out in both places",
+            "anchors (`&name`), aliases (`*name`) and merge keys (`<<`) are not supported".to_owned(),
+            "write the value in each place",
         )
     } else if says("merge key") {
-        ("merge keys (`<<`) are not taken".to_owned(), "write the value out in both places")
+        ("merge keys (`<<`) are not supported".to_owned(), "write the value in each place")
     } else if says("duplicate") {
         let key =
             message.rsplit_once(": ").map(|(_, rest)| rest.split(',').next().unwrap_or_default().to_owned());
-        (format!("`{}` is there twice", key.unwrap_or_default()), "keep one of the two")
+        (format!("duplicate key `{}`", key.unwrap_or_default()), "remove one of the two")
     } else if says("document") {
         (
-            "the file holds more than one document".to_owned(),
-            "keep one stack a file; remove what follows `---`",
+            "the file contains more than one document".to_owned(),
+            "keep one stack per file and remove everything after `---`",
         )
     } else if says("depth") || says("nest") {
-        ("the file is nested too deeply".to_owned(), "a stack file needs no more than 8 levels")
+        (
+            "the file is nested too deeply".to_owned(),
+            "reduce the nesting; a stack file needs at most 8 levels",
+        )
     } else if says("budget") || says("limit") {
-        (message, "a stack file is far smaller than this")
+        (message, "check that this is the right file; a stack file is much smaller")
     } else {
         return (message, None);
     };
-    (message, Some(help.to_owned()))
+    (message, Some(hint.to_owned()))
 }

@@ -1,91 +1,119 @@
-//! The file's fields: the one definition that parsing, defaults and the JSON Schema are made from.
+//! The top-level fields of the stack file. Parsing, defaults and the JSON Schema are all derived from these
+//! types, and each doc comment is the description that `provisioner schema` prints and editors show.
 
 use super::{
     cluster::{Cluster, FargateProfile, NodeGroup},
     delivery::{App, Controllers, Parameter, Repository, ServiceAccount},
-    values::{Cidr, Endpoints, FlowLogs, Zones},
+    values::{Cidr, Endpoints, FlowLogs, Zones, one_year},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One stack: what exists is what this file says.
+/// A stack: the file declares every resource, and `provisioner up` creates, updates or deletes resources to
+/// match it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
-    /// The stack's name, and the EKS cluster's: a small letter, then small letters, digits, `_` and `-`, 30 in all.
+    /// The name of the stack and of its EKS cluster: 1 to 30 lowercase letters, digits, `_` and `-`, starting
+    /// with a letter.
     pub name: String,
-    /// The AWS region, such as eu-central-1.
+    /// The AWS region, such as `eu-central-1`.
     pub region: String,
-    /// The account's twelve digits, in quotes; any other account is refused.
+    /// The ID of the only AWS account that this stack may be deployed to: 12 digits, in quotes. Default: any
+    /// account.
     #[schemars(extend("x-plan-neutral" = true))]
     pub account: Option<String>,
-    /// Refuses `down`, and any replacement of the cluster or a key.
+    /// Whether `down`, and any change that would replace the cluster or a KMS key, is refused. Default:
+    /// false.
     #[serde(default)]
     #[schemars(extend("x-plan-neutral" = true))]
     pub protect: bool,
-    /// Tags for everything that takes tags.
+    /// The ARN of the managed policy that limits every role of the stack as its permissions boundary. It is set again if it
+    /// was removed. A role that has one keeps it if this field is removed. Default: none.
+    pub permissions_boundary: Option<String>,
+    /// The path of every role of the stack, such as `/platform/`. Default: `/`.
+    pub role_path: Option<String>,
+    /// Tags for every resource that supports tags, at most 40.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Where the state is kept; all stacks of an account and region share it.
+    /// Where the state is stored. All stacks of an account and region share one backend.
     #[serde(default)]
     pub state: StateSection,
-    /// The network; a cluster brings one with defaults.
+    /// The VPC and its subnets. A stack with a cluster gets a network with the defaults if this section is
+    /// missing.
     pub network: Option<Network>,
-    /// The key for all that the stack encrypts.
+    /// The KMS key that encrypts secrets, images, logs, parameters and node disks.
     pub encryption: Option<Encryption>,
-    /// The EKS cluster; `{}` takes all defaults.
+    /// The EKS cluster. `{}` creates one with the defaults.
     pub cluster: Option<Cluster>,
-    /// Managed node groups with Bottlerocket; one named `default` where a cluster says nothing else.
+    /// Managed node groups that run Bottlerocket. Default: one group named `default`, unless the file has
+    /// Fargate profiles or sets `fargateOnly`; `[]` creates none.
     pub node_groups: Option<Vec<NodeGroup>>,
-    /// Fargate profiles.
+    /// Fargate profiles, which select the pods that run on Fargate.
     pub fargate_profiles: Option<Vec<FargateProfile>>,
-    /// No EC2 node at all; profiles for kube-system and the application are added.
+    /// Whether all pods run on Fargate, without EC2 nodes. Profiles for `kube-system` and the application's
+    /// namespace are added. Default: false.
     pub fargate_only: Option<bool>,
-    /// ECR repositories.
+    /// ECR repositories for container images.
     pub repositories: Option<Vec<Repository>>,
-    /// Kubernetes service accounts with AWS permissions.
+    /// Kubernetes service accounts with AWS permissions, each with its own IAM role.
     pub service_accounts: Option<Vec<ServiceAccount>>,
-    /// SSM parameters.
+    /// SSM parameters with plain or secret values.
     pub parameters: Option<Vec<Parameter>>,
-    /// Controllers deployed from the manifests.
+    /// Kubernetes controllers that are deployed with the application's manifests.
     pub controllers: Option<Controllers>,
-    /// The application.
+    /// The application: its image, its Deployment and how it is reached.
     pub app: Option<App>,
 }
 
-/// Where the state is kept.
+impl File {
+    /// Returns whether any section of the file needs a cluster.
+    pub(super) fn needs_cluster(&self) -> bool {
+        self.cluster.is_some()
+            || self.node_groups.is_some()
+            || self.fargate_profiles.is_some()
+            || self.fargate_only == Some(true)
+            || self.service_accounts.is_some()
+            || self.controllers.is_some()
+            || self.app.is_some()
+    }
+}
+
+/// The state backend: an S3 bucket and a DynamoDB lock table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StateSection {
-    /// The bucket's name; provisioner-ACCOUNT-REGION where none is given.
+    /// The name of the S3 bucket. Default: `provisioner-ACCOUNT-REGION`.
     pub bucket: Option<String>,
-    /// The lock table's name; provisioner-lock where none is given.
+    /// The name of the DynamoDB lock table. Default: `provisioner-lock`.
     pub table: Option<String>,
-    /// A KMS key that is there already, by its ARN; one of its own is made with the bucket where none is given.
+    /// The ARN of an existing KMS key that encrypts the state. Default: a key that is created with the
+    /// bucket.
     pub key_arn: Option<String>,
 }
 
-/// The network.
+/// The VPC with its subnets, NAT gateways, endpoints and flow log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Network {
-    /// The VPC's IPv4 block.
+    /// The IPv4 CIDR block of the VPC, /16 to /22. Default: `10.0.0.0/16`.
     #[serde(default = "Cidr::vpc")]
     pub cidr: Cidr,
-    /// How many availability zones, or which, by name.
+    /// The availability zones: a number from 1 to 6, or a list of names. Default: 3.
     #[serde(default)]
     pub zones: Zones,
-    /// NAT gateways: none, one for all zones, or one in each zone.
+    /// The NAT gateways: `none`, `single` (one for all zones) or `per-zone`. Default: `single`.
     #[serde(default)]
     pub nat: Nat,
-    /// VPC endpoints: `auto`, or a list of services.
+    /// The VPC endpoints: `auto`, or a list of service names such as `[s3, ecr.api]`. Default: `auto`.
     #[serde(default)]
     pub endpoints: Endpoints,
-    /// The VPC's flow log: true, false, or a map.
+    /// The VPC flow log: `true`, `false`, or a map with `retentionDays`. Default: `true`.
     #[serde(default)]
     pub flow_logs: FlowLogs,
-    /// A network that is there already, and is never changed but for tags on its subnets.
+    /// An existing network to use instead of creating one. Only role tags on its subnets are added or
+    /// removed.
     pub existing: Option<Existing>,
 }
 
@@ -102,56 +130,52 @@ impl Default for Network {
     }
 }
 
-/// NAT gateways.
+/// How many NAT gateways are created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Nat {
-    /// None: private subnets have no way to the internet.
+    /// No NAT gateway: private subnets cannot reach the internet.
     None,
-    /// One, in the first zone.
+    /// One NAT gateway in the first zone, shared by all zones.
     #[default]
     Single,
-    /// One in each zone.
+    /// One NAT gateway in each zone, so that an outage of one zone does not cut off the others.
     PerZone,
 }
 
-/// A network that is there already.
+/// An existing network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Existing {
-    /// The VPC.
+    /// The ID of the VPC, such as `vpc-0123456789abcdef0`.
     pub vpc_id: String,
-    /// Its private subnets.
+    /// The IDs of its private subnets; a cluster needs at least two.
     pub private_subnet_ids: Vec<String>,
-    /// Its public subnets.
+    /// The IDs of its public subnets, which internet-facing load balancers use. Default: none.
     #[serde(default)]
     pub public_subnet_ids: Vec<String>,
 }
 
-/// The key for all that the stack encrypts.
+/// The KMS key that encrypts secrets, images, logs, parameters and node disks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Encryption {
-    /// A KMS key that is there already, by its ARN.
+    /// The ARN of an existing KMS key. Default: a key that is created for the stack.
     pub key_arn: Option<String>,
-    /// How often AWS makes new key material, in days, 90 to 2560.
-    #[serde(default = "year")]
+    /// How often KMS rotates the key material, in days, 90 to 2560. Default: 365.
+    #[serde(default = "one_year")]
     pub rotation_days: i32,
-    /// How long a deleted key can be taken back, in days, 7 to 30.
-    #[serde(default = "month")]
+    /// How long the deletion of the key can be canceled, in days, 7 to 30. Default: 30.
+    #[serde(default = "thirty_days")]
     pub deletion_window_days: i32,
 }
 
 impl Default for Encryption {
     fn default() -> Self {
-        Encryption { key_arn: None, rotation_days: year(), deletion_window_days: month() }
+        Encryption { key_arn: None, rotation_days: one_year(), deletion_window_days: thirty_days() }
     }
 }
 
-pub(super) fn year() -> i32 {
-    365
-}
-
-fn month() -> i32 {
+fn thirty_days() -> i32 {
     30
 }

@@ -1,33 +1,35 @@
-//! Checks of the cluster's sections, and of what runs on it.
+//! Validates the sections `cluster`, `nodeGroups`, `fargateProfiles` and `fargateOnly`.
 
 use super::{
     cluster::{Arch, NodeGroup, Ssh},
+    findings::{Findings, is_arn, made_of, retention},
     types::File,
-    validate::{Findings, is_arn, made_of, retention},
     validate_bottlerocket,
 };
+use crate::model::KubernetesMinor;
 use ipnet::IpNet;
 
-/// Kubernetes minors that EKS has had and this program knows of.
-const MINORS: std::ops::RangeInclusive<u16> = 30..=36;
+/// The minor versions of Kubernetes that this program supports.
+const MINORS: std::ops::RangeInclusive<KubernetesMinor> = KubernetesMinor(30)..=KubernetesMinor(36);
 
-/// All that is wrong with these sections.
-pub fn check(file: &File, found: &mut Findings<'_>) {
-    cluster(file, found);
-    nodes(file, found);
+/// Validates these sections.
+pub fn check(file: &File, findings: &mut Findings<'_>) {
+    cluster(file, findings);
+    nodes(file, findings);
 }
 
-fn cluster(file: &File, found: &mut Findings<'_>) {
+fn cluster(file: &File, findings: &mut Findings<'_>) {
     let Some(cluster) = &file.cluster else { return };
     if let Some(version) = &cluster.version {
-        let minor = version.strip_prefix("1.").and_then(|minor| minor.parse::<u16>().ok());
-        let help = format!("such as \"1.{}\"", MINORS.end());
-        found.check(
-            minor.is_some_and(|minor| MINORS.contains(&minor)),
-            "cluster.version",
-            format!("EKS has no version `{version}` that is known here"),
-            help,
+        let message = format!(
+            "must be between \"{}\" and \"{}\" (got {})",
+            MINORS.start(),
+            MINORS.end(),
+            findings.quoted("cluster.version", version)
         );
+        let hint = format!("such as `\"{}\"`", MINORS.end());
+        let supported = KubernetesMinor::parse(version).is_some_and(|minor| MINORS.contains(&minor));
+        findings.check(supported, "cluster.version", message, hint);
     }
     let endpoint = &cluster.endpoint;
     let cidrs = endpoint.public_cidrs.as_deref().unwrap_or_default();
@@ -36,41 +38,39 @@ fn cluster(file: &File, found: &mut Findings<'_>) {
         let path = format!("cluster.endpoint.publicCidrs[{index}]");
         match text.parse::<IpNet>() {
             _ if text == "myip" => {}
-            Ok(block) if block.trunc() != block => found.add(
+            Ok(block) if block.trunc() != block => findings.add(
                 &path,
-                "the block has bits set behind its prefix",
+                format!("CIDR block has host bits set (got {})", findings.quoted(&path, text)),
                 format!("did you mean `{}`?", block.trunc()),
             ),
             Ok(block) => blocks.push(block),
-            Err(_) => found.add(
-                &path,
-                format!("`{text}` is no block of addresses"),
-                "such as `203.0.113.0/24`, or `myip`",
-            ),
+            Err(_) => {
+                findings.valid(false, &path, "CIDR block", text, "such as `203.0.113.0/24`, or `myip`");
+            }
         }
     }
-    // Two halves are the world as well.
+    // Blocks that add up to the whole internet count as well, such as two halves.
     let whole = IpNet::aggregate(&blocks).into_iter().any(|block| block.prefix_len() == 0);
     if whole && !endpoint.allow_world {
-        let help = "name the blocks that need it, or say `allowWorld: true`";
-        found.add(
+        let hint = "list only the blocks that need access, or set `allowWorld: true`";
+        findings.add(
             "cluster.endpoint.publicCidrs",
-            "these blocks let the whole world reach the API server",
-            help,
+            "the API server would be reachable from the whole internet",
+            hint,
         );
     }
     if !endpoint.public && endpoint.public_cidrs.is_some() {
-        found.add(
+        findings.add(
             "cluster.endpoint.publicCidrs",
-            "`publicCidrs` are for a public endpoint, and `public` is false",
-            "remove one of the two",
+            "conflicts with `public: false`: it applies only to a public endpoint",
+            "remove `publicCidrs` or `public: false`",
         );
     }
-    found.check(
+    findings.check(
         endpoint.public_cidrs.is_none() || !cidrs.is_empty(),
         "cluster.endpoint.publicCidrs",
-        "an empty list lets nobody in",
-        "say `public: false` instead",
+        "must not be empty: no address could reach the public endpoint",
+        "set `public: false` instead",
     );
     if let Some(service) = &cluster.service_cidr {
         let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
@@ -79,68 +79,61 @@ fn cluster(file: &File, found: &mut Findings<'_>) {
             .filter_map(|block| block.parse::<ipnet::Ipv4Net>().ok())
             .any(|block| block.contains(&service.0));
         let fits = inside && (12..=24).contains(&service.prefix_len());
-        found.check(
+        let shown = findings.shown("cluster.serviceCidr", service);
+        findings.check(
             fits,
             "cluster.serviceCidr",
-            "EKS takes a private block from /12 to /24 here",
+            format!("must be a private CIDR block between /12 and /24 (got {shown})"),
             "such as `172.20.0.0/16`",
         );
         let vpc = file.network.as_ref().map_or_else(super::Cidr::vpc, |network| network.cidr);
         let apart = !vpc.contains(&service.0) && !service.contains(&vpc.0);
-        found.check(
+        findings.check(
             apart,
             "cluster.serviceCidr",
-            format!("{service} overlaps the VPC's {vpc}"),
+            format!("overlaps the VPC's CIDR block {} (got {shown})", findings.shown("network.cidr", vpc)),
             "use a block outside the VPC",
         );
     }
-    retention(found, "cluster.logging.retentionDays", cluster.logging.retention_days);
+    retention(findings, "cluster.logging.retentionDays", cluster.logging.retention_days);
     for (index, access) in cluster.access.iter().enumerate() {
         let path = format!("cluster.access[{index}]");
         let arn = &access.principal_arn;
-        found.check(
-            is_arn(arn, "iam"),
-            &format!("{path}.principalArn"),
-            "this is no ARN of an IAM role or user",
-            "such as `arn:aws:iam::123456789012:role/developers`",
-        );
+        let arn_path = format!("{path}.principalArn");
+        let hint = "such as `arn:aws:iam::123456789012:role/developers`";
+        findings.valid(is_arn(arn, "iam"), &arn_path, "IAM role or user ARN", arn, hint);
         let twice = cluster.access.iter().take(index).any(|other| other.principal_arn == *arn);
-        found.check(
-            !twice,
-            &format!("{path}.principalArn"),
-            "this principal has an entry already",
-            "put both into one entry",
-        );
-        found.check(
+        let message = format!("duplicate access entry for {}", findings.quoted(&arn_path, arn));
+        findings.check(!twice, &arn_path, message, "merge the two entries");
+        findings.check(
             access.policy.is_some() || !access.groups.is_empty(),
             &path,
-            "this entry allows nothing",
-            "give it a `policy`, or `groups`",
+            "`policy` or `groups` is required: the entry would grant no permissions",
+            "add one of the two",
         );
         let wide = access.policy == Some(super::cluster::AccessPolicy::ClusterAdmin)
             && !access.namespaces.is_empty();
-        found.check(
+        findings.check(
             !wide,
             &format!("{path}.namespaces"),
-            "a cluster-admin is one of the whole cluster",
-            "use `policy: admin` for namespaces",
+            "`cluster-admin` cannot be restricted to namespaces",
+            "use `policy: admin`, or remove `namespaces`",
         );
     }
     for (index, addon) in cluster.addons.iter().enumerate() {
         let twice = cluster.addons.iter().take(index).any(|other| other.name == addon.name);
         let path = format!("cluster.addons[{index}].name");
-        found.check(!twice, &path, format!("`{}` is named twice", addon.name), "put both into one entry");
-        found.check(
-            made_of(&addon.name, "_-") && !addon.name.is_empty(),
-            &path,
-            "this is no name of an add-on",
-            "such as `aws-ebs-csi-driver`",
-        );
+        let message = format!("duplicate add-on {}", findings.quoted(&path, &addon.name));
+        findings.check(!twice, &path, message, "merge the two entries");
+        let sound = made_of(&addon.name, "_-") && !addon.name.is_empty();
+        findings.valid(sound, &path, "add-on name", &addon.name, "such as `aws-ebs-csi-driver`");
     }
 }
 
-/// Graviton families have a `g` behind the generation's digit: t4g, m7gd, c6gn, x2gd. The g4dn and g5 of the graphics
-/// family have it in front.
+/// Returns whether an instance type has a Graviton processor. Graviton families have a `g` after the digit of
+/// the generation, such as t4g, m7gd, c6gn and x2gd; graphics families such as g4dn and g5 have it before the
+/// digit.
+/// Source: <https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html>
 fn is_graviton(instance_type: &str) -> bool {
     let family = instance_type.split('.').next().unwrap_or_default();
     let behind = family
@@ -149,142 +142,180 @@ fn is_graviton(instance_type: &str) -> bool {
     behind.contains('g')
 }
 
-fn nodes(file: &File, found: &mut Findings<'_>) {
+fn nodes(file: &File, findings: &mut Findings<'_>) {
     let groups = file.node_groups.as_deref().unwrap_or_default();
     for (index, group) in groups.iter().enumerate() {
         let path = format!("nodeGroups[{index}]");
         let named = group.name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric())
             && made_of(&group.name, "_-")
             && group.name.len() <= 63;
-        found.check(
-            named,
-            &format!("{path}.name"),
-            "this is no name of a node group",
-            "a letter or digit, then letters, digits, `_` and `-`; 63 at most",
-        );
+        let name_path = format!("{path}.name");
+        let hint = "use 1 to 63 letters, digits, `_` and `-`, starting with a letter or digit";
+        findings.valid(named, &name_path, "node group name", &group.name, hint);
         let twice = groups.iter().take(index).any(|other| other.name == group.name);
-        found.check(
-            !twice,
-            &format!("{path}.name"),
-            format!("there are two node groups `{}`", group.name),
-            "rename one",
-        );
-        node_group(group, &path, found);
+        findings.unique(!twice, &name_path, "node group", &group.name);
+        node_group(group, &path, findings);
     }
     let only = file.fargate_only == Some(true);
-    found.check(
+    findings.check(
         !only || groups.is_empty(),
         "fargateOnly",
-        "`fargateOnly` means no node group, and there are some",
-        "remove one of the two",
+        "conflicts with `nodeGroups`: a cluster with `fargateOnly: true` has no nodes",
+        "remove `fargateOnly` or `nodeGroups`",
     );
     for (index, account) in file.service_accounts.iter().flatten().enumerate() {
-        found.check(
+        findings.check(
             !(only && account.pod_identity),
             &format!("serviceAccounts[{index}].podIdentity"),
-            "EKS Pod Identity needs nodes: its agent does not run on Fargate",
-            "leave it out: the role is then given through the cluster's tokens (IRSA)",
+            "conflicts with `fargateOnly`: the EKS Pod Identity agent does not run on Fargate",
+            "remove `podIdentity` to use IAM roles for service accounts (IRSA)",
         );
     }
     let profiles = file.fargate_profiles.as_deref().unwrap_or_default();
     let homeless = file.fargate_profiles.is_some() && groups.is_empty() && !only;
-    found.check(
+    findings.check(
         !homeless,
         "fargateProfiles",
         "without a node group CoreDNS has no place to run",
-        "add `nodeGroups`, or `fargateOnly: true`",
+        "add `nodeGroups`, or set `fargateOnly: true`",
     );
     for (index, profile) in profiles.iter().enumerate() {
         let path = format!("fargateProfiles[{index}]");
-        found.check(
-            !profile.name.is_empty() && made_of(&profile.name, "_-"),
-            &format!("{path}.name"),
-            "this is no name of a Fargate profile",
-            "letters, digits, `_` and `-`",
-        );
-        found.check(
-            !profile.name.starts_with("eks-"),
-            &format!("{path}.name"),
-            "EKS keeps names that begin with `eks-` for itself",
-            "rename it",
-        );
+        let (name, name_path) = (&profile.name, format!("{path}.name"));
+        let sound = !name.is_empty() && made_of(name, "_-");
+        findings.valid(sound, &name_path, "Fargate profile name", name, "use letters, digits, `_` and `-`");
+        let message = format!("reserved Fargate profile name {}", findings.quoted(&name_path, name));
+        let hint = "use a name that does not start with `eks-`";
+        findings.check(!name.starts_with("eks-"), &name_path, message, hint);
         let twice = profiles.iter().take(index).any(|other| other.name == profile.name);
-        found.check(
-            !twice,
-            &format!("{path}.name"),
-            format!("there are two profiles `{}`", profile.name),
-            "rename one",
-        );
+        findings.unique(!twice, &name_path, "Fargate profile", name);
         let count = profile.selectors.len();
-        found.check(
+        findings.check(
             (1..=5).contains(&count),
             &format!("{path}.selectors"),
-            format!("a profile has 1 to 5 selectors, not {count}"),
+            format!("must have between 1 and 5 selectors (got {count})"),
             "",
         );
     }
 }
 
-fn node_group(group: &NodeGroup, path: &str, found: &mut Findings<'_>) {
+/// The hint for an invalid key of a label or taint.
+const LABEL_KEY_HINT: &str =
+    "use 1 to 63 letters, digits, `-`, `_` and `.`, after an optional prefix such as `example.com/`";
+
+/// The hint for an invalid value of a label or taint.
+const LABEL_VALUE_HINT: &str =
+    "use at most 63 letters, digits, `-`, `_` and `.`, starting and ending with a letter or digit";
+
+/// Returns whether a text starts and ends with a letter or digit.
+fn has_alphanumeric_ends(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// Returns whether a text can be the key of a label or taint: a name, after a DNS subdomain and `/` or
+/// without them.
+/// Source: <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
+fn is_label_key(key: &str) -> bool {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let domain = |prefix: &str| {
+        prefix.len() <= 253
+            && prefix.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '.'))
+            && prefix.split('.').all(has_alphanumeric_ends)
+    };
+    name.len() <= 63 && made_of(name, "-_.") && has_alphanumeric_ends(name) && prefix.is_none_or(domain)
+}
+
+/// Returns whether a text can be the value of a label or taint, which may be empty.
+fn is_label_value(value: &str) -> bool {
+    value.is_empty() || value.len() <= 63 && made_of(value, "-_.") && has_alphanumeric_ends(value)
+}
+
+/// Validates the labels of a node group.
+fn labels(group: &NodeGroup, path: &str, findings: &mut Findings<'_>) {
+    for (key, value) in &group.labels {
+        let path = format!("{path}.labels.{key}");
+        findings.check(is_label_key(key), &path, "invalid label key", LABEL_KEY_HINT);
+        findings.valid(is_label_value(value), &path, "label value", value, LABEL_VALUE_HINT);
+        let reserved = key.contains("kubernetes.io/") || key.contains("k8s.io/");
+        findings.check(
+            !reserved,
+            &path,
+            "label key is reserved by Kubernetes",
+            "use another prefix, such as `example.com/`",
+        );
+    }
+}
+
+/// Validates the taints of a node group. Keys and values have the form of those of labels, but the prefixes
+/// of Kubernetes are allowed: the cluster autoscaler, for example, acts on taints with them. Kubernetes
+/// identifies a taint by its key and effect, so both together must be unique.
+fn taints(group: &NodeGroup, path: &str, findings: &mut Findings<'_>) {
+    for (index, taint) in group.taints.iter().enumerate() {
+        let path = format!("{path}.taints[{index}]");
+        let (key, value, effect) = (&taint.key, &taint.value, taint.effect);
+        let key_path = format!("{path}.key");
+        findings.valid(is_label_key(key), &key_path, "taint key", key, LABEL_KEY_HINT);
+        findings.valid(
+            is_label_value(value),
+            &format!("{path}.value"),
+            "taint value",
+            value,
+            LABEL_VALUE_HINT,
+        );
+        let twice = group.taints.iter().take(index).any(|other| other.key == *key && other.effect == effect);
+        let message = format!("duplicate taint {} with effect {effect:?}", findings.quoted(&key_path, key));
+        findings.check(!twice, &path, message, "remove one of the two, or change its effect");
+    }
+}
+
+fn node_group(group: &NodeGroup, path: &str, findings: &mut Findings<'_>) {
     let (min, max, desired) = (group.min, group.max, group.desired.unwrap_or(group.min));
-    found.check(max >= 1, &format!("{path}.max"), "a node group must be able to have a node", "1 or more");
-    found.check(min <= max, &format!("{path}.min"), format!("min ({min}) is more than max ({max})"), "");
-    found.check(
+    let (min_path, max_path) = (format!("{path}.min"), format!("{path}.max"));
+    let desired_path = format!("{path}.desired");
+    findings.range(&max_path, max.into(), 1..=u16::MAX.into(), "nodes");
+    let (least, most) = (findings.shown(&min_path, min), findings.shown(&max_path, max));
+    findings.check(min <= max, &min_path, format!("must be at most `max` = {most} (got {least})"), "");
+    findings.check(
         min > max || (min..=max).contains(&desired),
-        &format!("{path}.desired"),
-        format!("desired ({desired}) is not between min ({min}) and max ({max})"),
+        &desired_path,
+        format!(
+            "must be between `min` = {least} and `max` = {most} (got {})",
+            findings.shown(&desired_path, desired)
+        ),
         "",
     );
-    found.check(
-        (8..=16384).contains(&group.disk_gib),
-        &format!("{path}.diskGiB"),
-        "a node's disk has 8 to 16384 GiB",
-        "",
-    );
+    findings.range(&format!("{path}.diskGiB"), group.disk_gib.into(), 8..=16384, "GiB");
     for (index, instance_type) in group.instance_types.iter().flatten().enumerate() {
         let path = format!("{path}.instanceTypes[{index}]");
         let shaped = instance_type.split_once('.').is_some_and(|(family, size)| {
             !family.is_empty() && !size.is_empty() && made_of(instance_type, ".-")
         });
-        found.check(shaped, &path, format!("`{instance_type}` is no instance type"), "such as `m7i.large`");
+        findings.valid(shaped, &path, "instance type", instance_type, "such as `m7i.large`");
         let arm = group.arch == Arch::Arm;
         if shaped && is_graviton(instance_type) != arm {
-            let (is, wants) = if arm { ("x86_64", "arm64") } else { ("arm64", "x86_64") };
-            found.add(
+            let (own, expected) = if arm { ("x86_64", "arm64") } else { ("arm64", "x86_64") };
+            let shown = findings.quoted(&path, instance_type);
+            findings.add(
                 &path,
-                format!("{instance_type} is {is}, and the group is {wants}"),
-                format!("say `arch: {is}`, or take another type"),
+                format!("must be an {expected} instance type (got {shown}, which is {own})"),
+                format!("set `arch: {own}`, or use another instance type"),
             );
         }
     }
-    for key in group.labels.keys() {
-        let name = key.rsplit('/').next().unwrap_or_default();
-        let sound = (1..=63).contains(&name.len()) && made_of(name, "-_.");
-        found.check(
-            sound,
-            &format!("{path}.labels.{key}"),
-            format!("`{key}` is no label"),
-            "see the Kubernetes documentation on labels",
-        );
-        let reserved = key.contains("kubernetes.io/") || key.contains("k8s.io/");
-        found.check(
-            !reserved,
-            &format!("{path}.labels.{key}"),
-            format!("`{key}` is Kubernetes' own"),
-            "use a prefix of your own",
-        );
-    }
+    labels(group, path, findings);
+    taints(group, path, findings);
     if let Some(Ssh { public_key, key_name, generate }) = &group.ssh {
         let count = [public_key.is_some(), key_name.is_some(), *generate == Some(true)]
             .into_iter()
             .filter(|given| *given)
             .count();
-        found.check(
+        findings.check(
             count == 1,
             &format!("{path}.ssh"),
-            "one of `publicKey`, `keyName` and `generate: true` is needed",
+            "exactly one of `publicKey`, `keyName` and `generate: true` is required",
             "keep one",
         );
     }
-    validate_bottlerocket::check(group, path, found);
+    validate_bottlerocket::check(group, path, findings);
 }

@@ -1,25 +1,27 @@
-//! Checks of what runs on the cluster, and of what it may reach.
+//! Validates the sections `repositories`, `serviceAccounts`, `parameters` and `app`.
 
 use super::{
+    findings::{Findings, is_arn, made_of},
     types::File,
-    validate::{Findings, is_arn, made_of},
 };
 
-/// A name as Kubernetes has it for most things (RFC 1123 label).
-fn is_label(text: &str) -> bool {
+/// Returns whether a text is a DNS label (RFC 1123), the form of most Kubernetes names.
+fn is_dns_label(text: &str) -> bool {
     let chars = text.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'));
     (1..=63).contains(&text.len()) && chars && !text.starts_with('-') && !text.ends_with('-')
 }
 
-const LABEL: &str = "small letters, digits and `-`, beginning and ending with a letter or digit; 63 at most";
+/// The hint for a name that is not a DNS label.
+const DNS_LABEL_HINT: &str =
+    "use 1 to 63 lowercase letters, digits and `-`, starting and ending with a letter or digit";
 
-/// All that is wrong with these sections.
-pub fn check(file: &File, found: &mut Findings<'_>) {
-    delivery(file, found);
-    application(file, found);
+/// Validates these sections.
+pub fn check(file: &File, findings: &mut Findings<'_>) {
+    delivery(file, findings);
+    application(file, findings);
 }
 
-fn delivery(file: &File, found: &mut Findings<'_>) {
+fn delivery(file: &File, findings: &mut Findings<'_>) {
     let repositories = file.repositories.as_deref().unwrap_or_default();
     for (index, repository) in repositories.iter().enumerate() {
         let path = format!("repositories[{index}]");
@@ -31,60 +33,45 @@ fn delivery(file: &File, found: &mut Findings<'_>) {
                 && part.ends_with(|c: char| c.is_ascii_alphanumeric())
         };
         let sound = (2..=256).contains(&name.len()) && name.split('/').all(part);
-        found.check(
-            sound,
-            &format!("{path}.name"),
-            "this is no name of a repository",
-            "small letters and digits, with `.`, `_`, `-` and `/` between them",
-        );
-        found.check(
-            !repositories.iter().take(index).any(|other| other.name == *name),
-            &format!("{path}.name"),
-            format!("there are two repositories `{name}`"),
-            "remove one of the two",
-        );
-        found.check(
-            repository.keep_images >= 1,
-            &format!("{path}.keepImages"),
-            "at least one image is kept",
-            "",
-        );
+        let hint = "use 2 to 256 lowercase letters and digits, separated by `.`, `_`, `-` or `/`";
+        let name_path = format!("{path}.name");
+        findings.valid(sound, &name_path, "repository name", name, hint);
+        let unique = !repositories.iter().take(index).any(|other| other.name == *name);
+        findings.unique(unique, &name_path, "repository", name);
+        let keep = repository.keep_images;
+        findings.range(&format!("{path}.keepImages"), keep.into(), 1..=u16::MAX.into(), "images");
     }
     let accounts = file.service_accounts.as_deref().unwrap_or_default();
     for (index, account) in accounts.iter().enumerate() {
         let path = format!("serviceAccounts[{index}]");
-        found.check(
-            is_label(&account.name),
-            &format!("{path}.name"),
-            "this is no name of a service account",
-            LABEL,
-        );
-        found.check(
-            is_label(&account.namespace),
-            &format!("{path}.namespace"),
-            "this is no name of a namespace",
-            LABEL,
-        );
+        let (name, namespace) = (&account.name, &account.namespace);
+        let name_path = format!("{path}.name");
+        findings.valid(is_dns_label(name), &name_path, "service account name", name, DNS_LABEL_HINT);
+        let namespace_path = format!("{path}.namespace");
+        findings.valid(is_dns_label(namespace), &namespace_path, "namespace", namespace, DNS_LABEL_HINT);
         let twice = accounts
             .iter()
             .take(index)
             .any(|other| (&other.name, &other.namespace) == (&account.name, &account.namespace));
-        found.check(!twice, &path, "this service account is named twice", "put both into one entry");
+        let shown = (findings.shown(&namespace_path, namespace), findings.shown(&name_path, name));
+        let message = format!("duplicate service account \"{}/{}\"", shown.0, shown.1);
+        findings.check(!twice, &path, message, "merge the two entries");
         for (index, arn) in account.policy_arns.iter().enumerate() {
-            found.check(
+            findings.valid(
                 is_arn(arn, "iam"),
                 &format!("{path}.policyArns[{index}]"),
-                "this is no ARN of a policy",
+                "IAM policy ARN",
+                arn,
                 "such as `arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess`",
             );
         }
         for (index, statement) in account.statements.iter().enumerate() {
             let path = format!("{path}.statements[{index}]");
-            found.check(
+            findings.check(
                 !statement.actions.is_empty() && !statement.resources.is_empty(),
                 &path,
-                "a statement needs actions and resources",
-                "",
+                "`actions` and `resources` must not be empty",
+                "add at least one of each",
             );
         }
     }
@@ -93,71 +80,65 @@ fn delivery(file: &File, found: &mut Findings<'_>) {
         let path = format!("parameters[{index}]");
         let name = &parameter.name;
         let sound = name.starts_with('/') && name.len() > 1 && made_of(name, "/_.-") && !name.contains("//");
-        found.check(
-            sound,
-            &format!("{path}.name"),
-            "this is no name of a parameter",
-            "such as `/shop/message`",
-        );
+        let name_path = format!("{path}.name");
+        let hint = "start with `/` and use letters, digits and `/_.-`, such as `/shop/message`";
+        findings.valid(sound, &name_path, "SSM parameter name", name, hint);
         let lower = name.to_ascii_lowercase();
-        found.check(
+        let message = format!("reserved SSM parameter name {}", findings.quoted(&name_path, name));
+        findings.check(
             !lower.starts_with("/aws") && !lower.starts_with("/ssm"),
-            &format!("{path}.name"),
-            "names that begin with `/aws` and `/ssm` are AWS's own",
-            "",
+            &name_path,
+            message,
+            "use a name that does not start with `/aws` or `/ssm`",
         );
-        found.check(
-            !parameters.iter().take(index).any(|other| other.name == *name),
-            &format!("{path}.name"),
-            format!("there are two parameters `{name}`"),
-            "remove one of the two",
-        );
-        found.check(
+        let unique = !parameters.iter().take(index).any(|other| other.name == *name);
+        findings.unique(unique, &name_path, "SSM parameter", name);
+        findings.check(
             parameter.value.is_some() != parameter.secret.is_some(),
             &path,
-            "either `value` or `secret` is needed",
-            "`secret: {env: NAME}` keeps a value out of the file",
+            "exactly one of `value` and `secret` is required",
+            "keep one; `secret: {env: NAME}` keeps the value out of the file",
         );
         if let Some(secret) = &parameter.secret {
-            found.check(
+            findings.check(
                 secret.env.is_some() != secret.file.is_some(),
                 &format!("{path}.secret"),
-                "either `env` or `file` is needed",
-                "",
+                "exactly one of `env` and `file` is required",
+                "keep one",
             );
         }
     }
 }
 
-fn application(file: &File, found: &mut Findings<'_>) {
+fn application(file: &File, findings: &mut Findings<'_>) {
     let Some(app) = &file.app else { return };
     for (field, path) in [("path", &app.path), ("manifests", &app.manifests)] {
         let sound = !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..");
-        found.check(
-            sound,
-            &format!("app.{field}"),
-            "this must be a folder below the stack file's",
-            "such as `app`",
-        );
+        let field = format!("app.{field}");
+        let message =
+            format!("must be a directory below the stack file (got {})", findings.quoted(&field, path));
+        findings.check(sound, &field, message, "such as `app`");
     }
-    found.check(is_label(&app.namespace), "app.namespace", "this is no name of a namespace", LABEL);
-    found.check(is_label(&app.release), "app.release", "this is no name of a Deployment", LABEL);
-    found.check(app.port >= 1, "app.port", "a port is a number from 1 to 65535", "");
+    let (namespace, release) = (&app.namespace, &app.release);
+    findings.valid(is_dns_label(namespace), "app.namespace", "namespace", namespace, DNS_LABEL_HINT);
+    findings.valid(is_dns_label(release), "app.release", "Deployment name", release, DNS_LABEL_HINT);
+    findings.range("app.port", app.port.into(), 1..=u16::MAX.into(), "");
     for name in app.env.keys() {
         let head = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        found.check(
+        findings.check(
             head && made_of(name, "_"),
             &format!("app.env.{name}"),
-            format!("`{name}` is no name of a variable"),
-            "letters, digits and `_`",
+            "invalid environment variable name",
+            "use letters, digits and `_`, not starting with a digit",
         );
     }
     let parameter = app.parameter.as_deref().unwrap_or("/");
-    found.check(parameter.starts_with('/'), "app.parameter", "a parameter's name begins with `/`", "");
-    found.check(
+    let hint = "start with `/`, such as `/shop/message`";
+    findings.valid(parameter.starts_with('/'), "app.parameter", "SSM parameter name", parameter, hint);
+    findings.check(
         app.platforms.as_ref().is_none_or(|platforms| !platforms.is_empty()),
         "app.platforms",
-        "an image needs a platform",
-        "",
+        "must not be empty",
+        "list at least one platform, such as `linux/amd64`",
     );
 }

@@ -1,14 +1,14 @@
-//! Checks of the network.
+//! Validates the section `network`.
 
 use super::{
-    de::nearest,
-    layout, needs_cluster,
+    deserializer::nearest,
+    findings::{Findings, made_of, retention},
+    layout,
     types::File,
-    validate::{Findings, made_of, retention},
     values::{Endpoints, Zones},
 };
 
-/// Endpoint services that stacks use; only for suggestions.
+/// Common endpoint services. Only for suggestions, because AWS offers many more.
 const SERVICES: &[&str] = &[
     "s3",
     "dynamodb",
@@ -31,31 +31,32 @@ const SERVICES: &[&str] = &[
     "monitoring",
 ];
 
-/// `id-` and 8 or 17 hexadecimal digits.
+/// Returns whether a text is an EC2 ID: the prefix, such as `vpc-`, and 8 or 17 hexadecimal digits.
 fn is_id(text: &str, prefix: &str) -> bool {
     let rest = text.strip_prefix(prefix).unwrap_or_default();
     matches!(rest.len(), 8 | 17) && rest.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
 }
 
-/// All that is wrong with the section.
-pub fn check(file: &File, found: &mut Findings<'_>) {
-    let cluster = needs_cluster(file);
+/// Validates the section.
+pub fn check(file: &File, findings: &mut Findings<'_>) {
+    let cluster = file.needs_cluster();
     let Some(network) = &file.network else { return };
     if let Some(existing) = &network.existing {
         for field in ["cidr", "zones", "nat", "endpoints", "flowLogs"] {
             let path = format!("network.{field}");
-            if found.has(&path) {
-                found.add(
+            if findings.has(&path) {
+                findings.add(
                     &path,
-                    format!("`{field}` is for a network that is made, and this one is `existing`"),
-                    "remove one of the two",
+                    "conflicts with `existing`: it applies only to a network that provisioner creates",
+                    format!("remove `{field}` or `existing`"),
                 );
             }
         }
-        found.check(
+        findings.valid(
             is_id(&existing.vpc_id, "vpc-"),
             "network.existing.vpcId",
-            "this is no id of a VPC",
+            "VPC ID",
+            &existing.vpc_id,
             "such as `vpc-0123456789abcdef0`",
         );
         let private = existing
@@ -71,26 +72,18 @@ pub fn check(file: &File, found: &mut Findings<'_>) {
         let mut seen = Vec::new();
         for (field, id) in private.chain(public) {
             let path = format!("network.existing.{field}");
-            found.check(
-                is_id(id, "subnet-"),
-                &path,
-                "this is no id of a subnet",
-                "such as `subnet-0123456789abcdef0`",
-            );
-            found.check(
-                !seen.contains(&id),
-                &path,
-                format!("`{id}` is named twice"),
-                "remove one of the two",
-            );
+            let hint = "such as `subnet-0123456789abcdef0`";
+            findings.valid(is_id(id, "subnet-"), &path, "subnet ID", id, hint);
+            findings.unique(!seen.contains(&id), &path, "subnet", id);
             seen.push(id);
         }
         let few = if cluster { 2 } else { 1 };
         let count = existing.private_subnet_ids.len();
-        found.check(
+        let noun = if few == 1 { "subnet" } else { "subnets" };
+        findings.check(
             count >= few,
             "network.existing.privateSubnetIds",
-            format!("at least {few} private subnets are needed, not {count}"),
+            format!("must have at least {few} private {noun} (got {count})"),
             "",
         );
         return;
@@ -101,88 +94,89 @@ pub fn check(file: &File, found: &mut Findings<'_>) {
         .iter()
         .filter_map(|block| block.parse::<ipnet::Ipv4Net>().ok())
         .any(|block| block.contains(&cidr.0));
-    found.check(
+    findings.check(
         inside,
         "network.cidr",
-        format!("{cidr} holds addresses of the public internet"),
-        format!("use a block inside one of {}", private.join(", ")),
+        format!("CIDR block contains public addresses ({})", findings.shown("network.cidr", cidr)),
+        format!("use a block within one of {}", private.join(", ")),
     );
     let prefix = cidr.prefix_len();
     if prefix < 16 {
-        found.add(
+        findings.add(
             "network.cidr",
-            format!("a VPC's block is a /16 at most, not a /{prefix}"),
-            format!("such as {}/16", cidr.addr()),
+            format!("CIDR block too large: must be between /16 and /{} (got /{prefix})", layout::MAX_PREFIX),
+            format!("such as `{}/16`", cidr.addr()),
         );
     } else if prefix > layout::MAX_PREFIX {
-        let help = format!(
-            "a /{} is the smallest: its public subnets are /28, the smallest that AWS has",
-            layout::MAX_PREFIX
-        );
-        found.add("network.cidr", format!("a /{prefix} is too small for the subnets of six zones"), help);
+        let max = layout::MAX_PREFIX;
+        let message = format!("CIDR block too small: must be between /16 and /{max} (got /{prefix})");
+        let hint =
+            format!("use at least a /{max}, whose public subnets are /28, the smallest that AWS allows");
+        findings.add("network.cidr", message, hint);
     }
-    zones(file, &network.zones, cluster, found);
+    zones(file, &network.zones, cluster, findings);
     if let Endpoints::List(services) = &network.endpoints {
         for (index, service) in services.iter().enumerate() {
             let path = format!("network.endpoints[{index}]");
             let short = service.rsplit_once(&format!("{}.", file.region)).map(|(_, short)| short);
             if let Some(short) = short {
-                found.add(&path, "give the service's short name", format!("`{short}`"));
+                let message = format!(
+                    "expected the short name of the service (got {})",
+                    findings.quoted(&path, service)
+                );
+                let hint = format!("use `{}`", findings.shown(&path, short));
+                findings.add(&path, message, hint);
             }
             let near = nearest(service, SERVICES.iter().copied()).filter(|near| near != service);
             let known = SERVICES.contains(&service.as_str());
             let shaped =
                 made_of(service, ".-") && !service.is_empty() && service.to_ascii_lowercase() == *service;
             if short.is_none() && !known && (near.is_some() || !shaped) {
-                let help = near.map_or("short names such as `ecr.api`".to_owned(), |near| {
+                let hint = near.map_or("use the short name, such as `ecr.api`".to_owned(), |near| {
                     format!("did you mean `{near}`?")
                 });
-                found.add(&path, format!("there is no endpoint service `{service}`"), help);
+                findings.valid(false, &path, "endpoint service", service, &hint);
             }
-            found.check(
-                !services.iter().take(index).any(|other| other == service),
-                &path,
-                format!("`{service}` is named twice"),
-                "remove one of the two",
-            );
+            let unique = !services.iter().take(index).any(|other| other == service);
+            findings.unique(unique, &path, "endpoint service", service);
         }
     }
     if let Some(settings) = network.flow_logs.settings() {
-        retention(found, "network.flowLogs.retentionDays", settings.retention_days);
+        retention(findings, "network.flowLogs.retentionDays", settings.retention_days);
     }
 }
 
-fn zones(file: &File, zones: &Zones, cluster: bool, found: &mut Findings<'_>) {
-    let few = "EKS needs subnets in at least two zones";
+fn zones(file: &File, zones: &Zones, cluster: bool, findings: &mut Findings<'_>) {
     match zones {
         Zones::Count(count) => {
-            found.check(!cluster || *count >= 2, "network.zones", few, "3 is the usual number");
+            let message =
+                format!("EKS needs at least 2 zones (got {})", findings.shown("network.zones", count));
+            findings.check(!cluster || *count >= 2, "network.zones", message, "use `zones: 3`, the default");
         }
         Zones::Names(names) => {
             let limit = layout::MAX_ZONES;
-            found.check(
-                (1..=limit).contains(&names.len()),
+            let count = names.len();
+            findings.check(
+                (1..=limit).contains(&count),
                 "network.zones",
-                format!("a network has 1 to {limit} zones"),
+                format!("must be between 1 and {limit} zones (got {count})"),
                 "",
             );
-            found.check(!cluster || names.len() >= 2, "network.zones", few, "name two or three");
+            findings.check(
+                !cluster || count != 1,
+                "network.zones",
+                "EKS needs at least 2 zones (got 1)",
+                "list two or three zones",
+            );
             for (index, name) in names.iter().enumerate() {
                 let path = format!("network.zones[{index}]");
                 let letter = name.strip_prefix(&file.region).unwrap_or_default();
                 let sound = letter.len() == 1 && letter.chars().all(|c| c.is_ascii_lowercase());
-                found.check(
-                    sound,
-                    &path,
-                    format!("`{name}` is no zone of {}", file.region),
-                    format!("such as `{}a`", file.region),
-                );
-                found.check(
-                    !names.iter().take(index).any(|other| other == name),
-                    &path,
-                    format!("`{name}` is named twice"),
-                    "remove one of the two",
-                );
+                let region = findings.shown("region", &file.region);
+                let shown = findings.quoted(&path, name);
+                let message = format!("invalid availability zone {shown} in {region}");
+                findings.check(sound, &path, message, format!("such as `{region}a`"));
+                findings.unique(!names.iter().take(index).any(|other| other == name), &path, "zone", name);
             }
         }
     }

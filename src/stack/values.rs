@@ -1,6 +1,5 @@
-//! Fields that can be written in more than one way.
+//! Types of fields that accept more than one YAML form, and CIDR blocks.
 
-use super::types::year;
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{
@@ -9,13 +8,13 @@ use serde::{
 };
 use std::{fmt, ops::Deref};
 
-/// An IPv4 block, written `10.0.0.0/16`.
+/// An IPv4 CIDR block, such as `10.0.0.0/16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String")]
 pub struct Cidr(pub Ipv4Net);
 
 impl Cidr {
-    /// The VPC's block where none is given.
+    /// Returns the default block of a VPC.
     pub(super) fn vpc() -> Self {
         Cidr("10.0.0.0/16".parse().unwrap_or_default())
     }
@@ -44,24 +43,24 @@ impl Serialize for Cidr {
 impl<'de> Deserialize<'de> for Cidr {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let net: Ipv4Net =
-            text.parse().map_err(|_| de::Error::custom("expected an IPv4 block\nsuch as `10.0.0.0/16`"))?;
+        let net: Ipv4Net = text
+            .parse()
+            .map_err(|_| de::Error::custom("expected an IPv4 CIDR block\nsuch as `10.0.0.0/16`"))?;
         if net.addr() != net.network() {
-            let message =
-                format!("the block has bits set behind its prefix\ndid you mean `{}`?", net.trunc());
+            let message = format!("CIDR block has host bits set\ndid you mean `{}`?", net.trunc());
             return Err(de::Error::custom(message));
         }
         Ok(Cidr(net))
     }
 }
 
-/// How many zones, or which.
+/// The availability zones: a number from 1 to 6, or a list of names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Zones {
-    /// So many, the first by name.
+    /// The number of zones; the first ones by name are used.
     Count(u8),
-    /// These.
+    /// The names of the zones.
     Names(Vec<String>),
 }
 
@@ -78,12 +77,12 @@ impl<'de> Deserialize<'de> for Zones {
             type Value = Zones;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of zones, or a list of their names")
+                f.write_str("a number of zones, or a list of zone names")
             }
 
             fn visit_i64<E: de::Error>(self, count: i64) -> Result<Zones, E> {
                 let fits = u8::try_from(count).ok().filter(|count| (1..=6).contains(count));
-                fits.map(Zones::Count).ok_or_else(|| E::custom("a network has 1 to 6 zones"))
+                fits.map(Zones::Count).ok_or_else(|| E::custom("must be between 1 and 6 zones"))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Zones, A::Error> {
@@ -94,16 +93,16 @@ impl<'de> Deserialize<'de> for Zones {
     }
 }
 
-/// Which VPC endpoints.
+/// The VPC endpoints: `auto`, or a list of service names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Endpoints {
-    /// What the stack needs.
+    /// The endpoints that the stack needs.
     #[default]
     #[serde(serialize_with = "auto")]
     #[schemars(with = "AutoWord")]
     Auto,
-    /// These.
+    /// The short names of the services, such as `ecr.api`.
     List(Vec<String>),
 }
 
@@ -125,13 +124,15 @@ impl<'de> Deserialize<'de> for Endpoints {
             type Value = Endpoints;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`auto`, or a list of services")
+                f.write_str("`auto`, or a list of service names")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Endpoints, E> {
                 match text {
                     "auto" => Ok(Endpoints::Auto),
-                    _ => Err(E::custom("expected `auto`, or a list of services\nsuch as `[s3, ecr.api]`")),
+                    _ => {
+                        Err(E::custom("expected `auto`, or a list of service names\nsuch as `[s3, ecr.api]`"))
+                    }
                 }
             }
 
@@ -143,22 +144,23 @@ impl<'de> Deserialize<'de> for Endpoints {
     }
 }
 
-/// The VPC's flow log.
+/// The VPC flow log: `true`, `false`, or a map with `retentionDays`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum FlowLogs {
-    /// With its defaults, or not at all.
+    /// Enabled with the defaults, or disabled.
     Switch(bool),
-    /// As described.
+    /// Enabled with these settings.
     Settings(FlowLogSettings),
 }
 
-/// How a flow log is kept.
+/// The settings of a VPC flow log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FlowLogSettings {
-    /// How long entries are kept, in days; one of CloudWatch's values.
-    #[serde(default = "year")]
+    /// How long CloudWatch keeps log events, in days; one of the values that CloudWatch supports. Default:
+    /// 365.
+    #[serde(default = "one_year")]
     pub retention_days: i32,
 }
 
@@ -169,11 +171,11 @@ impl Default for FlowLogs {
 }
 
 impl FlowLogs {
-    /// The settings, where there is a flow log.
+    /// Returns the settings, or `None` if the flow log is disabled.
     pub fn settings(&self) -> Option<FlowLogSettings> {
         match self {
             FlowLogs::Switch(false) => None,
-            FlowLogs::Switch(true) => Some(FlowLogSettings { retention_days: year() }),
+            FlowLogs::Switch(true) => Some(FlowLogSettings { retention_days: one_year() }),
             FlowLogs::Settings(settings) => Some(settings.clone()),
         }
     }
@@ -201,13 +203,13 @@ impl<'de> Deserialize<'de> for FlowLogs {
     }
 }
 
-/// A number, or a percentage such as `33%`.
+/// A number from 1 to 100, or a percentage such as `33%`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Share {
-    /// So many.
+    /// An absolute number.
     Count(u16),
-    /// So many of a hundred.
+    /// A percentage, with its `%`.
     Percent(String),
 }
 
@@ -238,4 +240,8 @@ impl<'de> Deserialize<'de> for Share {
         }
         deserializer.deserialize_any(Any)
     }
+}
+
+pub(super) fn one_year() -> i32 {
+    365
 }

@@ -1,9 +1,9 @@
-//! The lease in DynamoDB. The item is never deleted, so that its fence never falls; it has no time to live.
+//! The lease in DynamoDB. The item is never deleted and never expires, so that its fence never decreases.
 
 use super::{LeaseItem, LeaseStore, Taken};
 use crate::{
     aws::{Call, Clients},
-    model::{Class, Fault, HeldBy, LEASE_KEY as KEY},
+    model::{CallError, ErrorKind, LEASE_KEY as KEY, LeaseHolder},
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// The lease of one stack.
+/// The lease of one stack: one item, keyed by the stack's name.
 #[derive(Clone, Debug)]
 pub struct DynamoLease {
     clients: Clients,
@@ -23,7 +23,7 @@ pub struct DynamoLease {
 }
 
 impl DynamoLease {
-    /// The item of `stack` in `table`.
+    /// Returns the lease of `stack` in `table`. Makes no call.
     pub fn new(clients: Clients, table: &str, stack: &str) -> Self {
         DynamoLease { clients, table: table.to_owned(), stack: stack.to_owned() }
     }
@@ -35,7 +35,7 @@ impl DynamoLease {
 
 #[async_trait]
 impl LeaseStore for DynamoLease {
-    async fn read(&self) -> Result<LeaseItem, Fault> {
+    async fn read(&self) -> Result<LeaseItem, CallError> {
         let call = self
             .clients
             .dynamodb
@@ -43,12 +43,17 @@ impl LeaseStore for DynamoLease {
             .table_name(&self.table)
             .key(KEY, self.key())
             .consistent_read(true);
-        Ok(lease_item(&call.send().await.call("dynamodb", "GetItem")?.item.unwrap_or_default()))
+        Ok(lease_item(&call.send().await.call()?.item.unwrap_or_default()))
     }
 
-    async fn take(&self, holder: &HeldBy, over: Option<&HeldBy>, at_least: u64) -> Result<Taken, Fault> {
-        // The fence is one more than what is there. A table that was lost counts from nothing: more, where the state has
-        // seen a later one.
+    async fn take(
+        &self,
+        holder: &LeaseHolder,
+        over: Option<&LeaseHolder>,
+        at_least: u64,
+    ) -> Result<Taken, CallError> {
+        // The new fence is the stored one plus one. A table that was lost and created again starts at zero, so
+        // the fence is raised further if the state has seen a later one.
         let step = match at_least {
             0 => 1,
             _ => at_least.saturating_sub(self.read().await?.fence).max(1),
@@ -83,17 +88,18 @@ impl LeaseStore for DynamoLease {
             && let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
         {
             let there = lease_item(failed.item().unwrap_or(&Item::new()));
-            // A call whose answer was lost is repeated, by the SDK or by us; then the condition fails on our own write.
+            // A call whose answer was lost is retried, by the SDK or here; the condition then fails on our own
+            // write.
             return Ok(match &there.holder {
                 Some(seen) if seen.owner == holder.owner => Taken::Already(there.fence),
                 _ => Taken::No(Box::new(there)),
             });
         }
-        let item = result.call("dynamodb", "UpdateItem")?.attributes.unwrap_or_default();
+        let item = result.call()?.attributes.unwrap_or_default();
         Ok(Taken::Yes(lease_item(&item).fence))
     }
 
-    async fn beat(&self, holder: &HeldBy, record: &str) -> Result<(), Fault> {
+    async fn heartbeat(&self, holder: &LeaseHolder, record: &str) -> Result<(), CallError> {
         let call = self
             .clients
             .dynamodb
@@ -108,10 +114,10 @@ impl LeaseStore for DynamoLease {
             .expression_attribute_values(":o", AttributeValue::S(holder.owner.clone()))
             .expression_attribute_values(":f", AttributeValue::N(holder.fence.to_string()))
             .expression_attribute_values(":r", AttributeValue::S(record.to_owned()));
-        call.send().await.call("dynamodb", "UpdateItem").map(drop)
+        call.send().await.call().map(drop)
     }
 
-    async fn release(&self, holder: &HeldBy) -> Result<(), Fault> {
+    async fn release(&self, holder: &LeaseHolder) -> Result<(), CallError> {
         let call = self
             .clients
             .dynamodb
@@ -124,18 +130,18 @@ impl LeaseStore for DynamoLease {
             .expression_attribute_names("#h", "holder")
             .expression_attribute_names("#r", "record")
             .expression_attribute_values(":o", AttributeValue::S(holder.owner.clone()));
-        match call.send().await.call("dynamodb", "UpdateItem") {
-            Err(fault) if fault.class == Class::Lost => Ok(()),
+        match call.send().await.call() {
+            Err(error) if error.class == ErrorKind::Lost => Ok(()),
             answer => answer.map(drop),
         }
     }
 }
 
-fn text(holder: &HeldBy) -> Result<String, Fault> {
-    serde_json::to_string(holder).map_err(|error| Fault::bug(error.to_string()))
+fn text(holder: &LeaseHolder) -> Result<String, CallError> {
+    serde_json::to_string(holder).map_err(|error| CallError::bug(error.to_string()))
 }
 
-/// Reads an item. A holder that cannot be read is still a holder: somebody else's program may have written it.
+/// Parses a lease item. A holder that cannot be parsed is still a holder: another program may have written it.
 pub fn lease_item(item: &HashMap<String, AttributeValue>) -> LeaseItem {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
     let fence = item
@@ -145,9 +151,9 @@ pub fn lease_item(item: &HashMap<String, AttributeValue>) -> LeaseItem {
         .unwrap_or_default();
     let holder = item.get("owner").map(|owner| {
         let owner = owner.as_s().cloned().unwrap_or_default();
-        let known: HeldBy =
+        let known: LeaseHolder =
             text("holder").and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
-        HeldBy { owner, record: text("record").unwrap_or_default(), fence, ..known }
+        LeaseHolder { owner, record: text("record").unwrap_or_default(), fence, ..known }
     });
     LeaseItem { holder, fence }
 }

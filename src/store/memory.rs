@@ -1,19 +1,19 @@
-//! The stores' twins in memory: for tests of everything above them, and with the mishaps of the real ones.
+//! In-memory stores for tests of everything above them, with the failures of the real ones.
 
 use super::{LeaseItem, LeaseStore, StateStore, Stored, Taken};
-use crate::model::{Class, Fault, HeldBy};
+use crate::model::{CallError, ErrorKind, LeaseHolder};
 use async_trait::async_trait;
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// What can happen to one call.
+/// A failure injected into one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
     /// The request never arrives.
     LostRequest,
-    /// It has its effect, and the answer is lost.
+    /// The request takes effect, but the answer is lost.
     LostAnswer,
 }
 
@@ -21,11 +21,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn silence() -> Fault {
-    Fault::new(Class::Ambiguous, "no answer")
+fn silence() -> CallError {
+    CallError::new(ErrorKind::Ambiguous, "no answer")
 }
 
-/// A state object in memory.
+/// A state object in memory, with all its versions.
 #[derive(Debug, Default)]
 pub struct MemoryState {
     versions: Mutex<Vec<Vec<u8>>>,
@@ -33,12 +33,12 @@ pub struct MemoryState {
 }
 
 impl MemoryState {
-    /// Lets `mishap` befall the next write that has none waiting.
+    /// Queues `mishap` for the next write.
     pub fn next(&self, mishap: Mishap) {
         locked(&self.mishaps).push_back(mishap);
     }
 
-    /// How many versions were written.
+    /// Returns the number of versions written.
     pub fn versions(&self) -> usize {
         locked(&self.versions).len()
     }
@@ -46,12 +46,12 @@ impl MemoryState {
 
 #[async_trait]
 impl StateStore for MemoryState {
-    async fn read(&self) -> Result<Option<Stored>, Fault> {
+    async fn read(&self) -> Result<Option<Stored>, CallError> {
         let versions = locked(&self.versions);
         Ok(versions.last().map(|bytes| Stored { bytes: bytes.clone(), etag: versions.len().to_string() }))
     }
 
-    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, Fault> {
+    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, CallError> {
         let mishap = locked(&self.mishaps).pop_front();
         if mishap == Some(Mishap::LostRequest) {
             return Err(silence());
@@ -59,7 +59,7 @@ impl StateStore for MemoryState {
         let mut versions = locked(&self.versions);
         let there = (!versions.is_empty()).then(|| versions.len().to_string());
         if there.as_deref() != expected {
-            return Err(Fault::new(Class::Lost, "another version is there"));
+            return Err(CallError::new(ErrorKind::Lost, "another version exists"));
         }
         versions.push(bytes.to_vec());
         match mishap {
@@ -68,7 +68,7 @@ impl StateStore for MemoryState {
         }
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "memory".to_owned()
     }
 }
@@ -81,7 +81,7 @@ pub struct MemoryLease {
 }
 
 impl MemoryLease {
-    /// Lets `mishap` befall the next heartbeat or taking that has none waiting.
+    /// Queues `mishap` for the next heartbeat or attempt to take the lease.
     pub fn next(&self, mishap: Mishap) {
         locked(&self.mishaps).push_back(mishap);
     }
@@ -89,11 +89,16 @@ impl MemoryLease {
 
 #[async_trait]
 impl LeaseStore for MemoryLease {
-    async fn read(&self) -> Result<LeaseItem, Fault> {
+    async fn read(&self) -> Result<LeaseItem, CallError> {
         Ok(locked(&self.item).clone())
     }
 
-    async fn take(&self, holder: &HeldBy, over: Option<&HeldBy>, at_least: u64) -> Result<Taken, Fault> {
+    async fn take(
+        &self,
+        holder: &LeaseHolder,
+        over: Option<&LeaseHolder>,
+        at_least: u64,
+    ) -> Result<Taken, CallError> {
         let mishap = locked(&self.mishaps).pop_front();
         if mishap == Some(Mishap::LostRequest) {
             return Err(silence());
@@ -109,14 +114,14 @@ impl LeaseStore for MemoryLease {
             return Ok(Taken::No(Box::new(item.clone())));
         }
         item.fence = item.fence.saturating_add(1).max(at_least);
-        item.holder = Some(HeldBy { fence: item.fence, ..holder.clone() });
+        item.holder = Some(LeaseHolder { fence: item.fence, ..holder.clone() });
         match mishap {
             Some(_) => Err(silence()),
             None => Ok(Taken::Yes(item.fence)),
         }
     }
 
-    async fn beat(&self, holder: &HeldBy, record: &str) -> Result<(), Fault> {
+    async fn heartbeat(&self, holder: &LeaseHolder, record: &str) -> Result<(), CallError> {
         let mishap = locked(&self.mishaps).pop_front();
         if mishap == Some(Mishap::LostRequest) {
             return Err(silence());
@@ -126,7 +131,7 @@ impl LeaseStore for MemoryLease {
             Some(there) if there.owner == holder.owner && there.fence == holder.fence => {
                 record.clone_into(&mut there.record);
             }
-            _ => return Err(Fault::new(Class::Lost, "somebody else holds the lease")),
+            _ => return Err(CallError::new(ErrorKind::Lost, "the lease is held by another run")),
         }
         match mishap {
             Some(_) => Err(silence()),
@@ -134,7 +139,7 @@ impl LeaseStore for MemoryLease {
         }
     }
 
-    async fn release(&self, holder: &HeldBy) -> Result<(), Fault> {
+    async fn release(&self, holder: &LeaseHolder) -> Result<(), CallError> {
         let mut item = locked(&self.item);
         if item.holder.as_ref().is_some_and(|there| there.owner == holder.owner) {
             item.holder = None;

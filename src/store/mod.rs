@@ -1,5 +1,5 @@
-//! Where the state and the lease are kept. Safety comes from one register, the state object, which changes only by
-//! compare-and-swap; the lease gives politeness and liveness.
+//! Storage for the state and the lease. Safety comes from one register, the state object, which changes only by
+//! compare-and-swap; the lease only keeps runs from working at the same time.
 
 mod dynamodb;
 mod local;
@@ -11,73 +11,81 @@ pub use dynamodb::{DynamoLease, lease_item};
 pub use local::LocalState;
 pub use memory::{MemoryLease, MemoryState};
 pub use register::Register;
-pub use s3::{S3State, Version};
+pub use s3::{BACKEND_RECORD, S3State, Version};
 
-use crate::model::{Fault, HeldBy};
+use crate::model::{CallError, LeaseHolder};
 use async_trait::async_trait;
 
 /// One version of the state object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// The document.
+    /// The encoded state document.
     pub bytes: Vec<u8>,
-    /// What names this version in a conditional write. Opaque.
+    /// The opaque tag that names this version in a conditional write.
     pub etag: String,
 }
 
-/// A register that holds the state of one stack. Linearizable: a write succeeds only on the version that it names.
+/// A register that holds the state of one stack. Linearizable: a write succeeds only on the version that it
+/// names.
 #[async_trait]
 pub trait StateStore: Send + Sync {
-    /// The newest version; none where there never was one.
-    async fn read(&self) -> Result<Option<Stored>, Fault>;
+    /// Reads the newest version; `None` if none was ever written.
+    async fn read(&self) -> Result<Option<Stored>, CallError>;
 
-    /// Writes over the version `expected`, or, with none, only where nothing is.
+    /// Replaces the version `expected`; with `None`, writes only if no version exists. Returns the new
+    /// version's tag.
     ///
     /// # Errors
-    /// [`Class::Lost`](crate::model::Class::Lost) when another version is there, which may be this very write, whose
-    /// answer was lost; [`Class::Ambiguous`](crate::model::Class::Ambiguous) when nobody knows.
-    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, Fault>;
+    /// [`ErrorKind::Lost`](crate::model::ErrorKind::Lost) when another version exists, which may be this very write
+    /// if its answer was lost; [`ErrorKind::Ambiguous`](crate::model::ErrorKind::Ambiguous) when the outcome is
+    /// unknown.
+    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, CallError>;
 
-    /// Where it is, for people.
-    fn place(&self) -> String;
+    /// Returns the location of the state, for messages.
+    fn location(&self) -> String;
 }
 
-/// What a lease record says.
+/// The contents of a lease record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseItem {
-    /// The holder, if any.
-    pub holder: Option<HeldBy>,
-    /// The number of the last holding; never falls.
+    /// The current holder; `None` if the lease is free.
+    pub holder: Option<LeaseHolder>,
+    /// The number of the last holding; never decreases.
     pub fence: u64,
 }
 
-/// What came of an attempt to take a lease.
+/// The outcome of an attempt to take a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It is ours, under this fence.
+    /// The lease was taken, under this fence.
     Yes(u64),
-    /// It was ours before: an earlier call took it, whose answer was lost. Nobody knows how long ago.
+    /// An earlier call of this run, whose answer was lost, had already taken the lease; when is unknown.
     Already(u64),
-    /// It is not, and this holds it now.
+    /// The lease was not taken; this is the record that holds it.
     No(Box<LeaseItem>),
 }
 
-/// The lease of one stack. Expiry is the waiter's to judge: there is no clock in the record.
+/// The lease of one stack. The record holds no clock: the waiter decides when it has expired.
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
-    /// What is there. A strongly consistent read.
-    async fn read(&self) -> Result<LeaseItem, Fault>;
+    /// Reads the record, strongly consistently.
+    async fn read(&self) -> Result<LeaseItem, CallError>;
 
-    /// Takes it for `holder`: when it is free, or, with `over`, when that record is still the one there. The new fence
-    /// is one more than the last and at least `at_least`.
-    async fn take(&self, holder: &HeldBy, over: Option<&HeldBy>, at_least: u64) -> Result<Taken, Fault>;
+    /// Takes the lease for `holder` if it is free or, with `over`, if that record is still the stored one. The
+    /// new fence is one more than the last and at least `at_least`.
+    async fn take(
+        &self,
+        holder: &LeaseHolder,
+        over: Option<&LeaseHolder>,
+        at_least: u64,
+    ) -> Result<Taken, CallError>;
 
-    /// Shows that the holder lives: replaces its record by `record`.
+    /// Sends a heartbeat: replaces the holder's record with `record`.
     ///
     /// # Errors
-    /// [`Class::Lost`](crate::model::Class::Lost) when somebody else holds it.
-    async fn beat(&self, holder: &HeldBy, record: &str) -> Result<(), Fault>;
+    /// [`ErrorKind::Lost`](crate::model::ErrorKind::Lost) when another run holds it.
+    async fn heartbeat(&self, holder: &LeaseHolder, record: &str) -> Result<(), CallError>;
 
-    /// Gives it back. What is not held by `holder` any more is given back.
-    async fn release(&self, holder: &HeldBy) -> Result<(), Fault>;
+    /// Releases the lease. Succeeds too if `holder` no longer holds it.
+    async fn release(&self, holder: &LeaseHolder) -> Result<(), CallError>;
 }

@@ -1,12 +1,13 @@
-//! Compare-and-swap that survives lost answers: every write carries an id of its own, and after a refusal or a silence
-//! it is read back. Without that, a retry meets the refusal that its own first attempt caused.
+//! Compare-and-swap that survives lost answers: every write carries its own id, and after a refusal or a
+//! missing answer the object is read back. Otherwise a retry would meet the refusal that its own first attempt
+//! caused.
 
 use super::StateStore;
-use crate::model::{Class, Fault, Snapshot, SnapshotError, Writer};
+use crate::model::{CallError, ErrorKind, Snapshot, SnapshotError, Writer};
 use std::{sync::Arc, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// How often a write whose fate is unknown is tried.
+/// The number of attempts for a write whose outcome is unknown.
 const ATTEMPTS: u32 = 6;
 
 /// The state object as one process sees it.
@@ -21,34 +22,35 @@ pub struct Register {
 }
 
 impl Register {
-    /// A register that writes in the name of the run `owner`, under the lease's `fence`.
+    /// Returns a register that writes for the run `owner`, under the lease's `fence`.
     pub fn new(store: Arc<dyn StateStore>, owner: &str, fence: u64) -> Self {
         let (owner, by) = (owner.to_owned(), String::new());
         Register { store, etag: None, hash: String::new(), version: 0, owner, by, fence }
     }
 
-    /// The same, telling people who writes: user, host and command.
+    /// Adds the text that names the writer for people: user, host and command.
     #[must_use]
     pub fn by(self, by: String) -> Self {
         Register { by, ..self }
     }
 
-    /// Reads the newest version and checks it. None where there never was one.
+    /// Reads the newest version and checks it; `None` if none was ever written.
     ///
     /// # Errors
-    /// A state that cannot be trusted is refused, with what to do.
-    pub async fn read(&mut self) -> Result<Option<Snapshot>, Fault> {
+    /// Refuses a state that cannot be trusted, with a hint on how to recover.
+    pub async fn read(&mut self) -> Result<Option<Snapshot>, CallError> {
         let Some(stored) = self.store.read().await? else { return Ok(None) };
         let snapshot =
-            Snapshot::decode(&stored.bytes).map_err(|error| unusable(&error, &self.store.place()))?;
+            Snapshot::decode(&stored.bytes).map_err(|error| unusable(&error, &self.store.location()))?;
         self.hash = Snapshot::hash(&stored.bytes);
         self.etag = Some(stored.etag);
         self.version = snapshot.version;
         Ok(Some(snapshot))
     }
 
-    /// Reads the newest version to write over it, also where it cannot be trusted.
-    pub async fn over(&mut self) -> Result<Option<Result<Snapshot, SnapshotError>>, Fault> {
+    /// Reads the newest version in order to overwrite it, even if it cannot be trusted; `None` if none was ever
+    /// written.
+    pub async fn over(&mut self) -> Result<Option<Result<Snapshot, SnapshotError>>, CallError> {
         let Some(stored) = self.store.read().await? else { return Ok(None) };
         let snapshot = Snapshot::decode(&stored.bytes);
         self.hash = Snapshot::hash(&stored.bytes);
@@ -57,34 +59,40 @@ impl Register {
         Ok(Some(snapshot))
     }
 
-    /// Over a version that could not be read, lets the count go on from `version`.
+    /// Sets the version number to continue from, if the version to overwrite could not be read.
     pub fn count_from(&mut self, version: u64) {
         if self.version == 0 {
             self.version = version;
         }
     }
 
-    /// Writes `snapshot` as the next version.
+    /// Writes `snapshot` as the next version, retrying writes whose outcome is unknown.
     ///
     /// # Errors
-    /// [`Class::Lost`] when somebody else wrote since, or holds a later fence: this run must stop. Anything else means
-    /// that the store could not be reached.
-    pub async fn write(&mut self, snapshot: &mut Snapshot) -> Result<(), Fault> {
+    /// [`ErrorKind::Lost`] when another run wrote since, or holds a later fence: this run must stop. Any other
+    /// class means that the store could not be reached.
+    pub async fn write(&mut self, snapshot: &mut Snapshot) -> Result<(), CallError> {
         if snapshot.epoch > self.fence {
-            return Err(lost(&self.store.place(), &format!("a run with fence {} wrote it", snapshot.epoch)));
+            return Err(lost(
+                &self.store.location(),
+                &format!("a run with fence {} wrote it", snapshot.epoch),
+            ));
         }
         let (mut write_id, mut bytes) = self.seal(snapshot)?;
         let mut pause = Duration::from_millis(200);
         for attempt in 1..=ATTEMPTS {
-            let fault = match self.store.write(&bytes, self.etag.as_deref()).await {
+            let error = match self.store.write(&bytes, self.etag.as_deref()).await {
                 Ok(etag) => {
                     self.landed(etag, &bytes, snapshot.version);
                     return Ok(());
                 }
-                Err(fault) => fault,
+                Err(error) => error,
             };
-            if !matches!(fault.class, Class::Lost | Class::Ambiguous | Class::Throttled | Class::Gone) {
-                return Err(fault);
+            if !matches!(
+                error.class,
+                ErrorKind::Lost | ErrorKind::Ambiguous | ErrorKind::Throttled | ErrorKind::Gone
+            ) {
+                return Err(error);
             }
             if let Ok(stored) = self.store.read().await {
                 let there = stored.as_ref().map(|stored| stored.etag.as_str());
@@ -95,7 +103,7 @@ impl Register {
                         self.landed(stored.etag.clone(), &bytes, snapshot.version);
                         return Ok(());
                     }
-                    // An earlier write of this run, given up unanswered, that came late: `snapshot` goes on from it.
+                    // An earlier unanswered write of this run that arrived late: `snapshot` continues from it.
                     Some((seen, stored))
                         if there != self.etag.as_deref()
                             && seen.writer.owner == self.owner
@@ -105,26 +113,29 @@ impl Register {
                         (write_id, bytes) = self.seal(snapshot)?;
                     }
                     Some((seen, _)) if there != self.etag.as_deref() => {
-                        let who = format!("run {} wrote version {} of it", seen.writer.owner, seen.version);
-                        return Err(lost(&self.store.place(), &who));
+                        let who = format!("run {} wrote version {}", seen.writer.owner, seen.version);
+                        return Err(lost(&self.store.location(), &who));
                     }
                     None if self.etag.is_some() => {
-                        return Err(lost(&self.store.place(), "it was removed or damaged"));
+                        return Err(lost(
+                            &self.store.location(),
+                            "the state object was deleted or is corrupt",
+                        ));
                     }
                     _ => {}
                 }
             }
             if attempt == ATTEMPTS {
-                return Err(fault);
+                return Err(error);
             }
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2);
         }
-        Err(Fault::bug("a write that was never tried"))
+        Err(CallError::bug("a state write ended without an attempt"))
     }
 
-    /// Makes `snapshot` the next version: the id of the write, and the bytes.
-    fn seal(&self, snapshot: &mut Snapshot) -> Result<(String, Vec<u8>), Fault> {
+    /// Numbers and signs `snapshot` as the next version. Returns the id of the write and the encoded document.
+    fn seal(&self, snapshot: &mut Snapshot) -> Result<(String, Vec<u8>), CallError> {
         let write_id = uuid::Uuid::new_v4().to_string();
         snapshot.version = self.version.saturating_add(1);
         snapshot.epoch = self.fence;
@@ -134,13 +145,13 @@ impl Register {
         let at = now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default();
         let (owner, by) = (self.owner.clone(), self.by.clone());
         snapshot.writer = Writer { owner, write_id: write_id.clone(), tool, by, at };
-        let bytes = snapshot.encode().map_err(|error| Fault::bug(error.to_string()))?;
+        let bytes = snapshot.encode().map_err(|error| CallError::bug(error.to_string()))?;
         Ok((write_id, bytes))
     }
 
-    /// Where the state is, for people.
-    pub fn place(&self) -> String {
-        self.store.place()
+    /// Returns the location of the state, for messages.
+    pub fn location(&self) -> String {
+        self.store.location()
     }
 
     fn landed(&mut self, etag: String, bytes: &[u8], version: u64) {
@@ -150,20 +161,20 @@ impl Register {
     }
 }
 
-fn lost(place: &str, why: &str) -> Fault {
-    Fault::new(Class::Lost, format!("{place} is no longer this run's to write: {why}"))
-        .hint("another run took over: let it finish, then run again")
+fn lost(place: &str, why: &str) -> CallError {
+    CallError::new(ErrorKind::Lost, format!("{place}: this run may no longer write the state: {why}"))
+        .hint("wait for the other run to finish, then run again")
 }
 
-fn unusable(error: &SnapshotError, place: &str) -> Fault {
+fn unusable(error: &SnapshotError, place: &str) -> CallError {
     let hint = match error {
-        SnapshotError::Newer(..) => "use that newer provisioner",
+        SnapshotError::Newer(..) => "upgrade provisioner to that version or a newer one",
         SnapshotError::Foreign(..) => "check the account, the region and the stack's name",
         _ => {
-            "nothing was changed; the bucket keeps older versions: `provisioner state history` shows them, `state rollback` takes one back"
+            "nothing was changed; list older versions with `provisioner state history`, restore one with `provisioner state rollback`"
         }
     };
-    Fault::new(Class::Refused, format!("{place}: {error}")).hint(hint)
+    CallError::new(ErrorKind::Refused, format!("{place}: {error}")).hint(hint)
 }
 
 #[cfg(test)]
@@ -193,14 +204,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_earlier_write_that_comes_late_is_no_other_run() {
+    async fn an_earlier_write_that_arrives_late_is_not_taken_for_another_run() {
         let store = Arc::new(MemoryState::default());
         let mut register = Register::new(store.clone(), "run", 1);
         let mut state = snapshot();
         register.write(&mut state).await.unwrap();
         let base = store.read().await.unwrap().unwrap().etag;
         (0..ATTEMPTS).for_each(|_| store.next(Mishap::LostRequest));
-        assert_eq!(register.write(&mut state).await.unwrap_err().class, Class::Ambiguous);
+        assert_eq!(register.write(&mut state).await.unwrap_err().class, ErrorKind::Ambiguous);
         store.write(&state.encode().unwrap(), Some(&base)).await.unwrap();
         register.write(&mut state).await.unwrap();
         let stored = Snapshot::decode(&store.read().await.unwrap().unwrap().bytes).unwrap();
@@ -209,17 +220,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_overtaken_writes_nothing() {
+    async fn a_run_that_was_overtaken_writes_nothing() {
         let store = Arc::new(MemoryState::default());
         let (mut one, mut two) =
             (Register::new(store.clone(), "one", 1), Register::new(store.clone(), "two", 2));
         one.write(&mut snapshot()).await.unwrap();
         let mut seen = two.read().await.unwrap().unwrap();
         two.write(&mut seen).await.unwrap();
-        assert_eq!(one.write(&mut snapshot()).await.unwrap_err().class, Class::Lost);
+        assert_eq!(one.write(&mut snapshot()).await.unwrap_err().class, ErrorKind::Lost);
         assert_eq!(
             one.write(&mut seen).await.unwrap_err().class,
-            Class::Lost,
+            ErrorKind::Lost,
             "a later fence is seen before writing"
         );
         assert_eq!(store.versions(), 2);

@@ -2,11 +2,16 @@
 
 use super::{StateStore, Stored};
 use crate::{
-    aws::{Call, Clients},
-    model::{Class, Fault},
+    aws::{Call, Clients, required},
+    model::{CallError, ErrorKind},
 };
 use async_trait::async_trait;
+use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_smithy_types::DateTime;
+
+/// The key of the object in which the first runs of an account and region agree on who creates the backend's key. No
+/// stack's state has such a key.
+pub const BACKEND_RECORD: &str = "backend.json";
 
 /// The state object of one stack.
 #[derive(Clone, Debug)]
@@ -18,36 +23,41 @@ pub struct S3State {
 }
 
 impl S3State {
-    /// The object `<stack>/state.json` in `bucket`, which must belong to `account`.
+    /// Returns the object `<stack>/state.json` in `bucket`, which must belong to `account`. Makes no call.
     pub fn new(clients: Clients, account: &str, bucket: &str, stack: &str) -> Self {
         let (account, bucket) = (account.to_owned(), bucket.to_owned());
         S3State { clients, account, bucket, key: format!("{stack}/state.json") }
     }
+
+    /// Returns the object [`BACKEND_RECORD`] in `bucket`: what the first runs agreed on. Makes no call.
+    pub fn backend(clients: Clients, account: &str, bucket: &str) -> Self {
+        S3State { key: BACKEND_RECORD.to_owned(), ..S3State::new(clients, account, bucket, "") }
+    }
 }
 
-/// One version of the object.
+/// One version of the state object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// S3's id of it.
+    /// The version id that S3 assigned.
     pub id: String,
-    /// When S3 took it, RFC 3339.
+    /// The time at which S3 stored it, RFC 3339.
     pub at: String,
-    /// Whether it is the one that counts.
+    /// Whether it is the current version.
     pub newest: bool,
-    /// Whether it is the mark of a deletion.
+    /// Whether it is a delete marker.
     pub deleted: bool,
 }
 
 impl S3State {
-    /// The newest versions, `limit` of them at most, newest first.
-    pub async fn versions(&self, limit: usize) -> Result<Vec<Version>, Fault> {
+    /// Lists the newest versions, at most `limit`, newest first.
+    pub async fn versions(&self, limit: usize) -> Result<Vec<Version>, CallError> {
         let mut found = Vec::new();
         let (mut key, mut id) = (None, None);
         loop {
             let call = self.clients.s3.list_object_versions().bucket(&self.bucket).prefix(&self.key);
             let call =
                 call.set_key_marker(key).set_version_id_marker(id).expected_bucket_owner(&self.account);
-            let page = call.send().await.call("s3", "ListObjectVersions")?;
+            let page = call.send().await.call()?;
             let mine = |key: Option<&str>| key == Some(self.key.as_str());
             let time = |at: Option<&DateTime>| at.map(ToString::to_string).unwrap_or_default();
             for version in page.versions().iter().filter(|it| mine(it.key())) {
@@ -64,14 +74,14 @@ impl S3State {
             }
             (key, id) = (page.next_key_marker, page.next_version_id_marker);
         }
-        // S3 lists versions of a key newest first, and deletions apart from them.
+        // S3 lists the versions of a key newest first, and delete markers separately.
         found.sort_by(|a, b| (b.newest, &b.at).cmp(&(a.newest, &a.at)));
         found.truncate(limit);
         Ok(found)
     }
 
-    /// The document of one version.
-    pub async fn read_version(&self, id: &str) -> Result<Vec<u8>, Fault> {
+    /// Reads the document of one version by its id.
+    pub async fn read_version(&self, id: &str) -> Result<Vec<u8>, CallError> {
         let call = self
             .clients
             .s3
@@ -80,16 +90,16 @@ impl S3State {
             .key(&self.key)
             .version_id(id)
             .expected_bucket_owner(&self.account);
-        let body = call.send().await.call("s3", "GetObject")?.body.collect().await;
-        let body =
-            body.map_err(|error| Fault::new(Class::Ambiguous, format!("{}: {error}", self.place())))?;
+        let body = call.send().await.call()?.body.collect().await;
+        let body = body
+            .map_err(|error| CallError::new(ErrorKind::Ambiguous, format!("{}: {error}", self.location())))?;
         Ok(body.to_vec())
     }
 }
 
 #[async_trait]
 impl StateStore for S3State {
-    async fn read(&self) -> Result<Option<Stored>, Fault> {
+    async fn read(&self) -> Result<Option<Stored>, CallError> {
         let call = self
             .clients
             .s3
@@ -97,18 +107,18 @@ impl StateStore for S3State {
             .bucket(&self.bucket)
             .key(&self.key)
             .expected_bucket_owner(&self.account);
-        let answer = match call.send().await.call("s3", "GetObject") {
-            Err(fault) if fault.class == Class::Gone => return Ok(None),
-            answer => answer?,
-        };
-        let etag = answer.e_tag.unwrap_or_default();
-        let body = answer.body.collect().await;
-        let body =
-            body.map_err(|error| Fault::new(Class::Ambiguous, format!("{}: {error}", self.place())))?;
+        let found = call.send().await.read_if_found(|mut answer| {
+            let etag = required(answer.e_tag.take(), "ETag")?;
+            Ok((etag, answer.body))
+        });
+        let Some((etag, body)) = found? else { return Ok(None) };
+        let body = body.collect().await;
+        let body = body
+            .map_err(|error| CallError::new(ErrorKind::Ambiguous, format!("{}: {error}", self.location())))?;
         Ok(Some(Stored { bytes: body.to_vec(), etag }))
     }
 
-    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, Fault> {
+    async fn write(&self, bytes: &[u8], expected: Option<&str>) -> Result<String, CallError> {
         let call = self
             .clients
             .s3
@@ -122,11 +132,12 @@ impl StateStore for S3State {
             Some(etag) => call.if_match(etag),
             None => call.if_none_match("*"),
         };
-        let answer = call.send().await.call("s3", "PutObject")?;
-        Ok(answer.e_tag.unwrap_or_default())
+        let etag = required(call.send().await.call()?.e_tag, "ETag");
+        // The document was written: it is read back.
+        etag.map_err(|missing| missing.in_answer_of::<PutObjectError>().class(ErrorKind::Ambiguous))
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.key)
     }
 }

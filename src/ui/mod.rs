@@ -1,7 +1,9 @@
-//! What people and programs see: events as progress or JSON lines, plans in colour, the one error printer, prompts.
+//! All output: progress, JSON lines, plans in colour, errors and prompts.
 //!
-//! Data goes to stdout, all else to stderr. A closed stream is no error: there is nobody to tell.
+//! Data goes to stdout, everything else to stderr. Writing to a closed pipe is not an error; other errors of stdout end in an
+//! exit code that says so.
 
+mod ansi;
 mod paint;
 mod problem;
 mod progress;
@@ -9,63 +11,78 @@ mod progress;
 pub use paint::plan_in_colour;
 pub use progress::{Progress, follow};
 
-use crate::model::{Event, Problem};
+use crate::model::{Event, PlanRefusal, StepError};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::{
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    sync::OnceLock,
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// The version of the JSON lines; grows when a reader could break.
+/// The version of the JSON lines. It increases when a change could break a reader.
 const FORMAT: u32 = 1;
 
-/// How to speak.
+/// Why data could not be written to stdout, if it could not.
+static STDOUT_ERROR: OnceLock<String> = OnceLock::new();
+
+/// Returns why data could not be written to stdout, if it could not. A pipe whose reader ended is not an error.
+pub fn stdout_error() -> Option<&'static str> {
+    STDOUT_ERROR.get().map(String::as_str)
+}
+
+/// How a command prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ui {
     /// JSON lines on stdout instead of text.
     pub json: bool,
-    /// Whether stderr takes colour.
+    /// Whether stderr shows colour.
     pub colour: bool,
     /// Whether stderr is a terminal.
     pub terminal: bool,
-    /// How much is told.
+    /// How often `-v` was given.
     pub verbose: u8,
 }
 
 impl Ui {
-    /// Looks at the streams and at `NO_COLOR` (<https://no-color.org>).
+    /// Returns the settings for the options, the streams and `NO_COLOR`.
+    ///
+    /// Source: <https://no-color.org>
     pub fn new(json: bool, no_color: bool, verbose: u8) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let unwanted = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Ui { json, colour: terminal && !unwanted, terminal, verbose }
     }
 
-    /// Text for people.
+    /// Prints text for people to stderr.
     pub fn say(&self, text: &str) {
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 
-    /// Text for people, unless programs are reading.
+    /// Prints text for people to stderr, unless JSON is asked for.
     pub fn tell(&self, text: &str) {
         if !self.json {
             self.say(text);
         }
     }
 
-    /// Something that a person should not overlook.
+    /// Prints a warning to stderr.
     pub fn warn(&self, text: &str) {
         self.say(&format!("{} {text}", self.paint("33;1", "warning:")));
     }
 
-    /// Data.
+    /// Prints data to stdout, ending with a newline.
     pub fn data(&self, text: &str) {
+        let end = if text.ends_with('\n') { "" } else { "\n" };
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes());
-        if !text.ends_with('\n') {
-            let _ = out.write_all(b"\n");
+        let written = write!(out, "{text}{end}").and_then(|()| out.flush());
+        if let Err(error) = written
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            STDOUT_ERROR.get_or_init(|| error.to_string());
         }
-        let _ = out.flush();
     }
 
-    /// One JSON line, with its time and the format's version.
+    /// Prints one JSON line, to which it adds the time and the format's version.
     pub fn line(&self, mut object: Value) {
         if let Some(map) = object.as_object_mut() {
             map.insert("time".to_owned(), json!(now()));
@@ -74,26 +91,35 @@ impl Ui {
         self.data(&object.to_string());
     }
 
-    /// The one error printer.
-    pub fn problem(&self, problem: &Problem) {
+    /// Prints an error: as a JSON line on stdout, or as text on stderr.
+    pub fn problem(&self, problem: &StepError) {
         if self.json {
             self.line(problem::as_json(problem));
         } else {
-            self.say(&problem::as_text(problem, self));
+            self.say(&problem::as_text(problem, self.colour));
         }
     }
 
-    /// An event as a JSON line.
+    /// Prints a resource that is not planned, with what it blocks.
+    pub fn refusal(&self, refusal: &PlanRefusal) {
+        if self.json {
+            self.line(problem::refusal_json(refusal));
+        } else {
+            self.say(&problem::refusal_text(refusal, self.colour));
+        }
+    }
+
+    /// Prints an event as a JSON line.
     pub fn event(&self, event: &Event) {
         self.line(problem::event_json(event));
     }
 
-    /// `text` in an ANSI colour, where colour is wanted.
+    /// Returns `text` in an ANSI colour, if colour is on.
     pub fn paint(&self, colour: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        ansi::painted(self.colour, colour, text)
     }
 
-    /// Asks for a yes. Anything else, and the end of input, is a no.
+    /// Asks for confirmation. Anything but `y` or `yes` is a no, and so is the end of input.
     pub fn confirm(&self, question: &str) -> bool {
         let _ = write!(std::io::stderr(), "{} [y/N] ", self.paint("1", question));
         let _ = std::io::stderr().flush();
@@ -102,18 +128,27 @@ impl Ui {
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
-    /// Whether stdout is a terminal, too.
+    /// Asks for a line of text; empty at the end of input.
+    pub fn ask(&self, question: &str) -> String {
+        let _ = write!(std::io::stderr(), "{} ", self.paint("1", question));
+        let _ = std::io::stderr().flush();
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        if read.is_ok() { answer } else { String::new() }
+    }
+
+    /// Returns whether stdout is a terminal.
     pub fn data_is_shown(&self) -> bool {
         std::io::stdout().is_terminal()
     }
 
-    /// Whether somebody is there to be asked.
+    /// Returns whether a person can be asked: both stdin and stderr are terminals.
     pub fn can_ask(&self) -> bool {
         self.terminal && std::io::stdin().is_terminal()
     }
 }
 
-/// The time of day, RFC 3339, UTC.
+/// Returns the current time in UTC, in the format of RFC 3339.
 pub fn now() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }

@@ -1,8 +1,8 @@
-//! Colour for a plan, by the mark at the head of each line.
+//! Colours a plan by the symbol at the start of each line.
 
 use super::Ui;
 
-/// The text of a plan, coloured where colour is wanted.
+/// Returns the text of a plan, in colour if that is on.
 pub fn plan_in_colour(ui: &Ui, text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {

@@ -1,7 +1,7 @@
-//! A run while it runs: bars on a terminal, a log elsewhere, JSON lines for programs.
+//! The progress of a run: bars on a terminal, a log elsewhere, JSON lines for programs.
 
 use super::Ui;
-use crate::model::{Action, Address, Event, StepState};
+use crate::model::{Action, Address, Event, StepState, Verb};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     collections::BTreeMap,
@@ -9,13 +9,13 @@ use std::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Shows events as they come.
+/// Shows events as they arrive.
 pub struct Progress {
     ui: Ui,
     bars: MultiProgress,
     whole: Option<ProgressBar>,
     steps: BTreeMap<Address, Line>,
-    /// What each step was last said to wait for, to a program.
+    /// What each step waits for, as last printed as JSON.
     waits: BTreeMap<Address, String>,
     started: Instant,
 }
@@ -26,7 +26,7 @@ struct Line {
     waits: String,
 }
 
-/// Shows events until the last sender is gone.
+/// Shows events until the last sender is dropped.
 pub async fn follow(ui: Ui, mut events: UnboundedReceiver<Event>) {
     let mut progress = Progress::new(ui);
     while let Some(event) = events.recv().await {
@@ -34,7 +34,11 @@ pub async fn follow(ui: Ui, mut events: UnboundedReceiver<Event>) {
     }
 }
 
-fn verb(action: Action, done: bool) -> &'static str {
+fn verb(action: Action, half: Verb, done: bool) -> &'static str {
+    let action = match (action, half) {
+        (Action::Replace, Verb::Remove) => Action::Delete,
+        _ => action,
+    };
     match (action, done) {
         (Action::Create, false) => "creating",
         (Action::Create, true) => "created",
@@ -54,7 +58,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl Progress {
-    /// Nothing shown yet.
+    /// Returns a display that shows nothing yet.
     pub fn new(ui: Ui) -> Self {
         let target =
             if ui.terminal && !ui.json { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -68,7 +72,7 @@ impl Progress {
         }
     }
 
-    /// One more event.
+    /// Shows an event.
     pub fn show(&mut self, event: &Event) {
         if self.ui.json {
             if self.is_news(event) {
@@ -78,20 +82,21 @@ impl Progress {
         }
         match event {
             Event::RunStarted { steps } => self.begin(*steps),
-            Event::Step { address, action, state, .. } => match state {
-                StepState::Started => self.started(address, *action),
+            Event::Step { address, action, verb, state, .. } => match state {
+                StepState::Started => self.started(address, *action, *verb),
                 StepState::Waiting(reason) => self.waiting(address, reason),
-                StepState::Done => self.done(address, *action),
+                StepState::Done => self.done(address, *action, *verb),
             },
-            Event::StepFailed { action, problem, .. } => {
+            Event::StepFailed { action, verb: half, problem, .. } => {
                 if let Some(address) = &problem.address {
                     let line = self.end(address);
-                    let text = format!("{address}: {} failed after {}", verb(*action, false), seconds(line));
+                    let text =
+                        format!("{address}: {} failed after {}", verb(*action, *half, false), seconds(line));
                     self.log(&self.ui.paint("31", &text));
                 }
             }
             Event::Stopping => {
-                self.log("stopping: finishing the calls in flight; once more to leave at once");
+                self.log("stopping: finishing the calls in flight; press Ctrl-C again to exit immediately");
             }
             Event::Notice(text) => self.log(text),
             Event::RunEnded { .. } => {
@@ -103,7 +108,8 @@ impl Progress {
         }
     }
 
-    /// Whether a program does not know it yet: what is waited for is said once, however often it is looked at.
+    /// Returns whether an event is new to a program. A reason to wait is printed once, however often it is
+    /// polled.
     fn is_news(&mut self, event: &Event) -> bool {
         match event {
             Event::Step { address, state: StepState::Waiting(reason), .. } => {
@@ -127,11 +133,11 @@ impl Progress {
         }
     }
 
-    fn started(&mut self, address: &Address, action: Action) {
+    fn started(&mut self, address: &Address, action: Action, half: Verb) {
         let bar = self.whole.as_ref().map(|whole| {
             let bar = self.bars.insert_before(whole, ProgressBar::new_spinner());
             bar.set_style(style("  {spinner} {elapsed:>4} {prefix} {wide_msg}"));
-            bar.set_prefix(format!("{} {address}", verb(action, false)));
+            bar.set_prefix(format!("{} {address}", verb(action, half, false)));
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
@@ -150,9 +156,9 @@ impl Progress {
         }
     }
 
-    fn done(&mut self, address: &Address, action: Action) {
+    fn done(&mut self, address: &Address, action: Action, half: Verb) {
         let line = self.end(address);
-        let text = format!("{address}: {} in {}", verb(action, true), seconds(line));
+        let text = format!("{address}: {} in {}", verb(action, half, true), seconds(line));
         self.log(&text);
         if let Some(whole) = &self.whole {
             whole.inc(1);
@@ -168,7 +174,7 @@ impl Progress {
         line.since.elapsed()
     }
 
-    /// A line above the bars.
+    /// Prints a line above the bars.
     fn log(&self, text: &str) {
         if self.whole.is_some() {
             let _ = self.bars.println(text);
@@ -178,11 +184,11 @@ impl Progress {
     }
 }
 
-/// `0.4 s`, `75 s`.
+/// Returns a time such as `0.4 s`, `45 s` or `12 min 5 s`.
 fn seconds(time: Duration) -> String {
-    if time < Duration::from_secs(10) {
-        format!("{:.1} s", time.as_secs_f64())
-    } else {
-        format!("{} s", time.as_secs())
+    match time.as_secs() {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        whole @ 10..60 => format!("{whole} s"),
+        whole => format!("{} min {} s", whole / 60, whole % 60),
     }
 }

@@ -192,7 +192,7 @@ class Access(unittest.TestCase):
         token = tokens.presign(cluster="demo", region="eu-west-1", key=KEY, secret=SECRET, now=WHEN)
         return self.reviewer.review(token, WHEN)
 
-    def test_an_entry_for_a_role_is_for_whoever_assumed_it(self) -> None:
+    def test_an_entry_for_a_role_is_for_each_caller_that_assumed_it(self) -> None:
         session = "arn:aws:sts::111122223333:assumed-role/admin/me"
         status = self.review(session, {ROLE: {"groups": ["system:masters"]}})
         self.assertTrue(status["authenticated"])
@@ -207,7 +207,7 @@ class Access(unittest.TestCase):
         status = self.review(ROLE, {})
         self.assertEqual(status, {"authenticated": False, "error": f"{ROLE} has no access entry"})
 
-    def test_without_a_file_nobody_is_known(self) -> None:
+    def test_without_a_file_no_caller_is_known(self) -> None:
         token = tokens.presign(cluster="demo", region="eu-west-1", key=KEY, secret=SECRET, now=WHEN)
         self.assertEqual(self.reviewer.review(token, WHEN)["error"], "the access key is not known")
 

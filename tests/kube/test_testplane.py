@@ -615,7 +615,7 @@ class Trouble(Cluster):
         """A 429 of the server's own: a priority level with one seat, and a request that does not leave it.
 
         Without seats the server still serves one request at a time. The seat is taken before the body is read, so
-        whoever keeps the body back keeps the seat. It reaches all but `system:masters`, whom Kubernetes exempts.
+        a client that keeps the body back keeps the seat. It reaches all but `system:masters`, whom Kubernetes exempts.
         """
         base = "/apis/flowcontrol.apiserver.k8s.io/v1"
         level = {
@@ -682,12 +682,12 @@ class Trouble(Cluster):
         began = time.monotonic()
         with contextlib.suppress(OSError):
             list(events)
-        # Long before the watch would have ended by itself.
+        # Long before the watch would have ended unasked.
         self.assertLess(time.monotonic() - began, 10.0)
         with self.assertRaises(ApiError) as caught:
             list(self.api.watch(path, old))
         self.assertEqual(caught.exception.code, 410)
-        # Nodes, scheduler and controllers go on by themselves, and what ran still runs.
+        # Nodes, scheduler and controllers continue, and what ran still runs.
         self.pod("after")
         until(lambda: self.is_ready("after"))
         self.assertEqual(self.container("before")["restartCount"], 0)
@@ -737,14 +737,14 @@ class Life(unittest.TestCase):
         self.alone()
         process.stdin.close()
         process.stdout.close()
-        # The folder is free, and what was left in it is in nobody's way.
+        # The folder is free, and what was left in it is in no one's way.
         process, _ = run(self.folder, "--nodes", "0")
         process.stdin.close()
         self.assertEqual(process.wait(20), 0)
         process.stdout.close()
         self.alone()
 
-    def test_a_part_that_ends_by_itself_ends_all_and_is_named(self) -> None:
+    def test_a_part_that_ends_unasked_ends_all_and_is_named(self) -> None:
         process = subprocess.Popen(
             command("run", self.folder, "--cluster", "demo", "--region", REGION, "--nodes", "0"),
             stdin=subprocess.PIPE,
@@ -758,7 +758,7 @@ class Life(unittest.TestCase):
         os.kill(etcd, signal.SIGKILL)
         self.assertEqual(process.wait(20), 1)
         with process.stdin, process.stdout, process.stderr:
-            self.assertIn("etcd ended by itself with -9", process.stderr.read().decode())
+            self.assertIn("etcd ended unasked with -9", process.stderr.read().decode())
         self.alone()
 
 

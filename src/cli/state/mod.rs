@@ -1,50 +1,127 @@
-//! `state`: the state, by hand.
+//! `state`: inspects and edits the state.
 
 mod edit;
-mod history;
-mod import;
 
 use super::{
-    args::{Global, State as Command},
-    exit::{Exit, Failure},
-    session::Session,
+    exit::{CommandError, Exit},
+    global_options::Global,
+    opening::open,
+    terminal::Terminal,
 };
 use crate::{
-    engine::{release_for_good, who},
-    model::{Address, Class, Fault},
-    store::LeaseStore,
+    model::Address,
+    operations::{
+        Workspace, check_state_exists, holder_text, lease_holder, recorded_state, release_lease,
+        state_document, state_versions,
+    },
     ui::Ui,
 };
+use edit::Edit;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
-/// Shows the state, or changes it.
-pub async fn run(global: &Global, command: &Command, ui: Ui) -> Result<Exit, Failure> {
-    let session = Session::open(global, ui).await?;
-    if !session.backend_is_there().await? {
-        let fault = Fault::new(Class::Gone, format!("{}: there is no state yet", session.place()));
-        return Err(fault.hint("`provisioner up` makes the stack, and with it its state").into());
+/// Inspect, repair and unlock the state
+#[derive(Debug, clap::Subcommand)]
+pub enum StateCommand {
+    /// List the recorded resources
+    List,
+    /// Print the record of one resource as JSON
+    Show {
+        /// Address of the resource
+        address: String,
+    },
+    /// List the versions of the state in the bucket, newest first
+    History {
+        /// Maximum number of versions to list
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Print the state document as it is in the bucket
+    Pull,
+    /// Write a state document to the bucket, such as one that a failed run saved locally
+    Push {
+        /// Path of the state document
+        file: PathBuf,
+        /// Overwrite a newer version, or the state of another stack with this name
+        #[arg(long)]
+        force: bool,
+    },
+    /// Restore an older version of the state; nothing in AWS changes
+    Rollback {
+        /// Number of the version, or its ID in the bucket
+        version: String,
+    },
+    /// Remove resources from the state without deleting them
+    ///
+    /// Resources that still carry the stack's tags are adopted by the next `up` if the file names
+    /// them, and deleted by `down`.
+    Forget {
+        /// Addresses of the resources
+        #[arg(required = true)]
+        addresses: Vec<String>,
+    },
+    /// Adopt one existing resource, or rebuild a lost state from the stack's tags
+    Import {
+        /// Address that the resource gets, as in the plan
+        #[arg(requires = "id", required_unless_present = "from_tags", conflicts_with = "from_tags")]
+        address: Option<String>,
+        /// What AWS calls the resource: its id, name or ARN
+        id: Option<String>,
+        /// Adopt it even if it carries no tags of this stack, or another stack's
+        #[arg(long, requires = "address")]
+        take_over: bool,
+        /// Rebuild a lost state from the resources that carry the stack's tags
+        #[arg(long)]
+        from_tags: bool,
+        /// Rebuild even if a valid state exists
+        #[arg(long, requires = "from_tags")]
+        force: bool,
+    },
+    /// Release the state lock of another run; without FENCE, only show its holder
+    Unlock {
+        /// Fence of the lock, as shown by `state unlock`
+        fence: Option<u64>,
+    },
+}
+
+/// Runs a subcommand of `state`.
+pub async fn run(global: &Global, command: &StateCommand, ui: Ui) -> Result<Exit, CommandError> {
+    let terminal = Terminal::new(global, ui);
+    let workspace = open(global, &terminal).await?;
+    if !matches!(command, StateCommand::Import { .. }) {
+        check_state_exists(&workspace).await?;
     }
+    let edit = Edit { global, terminal: &terminal, workspace: &workspace };
     match command {
-        Command::List => list(&session).await,
-        Command::Show { address } => show(&session, address).await,
-        Command::Unlock { fence } => unlock(&session, *fence).await,
-        Command::History { limit } => history::history(&session, *limit).await,
-        Command::Pull => history::pull(&session).await,
-        Command::Push { file, force } => edit::push(&session, file, *force).await,
-        Command::Rollback { version } => history::rollback(&session, version).await,
-        Command::Forget { addresses } => edit::forget(&session, addresses).await,
-        Command::Import { force, .. } => edit::import(&session, *force).await,
+        StateCommand::List => list(ui, &workspace).await,
+        StateCommand::Show { address } => show(ui, &workspace, address).await,
+        StateCommand::Unlock { fence } => unlock(ui, &workspace, *fence).await,
+        StateCommand::History { limit } => history(ui, &workspace, *limit).await,
+        StateCommand::Pull => {
+            ui.data(&String::from_utf8_lossy(&state_document(&workspace).await?));
+            Ok(Exit::Done)
+        }
+        StateCommand::Push { file, force } => edit.push(file, *force).await,
+        StateCommand::Rollback { version } => edit.roll_back(version).await,
+        StateCommand::Forget { addresses } => edit.forget(addresses).await,
+        StateCommand::Import { address: Some(address), id: Some(id), take_over, .. } => {
+            edit.adopt(address, id, *take_over).await
+        }
+        StateCommand::Import { force, .. } => match edit.restore_backend().await? {
+            Exit::Done => edit.rebuild(*force).await,
+            exit => Ok(exit),
+        },
     }
 }
 
-async fn list(session: &Session) -> Result<Exit, Failure> {
-    let snapshot = session.snapshot(&mut session.register(0)).await?;
+async fn list(ui: Ui, workspace: &Workspace) -> Result<Exit, CommandError> {
+    let snapshot = recorded_state(workspace).await?;
     let id = |live: &Value| {
         ["id", "arn", "name"].iter().find_map(|name| live.get(name)?.as_str().map(str::to_owned))
     };
-    if session.ui.json {
+    if ui.json {
         for (address, entry) in &snapshot.resources {
-            session.ui.line(json!({
+            ui.line(json!({
                 "type": "resource", "address": address, "kind": entry.kind, "stage": entry.stage, "id": id(&entry.live),
             }));
         }
@@ -60,15 +137,15 @@ async fn list(session: &Session) -> Result<Exit, Failure> {
         ));
     }
     if text.is_empty() {
-        session.ui.say(&format!("{}: nothing is recorded", session.place()));
+        ui.say(&format!("{}: no resources recorded", workspace.location()));
     } else {
-        session.ui.data(&text);
+        ui.data(&text);
     }
     Ok(Exit::Done)
 }
 
-async fn show(session: &Session, address: &str) -> Result<Exit, Failure> {
-    let snapshot = session.snapshot(&mut session.register(0)).await?;
+async fn show(ui: Ui, workspace: &Workspace, address: &str) -> Result<Exit, CommandError> {
+    let snapshot = recorded_state(workspace).await?;
     let address = Address::from(address);
     let Some(entry) = snapshot.resources.get(&address) else {
         let near = snapshot.resources.keys().map(Address::as_str);
@@ -76,34 +153,74 @@ async fn show(session: &Session, address: &str) -> Result<Exit, Failure> {
             let (a, b) = (strsim::jaro(a, address.as_str()), strsim::jaro(b, address.as_str()));
             a.total_cmp(&b)
         });
-        let hint = near.map_or("`provisioner state list` shows the addresses".to_owned(), |near| {
+        let hint = near.map_or("list the addresses with `provisioner state list`".to_owned(), |near| {
             format!("did you mean `{near}`?")
         });
-        return Err(Failure::refused(format!("nothing is recorded at {address}"), hint));
+        return Err(CommandError::refused(format!("{address}: not found in the state"), hint));
     };
     let object = json!({"address": address, "resource": entry});
-    match session.ui.json {
-        true => session.ui.line(json!({"type": "resource", "address": address, "resource": entry})),
-        false => session.ui.data(&serde_json::to_string_pretty(&object).unwrap_or_default()),
+    match ui.json {
+        true => ui.line(json!({"type": "resource", "address": address, "resource": entry})),
+        false => ui.data(&serde_json::to_string_pretty(&object).unwrap_or_default()),
     }
     Ok(Exit::Done)
 }
 
-async fn unlock(session: &Session, fence: Option<u64>) -> Result<Exit, Failure> {
-    let (lease, ui) = (session.lease(), session.ui);
-    let Some(holder) = lease.read().await?.holder else {
-        ui.tell(&format!("{}: nobody holds the lease", session.place()));
+async fn unlock(ui: Ui, workspace: &Workspace, fence: Option<u64>) -> Result<Exit, CommandError> {
+    let Some(holder) = lease_holder(workspace).await? else {
+        ui.tell(&format!("{}: not locked", workspace.location()));
         return Ok(Exit::Done);
     };
     let Some(fence) = fence else {
-        ui.say(&format!("{}: held by {}", session.place(), who(&holder)));
-        let hint = format!("if that process will never end: `provisioner state unlock {}`", holder.fence);
-        return Err(Failure::refused("name the fence of the holder that is to lose the lease", hint));
+        ui.say(&format!("{}: locked by {}", workspace.location(), holder_text(&holder)));
+        let hint = format!(
+            "if that process is not running any more, run `provisioner state unlock {}`",
+            holder.fence
+        );
+        return Err(CommandError::refused("the fence of the lock to release is missing", hint));
     };
-    let evicted = release_for_good(&lease, fence).await?;
+    let evicted = release_lease(workspace, fence).await?;
     ui.tell(&format!(
-        "taken from {}. Should it still run, its next write of the state fails, and it stops",
-        who(&evicted)
+        "released the lock of {}; if that run is still active, its next state write fails and it stops",
+        holder_text(&evicted)
     ));
+    Ok(Exit::Done)
+}
+
+/// Lists the versions of the state, newest first.
+async fn history(ui: Ui, workspace: &Workspace, limit: usize) -> Result<Exit, CommandError> {
+    let versions = state_versions(workspace, limit).await?;
+    if versions.is_empty() {
+        ui.say(&format!("{}: no state found", workspace.location()));
+    }
+    for version in versions {
+        let read = &version.content;
+        if ui.json {
+            let known = read.as_ref().ok();
+            ui.line(json!({
+                "type": "version", "id": version.id, "at": version.at, "newest": version.newest,
+                "deleted": version.deleted, "version": known.map(|it| it.version), "phase": known.map(|it| it.phase),
+                "resources": known.map(|it| it.resources.len()), "unfinished": known.map(|it| it.intents.len()),
+                "writer": known.map(|it| &it.writer), "error": read.as_ref().err().map(ToString::to_string),
+            }));
+            continue;
+        }
+        let what = match read {
+            Ok(snapshot) => format!(
+                "version {:4}  {:3} resources{}  {}",
+                snapshot.version,
+                snapshot.resources.len(),
+                if snapshot.intents.is_empty() {
+                    String::new()
+                } else {
+                    format!(", {} unfinished", snapshot.intents.len())
+                },
+                if snapshot.writer.by.is_empty() { &snapshot.writer.tool } else { &snapshot.writer.by },
+            ),
+            Err(_) if version.deleted => "the object was deleted".to_owned(),
+            Err(error) => format!("invalid: {error}"),
+        };
+        ui.data(&format!("{}  {}  {what}", version.at, version.id));
+    }
     Ok(Exit::Done)
 }

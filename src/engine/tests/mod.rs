@@ -1,24 +1,30 @@
-//! The engine against a cloud in memory, under paused time: late lists, lost answers, and a crash after every write of
-//! the state and every call that writes.
+//! The engine against a cloud in memory, under paused time: lists lag, answers are lost, and the power fails
+//! after every write of the state and every call that writes.
 
 mod cloud;
-mod fate;
+mod cloud_groups;
+mod drains;
+mod faulty_network;
 mod operator;
+mod power;
+mod replacements;
 mod sabotage;
+mod scenario;
 mod schedules;
+mod slow_updates;
 mod throttle;
-mod wires;
 
-use super::{Halt, Pace, Run, Settings, World, observe};
+use super::{Host, Liveness, Pace, Provider, Run, Settings, ShutdownSignal, StateWriter, observe};
 use crate::{
     model::{
-        Action, Address, Entry, Graph, In, Intent, Node, Outcome, Owner, Plan, Process, Record, Snapshot,
-        Stage,
+        Action, Address, CallError, Entry, ErrorKind, Graph, In, Intent, Node, Outcome, Owner, Plan, Process,
+        Record, Report, Snapshot, Stage, StepError,
     },
-    plan::{Input, Strays, make},
+    plan::{Consent, Input, Strays, fill_names, make},
     store::{MemoryState, Register, StateStore},
 };
-use cloud::{Cloud, Powered, Trouble};
+use cloud::{Cloud, CloudFaults};
+use power::Powered;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
@@ -27,7 +33,7 @@ fn owner() -> Owner {
     Owner { stack: "s".into(), lineage: "l".into() }
 }
 
-/// A root, two things on it, and one on these.
+/// Returns a root, two resources that depend on it, and one that depends on the second of these.
 fn graph(size: u32) -> Graph {
     let mut graph = Graph::default();
     let mut add = |address: &str, kind: &str, parent: Option<&str>| {
@@ -49,35 +55,70 @@ fn graph(size: u32) -> Graph {
 fn decide(cloud: &Cloud, graph: &Graph, snapshot: &Snapshot, observed: &crate::model::Observed) -> Plan {
     let kinds = |name: &str| cloud.kind(name);
     // What the protocol let through is to be seen, and not swept away.
-    make(&Input { graph, snapshot, observed, targets: &[], strays: Strays::Keep, kinds: &kinds }).unwrap()
+    let consent = &Consent::default();
+    make(&Input { graph, snapshot, observed, targets: &[], strays: Strays::Keep, consent, kinds: &kinds })
+        .unwrap()
+}
+
+/// The graph with the names of what is recorded, as every command prepares it.
+fn prepare(cloud: &Cloud, graph: &Graph, snapshot: &mut Snapshot) -> Graph {
+    snapshot.restore_retired();
+    let mut graph = graph.clone();
+    fill_names(&mut graph, snapshot, &|name| cloud.kind(name));
+    graph
+}
+
+/// The machine of a process without others: every other one is dead.
+struct AloneHost(Cloud);
+
+impl Host for AloneHost {
+    fn epoch_seconds(&self) -> i64 {
+        self.0.now()
+    }
+
+    fn since_boot(&self) -> Duration {
+        self.0.born.elapsed()
+    }
+
+    fn liveness(&self, _: &Process) -> Liveness {
+        Liveness::Dead
+    }
 }
 
 /// One process: reads the state, plans, and runs until the end or until the power goes.
 async fn process(cloud: &Cloud, state: &Arc<MemoryState>, graph: &Graph, run: &str) -> (Plan, Outcome) {
     let store = Arc::new(Powered { state: Arc::clone(state), cloud: cloud.clone() });
     let mut register = Register::new(store, run, 1);
-    let snapshot = register.read().await.unwrap().unwrap_or_else(|| Snapshot::new(&owner(), "1", "r"));
+    let mut snapshot = register.read().await.unwrap().unwrap_or_else(|| Snapshot::new(&owner(), "1", "r"));
+    let graph = &prepare(cloud, graph, &mut snapshot);
     let observed = observe(cloud, graph, &snapshot, false).await.unwrap();
     let plan = decide(cloud, graph, &snapshot, &observed);
-    let clock = cloud.clone();
+    if let Some(refusal) = plan.refusals.first() {
+        let problem = StepError::general(CallError::new(ErrorKind::Refused, refusal.reason.clone()));
+        let mut report = Report::default();
+        report.problems.push(problem);
+        return (plan, Outcome::Partial(report));
+    }
     let settings = Settings {
         parallelism: 4,
         pace: Pace::default(),
         run: run.to_owned(),
         process: Process::default(),
-        is_dead: Arc::new(|_| true),
-        now: Arc::new(move || clock.now()),
+        host: Arc::new(AloneHost(cloud.clone())),
+        approved: BTreeSet::new(),
+        drain: true,
     };
     let (events, _kept) = unbounded_channel();
-    let run = Run { world: Arc::new(cloud.clone()), settings, halt: Halt::default(), events };
-    let (outcome, _) = run.execute(&plan, snapshot, register).await;
+    let run =
+        Run { provider: Arc::new(cloud.clone()), settings, shutdown: ShutdownSignal::default(), events };
+    let outcome = run.execute(&plan, &mut StateWriter { snapshot, register }).await;
     (plan, outcome)
 }
 
 /// Runs to the end of `graph`, with the power going after every effect in turn, and once more with power; then nothing
-/// is lost, nothing is doubled, and there is nothing left to do.
-async fn sweep(trouble: Trouble, before: Option<&Graph>, graph: &Graph, expected: usize) {
-    let mut fuse = 0;
+/// is lost, nothing is doubled, and there is nothing left to do. Returns the clouds.
+async fn sweep(trouble: CloudFaults, before: Option<&Graph>, graph: &Graph, expected: usize) -> Vec<Cloud> {
+    let (mut fuse, mut clouds) = (0, Vec::new());
     loop {
         let cloud = Cloud::new(trouble);
         let state = Arc::new(MemoryState::default());
@@ -96,20 +137,21 @@ async fn sweep(trouble: Trouble, before: Option<&Graph>, graph: &Graph, expected
         assert_eq!(plan.changes, [], "power cut after {fuse}");
         if survived && matches!(first, Outcome::Done(_)) {
             assert!(fuse > 6, "only {fuse} effects");
-            return;
+            return clouds;
         }
+        clouds.push(cloud);
         fuse += 1;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_power_cut_anywhere_in_a_first_run_loses_and_doubles_nothing() {
-    sweep(Trouble::default(), None, &graph(1), 4).await;
+    sweep(CloudFaults::default(), None, &graph(1), 4).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_same_with_lists_that_lag_and_answers_that_are_lost() {
-    let trouble = Trouble { lag: Duration::from_secs(20), lose_every: 2, ..Trouble::default() };
+    let trouble = CloudFaults { lag: Duration::from_secs(20), lose_every: 2, ..CloudFaults::default() };
     sweep(trouble, None, &graph(1), 4).await;
 }
 
@@ -117,12 +159,12 @@ async fn the_same_with_lists_that_lag_and_answers_that_are_lost() {
 async fn the_same_in_a_change_and_in_a_removal() {
     let mut smaller = graph(2);
     smaller.nodes.remove("leaf");
-    sweep(Trouble::default(), Some(&graph(1)), &smaller, 3).await;
-    sweep(Trouble::default(), Some(&graph(1)), &Graph::default(), 0).await;
+    sweep(CloudFaults::default(), Some(&graph(1)), &smaller, 3).await;
+    sweep(CloudFaults::default(), Some(&graph(1)), &Graph::default(), 0).await;
 }
 
-/// A state in which a run that is dead began a create of `address`, ten minutes ago by the clock of `process`; with
-/// `entry`, in the place of one that is gone.
+/// Writes a state in which a dead run intended to create `address` ten minutes ago by the clock of `process`;
+/// with `entry`, as a replacement of that one.
 async fn begun(state: &Arc<MemoryState>, graph: &Graph, address: &str, entry: Option<Entry>) -> Intent {
     let node = &graph.nodes[&Address::from(address)];
     let intent = Intent {
@@ -139,15 +181,15 @@ async fn begun(state: &Arc<MemoryState>, graph: &Graph, address: &str, entry: Op
     };
     let mut snapshot = Snapshot::new(&owner(), "1", "r");
     snapshot.resources.extend(entry.map(|entry| (address.into(), entry)));
-    snapshot.apply(Record::Begin(address.into(), Box::new(intent.clone())));
+    snapshot.apply(Record::CreateIntended(address.into(), Box::new(intent.clone())));
     let store: Arc<dyn StateStore> = Arc::<MemoryState>::clone(state);
     Register::new(store, "one", 1).write(&mut snapshot).await.unwrap();
     intent
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_that_went_out_long_after_its_intent_is_waited_for_all_the_same() {
-    let cloud = Cloud::new(Trouble { lag: Duration::from_secs(60), ..Trouble::default() });
+async fn a_create_that_was_sent_long_after_its_intent_is_waited_for() {
+    let cloud = Cloud::new(CloudFaults { lag: Duration::from_secs(60), ..CloudFaults::default() });
     let (state, mut graph) = (Arc::default(), graph(1));
     graph.nodes.retain(|address, _| address.as_str() == "root");
     let intent = begun(&state, &graph, "root", None).await;
@@ -158,8 +200,8 @@ async fn a_create_that_went_out_long_after_its_intent_is_waited_for_all_the_same
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_begun_anew_goes_with_the_rest_though_lists_lag() {
-    let cloud = Cloud::new(Trouble { lag: Duration::from_secs(60), ..Trouble::default() });
+async fn an_unfinished_replacement_is_deleted_with_the_rest_though_lists_lag() {
+    let cloud = Cloud::new(CloudFaults { lag: Duration::from_secs(60), ..CloudFaults::default() });
     let (state, graph) = (Arc::default(), graph(1));
     let entry = Entry {
         kind: "plain".into(),
@@ -168,6 +210,7 @@ async fn what_was_begun_anew_goes_with_the_rest_though_lists_lag() {
         live: json!({"id": "plain-0"}),
         dependencies: BTreeSet::new(),
         leaving: false,
+        update: None,
     };
     let intent = begun(&state, &graph, "root", Some(entry)).await;
     cloud.create("plain", &intent.request, &intent).await.unwrap();
@@ -177,8 +220,8 @@ async fn what_was_begun_anew_goes_with_the_rest_though_lists_lag() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_another_run_began_is_claimed_before_it_is_repeated() {
-    let cloud = Cloud::new(Trouble { fuse: Some(1), ..Trouble::default() });
+async fn a_call_that_another_run_intended_is_claimed_before_it_is_repeated() {
+    let cloud = Cloud::new(CloudFaults { fuse: Some(1), ..CloudFaults::default() });
     let (state, mut graph): (Arc<MemoryState>, _) = (Arc::default(), graph(1));
     graph.nodes.retain(|address, _| address.as_str() == "left");
     graph.nodes.values_mut().for_each(|node| node.spec["parent"] = Value::Null);
@@ -194,10 +237,10 @@ async fn a_call_that_another_run_began_is_claimed_before_it_is_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_repeated_is_signed_with_the_time_of_its_claim() {
-    let cloud = Cloud::new(Trouble::default());
+    let cloud = Cloud::new(CloudFaults::default());
     let (state, graph) = (Arc::default(), alone("tokened", &["one"], &json!({})));
     begun(&state, &graph, "one", None).await;
-    // By then AWS takes no call that was signed when the intent was written.
+    // By then AWS refuses a call that was signed when the intent was written.
     tokio::time::sleep(Duration::from_mins(10)).await;
     let (_, outcome) = process(&cloud, &state, &graph, "two").await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
@@ -205,16 +248,16 @@ async fn a_call_that_is_repeated_is_signed_with_the_time_of_its_claim() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_begun_and_removed_in_a_run_that_died_is_made_anew() {
+async fn a_resource_that_a_dead_run_created_and_deleted_is_created_again() {
     for fuse in 0.. {
-        let cloud = Cloud::new(Trouble::default());
+        let cloud = Cloud::new(CloudFaults::default());
         let (state, graph) = (Arc::default(), alone("tokened", &["one"], &json!({})));
         let intent = begun(&state, &graph, "one", None).await;
         cloud.create("tokened", &intent.request, &intent).await.unwrap();
         cloud.trouble.lock().unwrap().fuse = Some(fuse);
         let _ = process(&cloud, &state, &Graph::default(), "two").await;
         let survived = cloud.trouble.lock().unwrap().fuse.take() > Some(0);
-        // The token of an intent that is open would hand back what is gone, and go on with it for ever.
+        // The token of an open intent would return the deleted resource every time.
         let (_, outcome) = process(&cloud, &state, &graph, "three").await;
         assert!(matches!(outcome, Outcome::Done(_)), "power cut after {fuse}: {outcome:?}");
         assert_eq!(cloud.count(), 1, "power cut after {fuse}");
@@ -226,8 +269,8 @@ async fn what_was_begun_and_removed_in_a_run_that_died_is_made_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_may_still_be_taken_is_waited_for_before_it_is_asked_for_again() {
-    let cloud = Cloud::new(Trouble::default());
+async fn a_name_that_a_late_call_may_take_is_waited_for_before_it_is_used_again() {
+    let cloud = Cloud::new(CloudFaults::default());
     let (state, graph) = (Arc::default(), alone("named", &["one"], &json!({})));
     let intent = begun(&state, &graph, "one", None).await;
     let late = async {
@@ -240,42 +283,47 @@ async fn a_name_that_may_still_be_taken_is_waited_for_before_it_is_asked_for_aga
     };
     let ((_, outcome), ()) = tokio::join!(runs, late);
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
-    assert_eq!(cloud.count(), 0, "it came after its name was given up");
+    assert_eq!(cloud.count(), 0, "it arrived after its name was released");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signal_ends_all_waiting_and_what_is_begun_is_found_again() {
-    let cloud = Cloud::new(Trouble { lag: Duration::from_secs(60), ..Trouble::default() });
+async fn a_signal_ends_all_waits_and_what_was_created_is_found_again() {
+    let cloud = Cloud::new(CloudFaults { lag: Duration::from_secs(60), ..CloudFaults::default() });
     let state = Arc::new(MemoryState::default());
     let snapshot = Snapshot::new(&owner(), "1", "r");
     let plan = decide(&cloud, &graph(1), &snapshot, &crate::model::Observed::default());
     assert!(plan.changes.iter().all(|change| change.action == Action::Create));
     let (events, _kept) = unbounded_channel();
-    let halt = Halt::default();
+    let shutdown = ShutdownSignal::default();
     let settings = Settings {
         parallelism: 4,
         pace: Pace::default(),
         run: "one".into(),
         process: Process::default(),
-        is_dead: Arc::new(|_| true),
-        now: Arc::new(|| 0),
+        host: Arc::new(AloneHost(cloud.clone())),
+        approved: BTreeSet::new(),
+        drain: true,
     };
-    let run = Run { world: Arc::new(cloud.clone()), settings, halt: halt.clone(), events };
+    let run = Run { provider: Arc::new(cloud.clone()), settings, shutdown: shutdown.clone(), events };
     let signal = async {
         tokio::time::sleep(Duration::from_secs(10)).await;
-        halt.escalate();
+        shutdown.escalate();
     };
     let started = Instant::now();
     let register = Register::new(state.clone(), "one", 1);
-    let ((outcome, _), ()) = tokio::join!(run.execute(&plan, snapshot, register), signal);
-    assert!(matches!(&outcome, Outcome::Stopped(report) if report.left == 4 && report.saved), "{outcome:?}");
+    let mut writer = StateWriter { snapshot, register };
+    let (outcome, ()) = tokio::join!(run.execute(&plan, &mut writer), signal);
+    assert!(
+        matches!(&outcome, Outcome::Stopped(report) if report.left() == 4 && report.saved),
+        "{outcome:?}"
+    );
     assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
     let (_, second) = process(&cloud, &state, &graph(1), "two").await;
     assert!(matches!(second, Outcome::Done(_)), "{second:?}");
     assert_eq!(cloud.count(), 4);
 }
 
-/// One thing of this kind and these fields, by itself or with others like it.
+/// Returns independent resources of one kind with these fields, one at each address.
 fn alone(kind: &str, addresses: &[&str], fields: &Value) -> Graph {
     let mut graph = Graph::default();
     for address in addresses {
@@ -291,10 +339,10 @@ fn alone(kind: &str, addresses: &[&str], fields: &Value) -> Graph {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trouble_is_waited_out_for_minutes_and_one_that_no_waiting_mends_not_at_all() {
+async fn a_degraded_resource_is_waited_for_only_if_waiting_can_help() {
     for (trouble, least, most) in [("InsufficientNumberOfReplicas", 180, 200), ("NodeCreationFailure", 0, 5)]
     {
-        let cloud = Cloud::new(Trouble::default());
+        let cloud = Cloud::new(CloudFaults::default());
         let state = Arc::new(MemoryState::default());
         let started = Instant::now();
         let graph = alone("plain", &["one"], &json!({"trouble": trouble}));
@@ -302,17 +350,17 @@ async fn a_trouble_is_waited_out_for_minutes_and_one_that_no_waiting_mends_not_a
         let seconds = started.elapsed().as_secs();
         assert!((least..=most).contains(&seconds), "{trouble}: {seconds} s");
         let problem = &outcome.report().problems[0];
-        assert!(problem.fault.message.contains(trouble), "{problem:?}");
-        assert!(problem.fault.hint.is_some(), "{problem:?}");
-        // It is there, the journal knows it, and the next run does not make another.
+        assert!(problem.error.message.contains(trouble), "{problem:?}");
+        assert!(problem.error.hint.is_some(), "{problem:?}");
+        // It exists and is recorded, and the next run does not create another.
         let _ = process(&cloud, &state, &graph, "two").await;
         assert_eq!(cloud.count(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_aws_makes_one_at_a_time_is_asked_for_one_at_a_time() {
-    let (cloud, state) = (Cloud::new(Trouble::default()), Arc::new(MemoryState::default()));
+async fn a_serial_kind_is_created_one_at_a_time() {
+    let (cloud, state) = (Cloud::new(CloudFaults::default()), Arc::new(MemoryState::default()));
     let graph = alone("single", &["one", "two", "three"], &json!({}));
     let (_, outcome) = process(&cloud, &state, &graph, "one").await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");

@@ -1,17 +1,19 @@
-//! One operator: a process with a life of its own. It stands still, it dies, and what lies between it and the cloud, the
-//! state and the lease loses calls and answers.
+//! One operator: a process that may be suspended or die, behind a network that loses calls and answers.
 
 use super::{
     cloud::Cloud,
     decide,
-    fate::{Death, Dice, Fate, Moment},
-    owner,
+    faulty_network::{RemoteLease, RemoteProvider, RemoteState, silence},
+    owner, prepare,
     sabotage::Sabotage,
-    wires::{Desk, Table, Wire, silence},
+    scenario::{Death, Moment, Scenario, SeededRng},
 };
 use crate::{
-    engine::{Halt, Held, Patience, Run, Settings, acquire, observe, release_for_good},
-    model::{Address, Class, Fault, Graph, HeldBy, Outcome, Process, Snapshot},
+    engine::{
+        Host, LeaseGuard, LeaseRequest, Liveness, Run, Settings, ShutdownSignal, StateWriter, acquire,
+        observe, release_for_good,
+    },
+    model::{Address, CallError, ErrorKind, Graph, LeaseHolder, Outcome, Process, Snapshot},
     store::{LeaseStore, MemoryLease, MemoryState, Register, StateStore},
 };
 use std::{
@@ -26,21 +28,21 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-/// What the operators of one schedule have in common.
+/// Data that the operators of one schedule share.
 #[derive(Clone)]
 pub(super) struct Site {
     pub(super) cloud: Cloud,
     pub(super) state: Arc<MemoryState>,
     pub(super) lease: Arc<MemoryLease>,
-    /// Every version of the state.
+    /// All versions of the state, oldest first.
     pub(super) versions: Arc<Mutex<Vec<Vec<u8>>>>,
-    /// Processes that have ended.
+    /// Ids of the processes that have ended.
     ended: Arc<Mutex<BTreeSet<u32>>>,
-    /// Beats do not reach the lock table, and nobody is told: who lost the lease goes on.
+    /// Whether heartbeats are dropped silently, so that an operator that lost the lease continues.
     pub(super) deaf: bool,
-    /// What is switched off.
+    /// Protection that is switched off.
     pub(super) weak: Sabotage,
-    /// What happened, where somebody wants to know.
+    /// Course of the schedule, if it is recorded.
     log: Option<Arc<Mutex<Vec<String>>>>,
 }
 
@@ -63,21 +65,21 @@ impl Site {
     }
 }
 
-/// A process as its machine sees it.
+/// Process as its machine sees it.
 pub(super) struct Life {
-    pub(super) fate: Fate,
+    pub(super) scenario: Scenario,
     pub(super) site: Site,
-    pub(super) dice: Mutex<Dice>,
-    /// Its effects so far, and those of them that are creates.
+    pub(super) rng: Mutex<SeededRng>,
+    /// Number of its effects so far, and of those that are creates.
     effects: Mutex<(usize, usize)>,
     thaws: Mutex<Instant>,
-    /// Whether its last call to the lock table came to nothing.
+    /// Whether its last call to the lock table or the answer was lost.
     pub(super) missed: Mutex<bool>,
     dead: watch::Sender<bool>,
 }
 
 impl Life {
-    /// Returns when it is on its feet; never, where it is dead.
+    /// Returns when the process is not suspended; never if it is dead.
     pub(super) async fn awake(&self) {
         loop {
             let thaws = *self.thaws.lock().unwrap();
@@ -91,7 +93,7 @@ impl Life {
         }
     }
 
-    /// One effect; the process may stand still or die before it.
+    /// Counts one effect; the process may be suspended or die before it.
     pub(super) async fn effect(&self, create: bool) {
         self.awake().await;
         let (any, creates) = {
@@ -100,18 +102,18 @@ impl Life {
             *effects = (now.0 + 1, now.1 + usize::from(create));
             now
         };
-        let still = match self.fate.stands {
+        let still = match self.scenario.stands {
             Some((Moment::Create(number), time)) if create && number == creates => Some(time),
             Some((Moment::Any(number), time)) if number == any => Some(time),
             _ => None,
         };
         if let Some(time) = still {
-            self.tell(|| format!("stands still for {} s", time.as_secs()));
+            self.tell(|| format!("is suspended for {} s", time.as_secs()));
             *self.thaws.lock().unwrap() = Instant::now() + time;
             self.awake().await;
-            self.tell(|| "goes on".to_owned());
+            self.tell(|| "continues".to_owned());
         }
-        if self.fate.death == Death::After(any) {
+        if self.scenario.death == Death::After(any) {
             self.dead.send_replace(true);
             self.awake().await;
         }
@@ -124,7 +126,7 @@ impl Life {
             let _ = dead.wait_for(|dead| *dead).await;
         };
         let by_time = async {
-            match self.fate.death {
+            match self.scenario.death {
                 Death::At(time) => sleep(time).await,
                 _ => pending().await,
             }
@@ -133,48 +135,57 @@ impl Life {
         self.dead.send_replace(true);
     }
 
-    /// Keeps a line of what happened.
+    /// Adds a line to the course of the schedule, if it is recorded.
     pub(super) fn tell(&self, what: impl FnOnce() -> String) {
         if let Some(log) = &self.site.log {
-            let (time, who) = (self.site.cloud.born.elapsed().as_secs_f64(), self.fate.number);
+            let (time, who) = (self.site.cloud.born.elapsed().as_secs_f64(), self.scenario.number);
             log.lock().unwrap().push(format!("{time:>10.3} s  {who}  {}", what()));
         }
     }
 
-    /// Whether `process` is certainly dead, as far as this machine knows.
+    /// Returns whether this machine knows that `process` has ended.
     fn knows_dead(&self, process: &Process) -> bool {
-        process.host == self.fate.host.to_string() && self.site.ended.lock().unwrap().contains(&process.pid)
+        process.host == self.scenario.host.to_string()
+            && self.site.ended.lock().unwrap().contains(&process.pid)
     }
 }
 
-impl Patience for Life {
+impl Host for Life {
+    fn epoch_seconds(&self) -> i64 {
+        self.site.cloud.now()
+    }
+
     fn since_boot(&self) -> Duration {
         self.site.cloud.born.elapsed()
     }
 
-    fn is_dead(&self, process: &Process) -> bool {
-        self.knows_dead(process)
-    }
-
-    fn is_alive(&self, _: &Process) -> bool {
-        false
+    fn liveness(&self, process: &Process) -> Liveness {
+        match self.knows_dead(process) {
+            true => Liveness::Dead,
+            false => Liveness::Unknown,
+        }
     }
 }
 
-/// Lets an operator with this file live. None: it died.
-pub(super) async fn live(site: Site, fate: Fate, dice: Dice, file: Graph) -> Option<Result<Outcome, Fault>> {
-    sleep(fate.start).await;
+/// Runs an operator with this file; none if it died.
+pub(super) async fn live(
+    site: Site,
+    scenario: Scenario,
+    rng: SeededRng,
+    file: Graph,
+) -> Option<Result<Outcome, CallError>> {
+    sleep(scenario.start).await;
     let life = Arc::new(Life {
-        dice: Mutex::new(dice),
+        rng: Mutex::new(rng),
         effects: Mutex::default(),
         thaws: Mutex::new(Instant::now()),
         missed: Mutex::default(),
         dead: watch::Sender::new(false),
         site,
-        fate,
+        scenario,
     });
-    life.tell(|| format!("starts on machine {}, wants {}", life.fate.host, names(&file)));
-    // What is dead is dropped, with all its steps.
+    life.tell(|| format!("starts on machine {}, wants {}", life.scenario.host, names(&file)));
+    // A dead operator is dropped with all its steps.
     let ended = tokio::select! {
         biased;
         () = life.died() => None,
@@ -183,94 +194,103 @@ pub(super) async fn live(site: Site, fate: Fate, dice: Dice, file: Graph) -> Opt
     life.tell(|| match &ended {
         None => "dies".to_owned(),
         Some(Ok(outcome)) => format!("ends: {}", brief(outcome)),
-        Some(Err(fault)) => format!("ends: {fault}"),
+        Some(Err(error)) => format!("ends: {error}"),
     });
     life.dead.send_replace(true);
-    life.site.ended.lock().unwrap().insert(life.fate.number);
+    life.site.ended.lock().unwrap().insert(life.scenario.number);
     ended
 }
 
-/// The addresses in a file.
+/// Returns the addresses in a file.
 fn names(file: &Graph) -> String {
     let names: Vec<&str> = file.nodes.keys().map(Address::as_str).collect();
     format!("[{}]", names.join(" "))
 }
 
-/// How a run ended, in a line.
+/// Returns the outcome of a run in a line.
 pub(super) fn brief(outcome: &Outcome) -> String {
     let problems = outcome.report().problems.iter().map(|problem| match &problem.address {
-        Some(address) => format!("; {address}: {}", problem.fault.message),
-        None => format!("; {}", problem.fault.message),
+        Some(address) => format!("; {address}: {}", problem.error.message),
+        None => format!("; {}", problem.error.message),
     });
     let how = match outcome {
         Outcome::Done(_) => "done",
         Outcome::Partial(_) => "in part",
         Outcome::Stopped(_) => "stopped",
     };
-    format!("{how}, {} left{}", outcome.report().left, problems.collect::<String>())
+    format!("{how}, {} left{}", outcome.report().left(), problems.collect::<String>())
 }
 
-async fn work(life: &Arc<Life>, graph: &Graph) -> Result<Outcome, Fault> {
-    let halt = Halt::default();
-    let (signals, halt_too) = (life.fate.signals.clone(), halt.clone());
+async fn work(life: &Arc<Life>, graph: &Graph) -> Result<Outcome, CallError> {
+    let shutdown = ShutdownSignal::default();
+    let (signals, shutdown_too) = (life.scenario.signals.clone(), shutdown.clone());
     let signalled = tokio::spawn(async move {
         for time in signals {
             sleep(time).await;
             after_all_else().await;
-            halt_too.escalate();
+            shutdown_too.escalate();
         }
     });
-    let (held, register, snapshot) = hold(life, &halt).await?;
-    let world = Wire { life: Arc::clone(life) };
-    let observed = observe(&world, graph, &snapshot, false).await?;
+    let (held, register, mut snapshot) = hold(life, &shutdown).await?;
+    let provider = RemoteProvider { life: Arc::clone(life) };
+    let graph = &prepare(&life.site.cloud, graph, &mut snapshot);
+    let observed = observe(&provider, graph, &snapshot, false).await?;
     let plan = decide(&life.site.cloud, graph, &snapshot, &observed);
-    let (clock, knows) = (life.site.cloud.clone(), Arc::clone(life));
+    if let Some(refusal) = plan.refusals.first() {
+        let text = format!("{}: {}", refusal.address, refusal.reason);
+        let _ = held.release().await;
+        return Err(CallError::new(ErrorKind::Refused, text));
+    }
     let settings = Settings {
         parallelism: 4,
         pace: life.site.weak.pace(),
-        run: life.fate.number.to_string(),
-        process: life.fate.process(),
-        is_dead: Arc::new(move |process| knows.knows_dead(process)),
-        now: Arc::new(move || clock.now()),
+        run: life.scenario.number.to_string(),
+        process: life.scenario.process(),
+        host: Arc::<Life>::clone(life),
+        approved: BTreeSet::new(),
+        drain: true,
     };
     let (events, _kept) = unbounded_channel();
-    let run = Run { world: Arc::new(world), settings, halt, events };
-    let (outcome, _) = run.execute(&plan, snapshot, register).await;
+    let run = Run { provider: Arc::new(provider), settings, shutdown, events };
+    let outcome = run.execute(&plan, &mut StateWriter { snapshot, register }).await;
     signalled.abort();
     let _ = held.release().await;
     Ok(outcome)
 }
 
-/// Lets all that this moment wakes have its turn. A step whose wait ends now has seen that then, before its run is told to
-/// stop; which of the two it saw first would hang on chance.
+/// Lets all other tasks that are due now run first. Otherwise it would depend on chance whether a step sees
+/// the end of its wait or the signal first.
 pub(super) async fn after_all_else() {
     for _ in 0..32 {
         yield_now().await;
     }
 }
 
-/// Takes the lease, and reads the state under it.
-async fn hold(life: &Arc<Life>, halt: &Halt) -> Result<(Held, Register, Snapshot), Fault> {
-    let table: Arc<dyn LeaseStore> = Arc::new(Table { life: Arc::clone(life) });
-    let run = life.fate.number.to_string();
+/// Acquires the lease and reads the state under it.
+async fn hold(
+    life: &Arc<Life>,
+    shutdown: &ShutdownSignal,
+) -> Result<(LeaseGuard, Register, Snapshot), CallError> {
+    let table: Arc<dyn LeaseStore> = Arc::new(RemoteLease { life: Arc::clone(life) });
+    let run = life.scenario.number.to_string();
     let mut least = 0;
     loop {
-        if life.fate.steals
+        if life.scenario.steals
             && let Some(holder) = table.read().await?.holder
         {
             let _ = release_for_good(table.as_ref(), holder.fence).await;
         }
-        let me = HeldBy {
+        let me = LeaseHolder {
             owner: run.clone(),
-            process: life.fate.process(),
+            process: life.scenario.process(),
             lease_ms: 60_000,
-            ..HeldBy::default()
+            ..LeaseHolder::default()
         };
         let (events, _kept) = unbounded_channel();
-        let taking = acquire(Arc::clone(&table), me, least, life.fate.waits, life.as_ref(), halt, &events);
-        let held = taking.await?;
-        let desk: Arc<dyn StateStore> = Arc::new(Desk { life: Arc::clone(life) });
-        let mut register = Register::new(desk, &run, held.fence());
+        let request = LeaseRequest { me, at_least: least, patience: life.scenario.waits };
+        let held = acquire(Arc::clone(&table), request, life.as_ref(), shutdown, &events).await?;
+        let remote: Arc<dyn StateStore> = Arc::new(RemoteState { life: Arc::clone(life) });
+        let mut register = Register::new(remote, &run, held.fence());
         match patiently(&mut register).await?.unwrap_or_else(|| Snapshot::new(&owner(), "1", "r")) {
             snapshot if snapshot.epoch >= held.fence() => {
                 least = snapshot.epoch + 1;
@@ -284,11 +304,11 @@ async fn hold(life: &Arc<Life>, halt: &Halt) -> Result<(Held, Register, Snapshot
     }
 }
 
-/// The first read; who gets no answer runs the command again.
-async fn patiently(register: &mut Register) -> Result<Option<Snapshot>, Fault> {
+/// Reads the state, and repeats a read without an answer, as a user would repeat the command.
+async fn patiently(register: &mut Register) -> Result<Option<Snapshot>, CallError> {
     for _ in 0..8 {
         match register.read().await {
-            Err(fault) if fault.class == Class::Ambiguous => sleep(Duration::from_secs(1)).await,
+            Err(error) if error.class == ErrorKind::Ambiguous => sleep(Duration::from_secs(1)).await,
             answer => return answer,
         }
     }

@@ -1,40 +1,41 @@
-//! Each protection switched off in turn, in what lies between the engine and the rest: the same schedules that find nothing
-//! in the whole program find what is missing. This shows that they can see.
+//! Switches each protection off in turn, in the network between the engine and the cloud, the state and the
+//! lock table. The schedules that find no error in the whole program then find one, which shows that they can
+//! see it.
 
 use super::{
+    faulty_network::RemoteProvider,
     schedules::{Wrong, run},
-    wires::Wire,
 };
 use crate::{
-    engine::{Pace, World},
-    model::{Class, Fault, Identity, Intent, Snapshot, Writer},
+    engine::{Pace, Provider},
+    model::{CallError, ErrorKind, Identity, Intent, Snapshot, Writer},
     store::{MemoryState, StateStore, Stored},
 };
 use serde_json::{Value, json};
 
-/// Within so many schedules each of them must be missed.
-const MOST: u64 = 2_000;
+/// Number of schedules within which the loss of each protection must be seen.
+const MAX_SEEDS: u64 = 2_000;
 
-/// The protection that is switched off.
+/// Protection that is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sabotage {
-    /// None is.
+    /// All protections are on.
     None,
-    /// What a run reads of the state has no intents in it.
+    /// A run reads the state without its intents.
     Intent,
-    /// The store ignores which version is to be replaced.
+    /// The store ignores which version a write replaces.
     CompareAndSwap,
-    /// What is read back names another writer.
+    /// The state that is read back names another writer.
     ReadBack,
     /// Each call has a random token.
     OwnToken,
-    /// A create without an answer is sent again at once.
+    /// A create without an answer is repeated at once.
     RetryOff,
-    /// All waits are over at once.
+    /// All waits end at once.
     Settle,
-    /// A call is signed when it is sent.
+    /// A call is signed when it is sent, not when its intent is written.
     SigningTime,
-    /// Tags come in a call of their own, after the create.
+    /// Tags are set by a separate call after the create.
     TagOnCreate,
 }
 
@@ -43,28 +44,28 @@ impl Sabotage {
         if self == Sabotage::Settle { Pace(1e6) } else { Pace::default() }
     }
 
-    /// A create call, on its way from the engine to the network.
+    /// Sends a create call from the engine to the network.
     pub(super) async fn create(
         self,
-        wire: &Wire,
+        wire: &RemoteProvider,
         kind: &str,
         want: &Value,
         mut intent: Intent,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), CallError> {
         match self {
             Sabotage::OwnToken => {
-                intent.token = wire.life.dice.lock().unwrap().below(1 << 31).to_string();
+                intent.token = wire.life.rng.lock().unwrap().below(1 << 31).to_string();
             }
             Sabotage::SigningTime => intent.signed_at = wire.life.site.cloud.now(),
             Sabotage::RetryOff => {
                 for _ in 0..2 {
                     match wire.send(kind, want, &intent).await {
-                        Err(fault) if fault.class == Class::Ambiguous => {}
+                        Err(error) if error.class == ErrorKind::Ambiguous => {}
                         answer => return answer,
                     }
                 }
             }
-            // What has a name is found by it, and not by its tags.
+            // A resource with a name is found by the name, not by its tags.
             Sabotage::TagOnCreate if wire.kind(kind).is_some_and(|it| it.identity != Identity::Name) => {
                 let mut bare = want.clone();
                 bare["tags"] = json!({});
@@ -78,7 +79,7 @@ impl Sabotage {
         wire.send(kind, want, &intent).await
     }
 
-    /// The condition under which the state is written.
+    /// Returns the version that a write of the state must replace.
     pub(super) async fn condition(self, state: &MemoryState, expected: Option<&str>) -> Option<String> {
         match self {
             Sabotage::CompareAndSwap => state.read().await.unwrap().map(|stored| stored.etag),
@@ -86,7 +87,7 @@ impl Sabotage {
         }
     }
 
-    /// What is read of the state.
+    /// Returns what a run reads of the state.
     pub(super) fn read(self, stored: Stored) -> Stored {
         let other = |change: &dyn Fn(&mut Snapshot)| {
             let mut snapshot = Snapshot::decode(&stored.bytes).unwrap();
@@ -117,8 +118,8 @@ fn each_protection_is_missed_when_it_is_switched_off() {
         Sabotage::SigningTime,
         Sabotage::TagOnCreate,
     ] {
-        // A fork is no harm by itself; what comes of it is.
-        let missed = (0..MOST).find_map(|seed| {
+        // A fork only counts if it leads to another error.
+        let missed = (0..MAX_SEEDS).find_map(|seed| {
             run(seed, weak, false)
                 .0
                 .err()
@@ -133,9 +134,9 @@ fn each_protection_is_missed_when_it_is_switched_off() {
             None => unseen.push(weak),
         }
     }
-    assert!(unseen.is_empty(), "nobody misses {unseen:?} in {MOST} schedules");
+    assert!(unseen.is_empty(), "the loss of {unseen:?} was not seen in {MAX_SEEDS} schedules");
     for seed in 0..=last {
         let (verdict, _) = run(seed, Sabotage::None, false);
-        assert!(verdict.is_ok(), "with nothing switched off, schedule {seed}: {verdict:?}");
+        assert!(verdict.is_ok(), "with all protections, schedule {seed}: {verdict:?}");
     }
 }

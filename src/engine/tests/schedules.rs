@@ -1,19 +1,20 @@
-//! Seeded schedules: three operators at once who die, stand still, rob each other of the lease and want different things;
-//! lists that lag, calls and answers that are lost or late, to the cloud, the state and the lock table. After each, one
-//! operator alone: nothing is lost, nothing is doubled, nothing is left to do.
+//! Seeded schedules: three concurrent operators that die, are suspended, take the lease from each other and
+//! want different resources; lists lag, and calls to the cloud, the state and the lock table and their
+//! answers are lost or late. A last operator runs undisturbed: no resource is lost or created twice, and no
+//! change is left.
 //!
-//! `PROVISIONER_SCHEDULES=1000000 cargo test --release --lib schedules` runs a million, `PROVISIONER_FROM` says from which
-//! on; `PROVISIONER_SEED` runs one of them, and tells what happened in it.
+//! `PROVISIONER_SCHEDULES=1000000 cargo test --release --lib schedules` runs a million, beginning with
+//! `PROVISIONER_FROM`; `PROVISIONER_SEED` runs one of them and prints its course.
 
 use super::{
-    cloud::{Cloud, Thing, Trouble},
+    cloud::{Cloud, CloudFaults, Thing},
     decide,
-    fate::{Dice, Fate},
+    faulty_network::ON_ITS_WAY,
     graph,
     operator::{Site, brief, live},
-    owner,
+    owner, prepare,
     sabotage::Sabotage,
-    wires::ON_ITS_WAY,
+    scenario::{Scenario, SeededRng},
 };
 use crate::{
     engine::observe,
@@ -28,26 +29,26 @@ use std::{
     time::Duration,
 };
 
-/// How many run where nobody says.
-const USUAL: u64 = 10_000;
+/// Number of schedules without `PROVISIONER_SCHEDULES`.
+const DEFAULT_SCHEDULES: u64 = 10_000;
 
-/// How lists may lag, in seconds.
-const LAG: u64 = 40;
+/// Longest lag of lists, in seconds.
+const MAX_LAG: u64 = 40;
 
-/// What may not be.
+/// Error that a schedule can end with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// An operator alone does not come to the end.
+    /// An undisturbed operator does not complete its run.
     CannotEnd,
-    /// Two things are at one address.
+    /// Two resources have one address.
     Doubled,
-    /// A thing is not there, or the state does not know it.
+    /// A resource does not exist, or the state does not record it.
     Lost,
-    /// A thing is there that nobody wants, or that nobody can tell whose it is.
+    /// A resource exists that is not wanted, or that has no owner tags.
     LeftOver,
-    /// The plan is not empty.
+    /// The next plan is not empty.
     StillToDo,
-    /// A version of the state does not go on from the one before.
+    /// A version of the state does not follow the one before.
     Forked,
 }
 
@@ -58,12 +59,15 @@ fn wrong<T>(wrong: Wrong, text: impl Into<String>) -> Result<T, (Wrong, String)>
 }
 
 /// A file: all of it, all of it changed, parts of it, one thing elsewhere, or nothing.
-fn file(dice: &mut Dice, named: bool) -> Graph {
-    let mut graph = graph(if dice.one_in(3) { 2 } else { 1 });
-    if named {
-        graph.nodes.get_mut("leaf").unwrap().kind = "named".to_owned();
+fn file(rng: &mut SeededRng, leaf: &str) -> Graph {
+    let mut graph = graph(if rng.one_in(3) { 2 } else { 1 });
+    let node = graph.nodes.get_mut("leaf").unwrap();
+    leaf.clone_into(&mut node.kind);
+    if leaf == "grouped" {
+        node.spec["name"] = json!("leaf");
+        node.spec["type"] = json!(rng.below(2));
     }
-    match dice.below(6) {
+    match rng.below(6) {
         0 | 1 => {}
         2 => graph.nodes.retain(|address, _| address.as_str() != "leaf"),
         3 => graph.nodes.retain(|address, _| address.as_str() != "left"),
@@ -76,22 +80,22 @@ fn file(dice: &mut Dice, named: bool) -> Graph {
     graph
 }
 
-/// One schedule, and what is wrong after it, if anything.
-async fn schedule(site: &Site, dice: &mut Dice) -> Verdict {
-    let named = dice.one_in(2);
-    if dice.one_in(2) {
-        let first = live(site.clone(), Fate::alone(0, 0), dice.fork(), file(dice, named));
+/// Runs one schedule and returns the error that it ends with, if any.
+async fn schedule(site: &Site, rng: &mut SeededRng) -> Verdict {
+    let leaf = ["plain", "named", "grouped"][rng.size(3)];
+    if rng.one_in(2) {
+        let first = live(site.clone(), Scenario::alone(0, 0), rng.fork(), file(rng, leaf));
         let _ = first.await;
     }
     let three: Vec<_> = (1..=3)
-        .map(|number| live(site.clone(), Fate::draw(dice, number), dice.fork(), file(dice, named)))
+        .map(|number| live(site.clone(), Scenario::draw(rng, number), rng.fork(), file(rng, leaf)))
         .collect();
     join_all(three).await;
-    let (last, host) = (file(dice, named), dice.below(2));
+    let (last, host) = (file(rng, leaf), rng.below(2));
     let mut verdict = Ok(());
     for number in [8, 9] {
-        let ended = live(site.clone(), Fate::alone(number, host), dice.fork(), last.clone()).await;
-        tokio::time::sleep(Duration::from_secs(ON_ITS_WAY + LAG)).await;
+        let ended = live(site.clone(), Scenario::alone(number, host), rng.fork(), last.clone()).await;
+        tokio::time::sleep(Duration::from_secs(ON_ITS_WAY + MAX_LAG)).await;
         verdict = match ended {
             Some(Ok(Outcome::Done(_))) => judge(site, &last).await,
             Some(Ok(outcome)) => wrong(Wrong::CannotEnd, brief(&outcome) + &unknown(site).await),
@@ -104,13 +108,13 @@ async fn schedule(site: &Site, dice: &mut Dice) -> Verdict {
     verdict
 }
 
-/// The state, or that of a stack of which nothing is there yet.
+/// Returns the state, or that of a new stack.
 async fn recorded(site: &Site) -> Snapshot {
     let stored = site.state.read().await.unwrap();
     stored.map_or_else(|| Snapshot::new(&owner(), "1", "r"), |it| Snapshot::decode(&it.bytes).unwrap())
 }
 
-/// What is there, and in neither the state nor an open intent of it.
+/// Returns the resources that exist without a record or an open intent in the state.
 async fn unknown(site: &Site) -> String {
     let snapshot = recorded(site).await;
     let things = site.cloud.things.lock().unwrap();
@@ -119,10 +123,10 @@ async fn unknown(site: &Site) -> String {
             || snapshot.intents.values().any(|intent| intent.token == thing.token)
     };
     let strays = things.iter().filter(|thing| thing.gone.is_none() && !known(thing));
-    strays.map(|thing| format!("; nobody knows of {}", thing.body["id"].as_str().unwrap())).collect()
+    strays.map(|thing| format!("; {} is not recorded", thing.body["id"].as_str().unwrap())).collect()
 }
 
-/// Whether what is there is what `file` wants and the state says, and nothing is left to do.
+/// Checks that the resources are those of `file` and of the state, and that the next plan is empty.
 async fn judge(site: &Site, file: &Graph) -> Verdict {
     let snapshot = recorded(site).await;
     let mut there: BTreeMap<Address, Vec<String>> = BTreeMap::new();
@@ -143,17 +147,19 @@ async fn judge(site: &Site, file: &Graph) -> Verdict {
         }
     }
     if let Some(missing) = file.nodes.keys().find(|address| !there.contains_key(*address)) {
-        return wrong(Wrong::Lost, format!("nothing is at {missing}"));
+        return wrong(Wrong::Lost, format!("{missing} does not exist"));
     }
-    let observed = observe(&site.cloud, file, &snapshot, false).await.unwrap();
-    let plan = decide(&site.cloud, file, &snapshot, &observed);
+    let mut snapshot = snapshot;
+    let wanted = prepare(&site.cloud, file, &mut snapshot);
+    let observed = observe(&site.cloud, &wanted, &snapshot, false).await.unwrap();
+    let plan = decide(&site.cloud, &wanted, &snapshot, &observed);
     if !plan.changes.is_empty() {
         return wrong(Wrong::StillToDo, format!("{:?}", plan.changes));
     }
     Ok(())
 }
 
-/// Whether each version of the state names the one before, and was written under no lower fence.
+/// Checks that each version of the state names the one before and has no lower fence.
 fn chain(site: &Site) -> Verdict {
     let (mut before, mut epoch) = (String::new(), 0);
     for (bytes, version) in site.versions.lock().unwrap().iter().zip(1..) {
@@ -166,18 +172,18 @@ fn chain(site: &Site) -> Verdict {
     Ok(())
 }
 
-/// The schedule of this seed: what is wrong after it, and what happened in it.
+/// Runs the schedule of this seed; returns the verdict and, if `told`, its course.
 pub(super) fn run(seed: u64, weak: Sabotage, told: bool) -> (Verdict, Vec<String>) {
-    // A runtime each: what a dead process left running must not reach into the next schedule.
+    // Each schedule has its own runtime, so that tasks of dead processes do not run on into the next one.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mut dice = Dice::new(seed);
-        let lag = dice.seconds(LAG);
-        let cloud = Cloud::new(Trouble { lag, ..Trouble::default() });
-        let site = Site::new(cloud, dice.one_in(2), weak, told);
-        let verdict = schedule(&site, &mut dice).await;
-        // Every version is read and hashed once more: too dear to be done each time.
+        let mut rng = SeededRng::new(seed);
+        let lag = rng.seconds(MAX_LAG);
+        let cloud = Cloud::new(CloudFaults { lag, ..CloudFaults::default() });
+        let site = Site::new(cloud, rng.one_in(2), weak, told);
+        let verdict = schedule(&site, &mut rng).await;
+        // Reading and hashing every version again is too slow for each schedule.
         let verdict = if seed.is_multiple_of(8) { verdict.and_then(|()| chain(&site)) } else { verdict };
         (verdict, site.told())
     })
@@ -196,7 +202,7 @@ fn no_schedule_loses_or_doubles_anything() {
         return;
     }
     let first = from_environment("PROVISIONER_FROM").unwrap_or(0);
-    let end = first + from_environment("PROVISIONER_SCHEDULES").unwrap_or(USUAL);
+    let end = first + from_environment("PROVISIONER_SCHEDULES").unwrap_or(DEFAULT_SCHEDULES);
     let (next, workers) =
         (AtomicU64::new(first), std::thread::available_parallelism().map_or(1, usize::from));
     let work = || {
@@ -214,11 +220,11 @@ fn no_schedule_loses_or_doubles_anything() {
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     wrong.sort_by_key(|(seed, _)| *seed);
-    assert!(wrong.is_empty(), "PROVISIONER_SEED=n tells what happened in one:\n{wrong:#?}");
+    assert!(wrong.is_empty(), "PROVISIONER_SEED=n prints the course of one:\n{wrong:#?}");
 }
 
 #[test]
-fn a_seed_says_everything() {
+fn a_seed_determines_the_whole_schedule() {
     for seed in 0..40 {
         assert_eq!(run(seed, Sabotage::None, true), run(seed, Sabotage::None, true), "seed {seed}");
     }

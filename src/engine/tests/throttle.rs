@@ -1,13 +1,17 @@
-//! An account whose API takes few calls: the run finds its pace instead of asking again and again.
+//! An account whose API throttles early: the run adapts its rate instead of repeating refused calls.
 
 use super::{
-    super::{Halt, Pace, Run, Settings, World, observe},
-    cloud::{Cloud, Trouble},
+    super::{Pace, Provider, Run, Settings, ShutdownSignal, StateWriter, observe},
+    AloneHost,
+    cloud::{Cloud, CloudFaults},
     decide, owner,
 };
 use crate::{
-    model::{Address, Class, Fault, Graph, Intent, Kind, Node, Outcome, Process, Snapshot, Stage},
-    resources::{Ask, Found},
+    model::{
+        Address, CallError, ErrorKind, Graph, Intent, Kind, Node, Outcome, Process, Snapshot, Stage,
+        UpdateId, UpdateOutcome,
+    },
+    resources::{FoundResource, Lookup},
     store::{MemoryState, Register},
 };
 use async_trait::async_trait;
@@ -18,16 +22,16 @@ use std::{
 };
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
-/// A cloud that takes one create a second, and five at once.
+/// Cloud that accepts one create per second, and bursts of five.
 #[derive(Clone)]
 struct Narrow {
     cloud: Cloud,
-    /// What it would take now, when that was counted, and how often it refused.
+    /// Calls that it would accept now, the time of that count, and the number of refused calls.
     bucket: Arc<Mutex<(f64, Instant, usize)>>,
 }
 
 #[async_trait]
-impl World for Narrow {
+impl Provider for Narrow {
     fn kind(&self, name: &str) -> Option<Kind> {
         self.cloud.kind(name)
     }
@@ -36,29 +40,37 @@ impl World for Narrow {
         self.cloud.kinds()
     }
 
-    async fn find(&self, kind: &str, asks: &[Ask]) -> Result<Vec<Found<Value>>, Fault> {
-        self.cloud.find(kind, asks).await
+    async fn find(&self, kind: &str, lookups: &[Lookup]) -> Result<Vec<FoundResource<Value>>, CallError> {
+        self.cloud.find(kind, lookups).await
     }
 
-    async fn create(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), Fault> {
+    async fn create(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), CallError> {
         {
             let mut bucket = self.bucket.lock().unwrap();
             bucket.0 = (bucket.0 + bucket.1.elapsed().as_secs_f64()).min(5.0);
             bucket.1 = Instant::now();
             if bucket.0 < 1.0 {
                 bucket.2 += 1;
-                return Err(Fault::new(Class::Throttled, "Rate exceeded"));
+                return Err(CallError::new(ErrorKind::Throttled, "Rate exceeded"));
             }
             bucket.0 -= 1.0;
         }
         self.cloud.create(kind, want, intent).await
     }
 
-    async fn sync(&self, kind: &str, want: &Value, live: &Value) -> Result<(), Fault> {
+    async fn sync(&self, kind: &str, want: &Value, live: &Value) -> Result<Option<UpdateId>, CallError> {
         self.cloud.sync(kind, want, live).await
     }
 
-    async fn delete(&self, kind: &str, live: &Value) -> Result<(), Fault> {
+    async fn outcome(&self, kind: &str, live: &Value, id: &str) -> Result<UpdateOutcome, CallError> {
+        self.cloud.outcome(kind, live, id).await
+    }
+
+    async fn running_update(&self, kind: &str, live: &Value) -> Result<Option<UpdateId>, CallError> {
+        self.cloud.running_update(kind, live).await
+    }
+
+    async fn delete(&self, kind: &str, live: &Value) -> Result<(), CallError> {
         self.cloud.delete(kind, live).await
     }
 
@@ -66,14 +78,14 @@ impl World for Narrow {
         self.cloud.blockers(kind, live).await
     }
 
-    fn fresh(&self) -> Box<dyn World> {
+    fn fresh(&self) -> Box<dyn Provider> {
         Box::new(self.clone())
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_run_finds_its_pace() {
-    let cloud = Cloud::new(Trouble::default());
+async fn a_throttled_run_adapts_its_rate() {
+    let cloud = Cloud::new(CloudFaults::default());
     let narrow = Narrow { cloud: cloud.clone(), bucket: Arc::new(Mutex::new((5.0, Instant::now(), 0))) };
     let mut graph = Graph::default();
     for number in 0..120 {
@@ -92,17 +104,19 @@ async fn a_throttled_run_finds_its_pace() {
         pace: Pace::default(),
         run: "run".to_owned(),
         process: Process::default(),
-        is_dead: Arc::new(|_| true),
-        now: Arc::new(move || i64::try_from(start.elapsed().as_secs()).unwrap()),
+        host: Arc::new(AloneHost(cloud.clone())),
+        approved: std::collections::BTreeSet::new(),
+        drain: true,
     };
     let (events, _kept) = unbounded_channel();
-    let run = Run { world: Arc::new(narrow.clone()), settings, halt: Halt::default(), events };
+    let run =
+        Run { provider: Arc::new(narrow.clone()), settings, shutdown: ShutdownSignal::default(), events };
     let register = Register::new(Arc::new(MemoryState::default()), "run", 1);
-    let (outcome, _) = run.execute(&plan, snapshot, register).await;
+    let outcome = run.execute(&plan, &mut StateWriter { snapshot, register }).await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     assert_eq!(cloud.count(), 120);
     let (refused, seconds) = (narrow.bucket.lock().unwrap().2, start.elapsed().as_secs());
-    // 115 of them take 115 seconds at the least. Sixteen steps that each asked again by their own clock would be refused
+    // 115 of them take at least 115 seconds. Sixteen steps that each retried independently would be refused
     // several hundred times.
     assert!(refused < 120, "{refused} refusals");
     assert!(seconds < 240, "{seconds} s");

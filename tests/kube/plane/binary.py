@@ -158,7 +158,7 @@ class Builder:
             cause = "\n".join(self.said[-20:]) or f"exit code {process.returncode}"
             raise BuildFailed(
                 f"`go {args[0]}` failed in {MODULE} after {time.monotonic() - self.began:.0f} s:\n{cause}\n"
-                "What was compiled is in Go's build cache; the next build goes on from there. "
+                "What was compiled is in Go's build cache; the next build resumes from there. "
                 "Where modules could not be had, see GOPROXY (`go help goproxy`)."
             )
 

@@ -50,7 +50,7 @@ class Component:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                # A Ctrl-C on the terminal is for whoever holds the lifeline.
+                # A Ctrl-C on the terminal is for the holder of the lifeline.
                 start_new_session=True,
             )
         threading.Thread(target=self.wait, args=(self.process,), name=f"wait {self.name}", daemon=True).start()
@@ -73,7 +73,7 @@ class Component:
             process.stdin.close()
 
     def said(self) -> str:
-        """The last that it wrote, for whoever must find out why it ended."""
+        """The last lines that it wrote, which tell why it ended."""
         with contextlib.suppress(OSError):
             lines = self.log.read_text(errors="replace").splitlines()
             return "\n".join(lines[-LAST_LINES:])
@@ -81,7 +81,7 @@ class Component:
 
 
 class ControlPlane:
-    """`folder` takes keys, data and logs (in `logs`); `ended` hears of a process that ended by itself; `egress` is a
+    """`folder` takes keys, data and logs (in `logs`); `ended` hears of a process that ended unasked; `egress` is a
     proxy for CONNECT between the API server and nodes and pods."""
 
     def __init__(self, binary: Path, folder: Path, ended: Callable[[Component], None], egress: str | None = None):
@@ -110,7 +110,7 @@ class ControlPlane:
         }
 
     def etcd(self) -> list[str]:
-        # Sockets in the folder, which is the caller's alone: etcd asks nobody who he is.
+        # Sockets in the folder, which is the caller's alone: etcd authenticates no caller.
         return [
             "--data-dir=etcd",
             "--listen-client-urls=unix://etcd:0",
@@ -173,7 +173,7 @@ class ControlPlane:
             "--use-service-account-credentials=false",
             "--service-account-private-key-file=pki/service-account.key",
             "--root-ca-file=pki/ca.crt",
-            # Nodes get no addresses for pods, and nobody signs what kubelets ask for.
+            # Nodes get no addresses for pods, and no certificate that kubelets ask for is signed.
             "--controllers=*,-nodeipam,-csrsigning,-csrapproving,-csrcleaner",
         ]
 
@@ -209,7 +209,7 @@ class ControlPlane:
                 process = component.process
                 if process is not None and process.poll() is not None:
                     raise StartFailed(
-                        f"{component.name} ended by itself with {process.returncode}. Its log, {component.log}, ends:\n"
+                        f"{component.name} ended unasked with {process.returncode}. Its log, {component.log}, ends:\n"
                         f"{component.said()}"
                     )
             try:

@@ -138,7 +138,7 @@ class Plane:
         self.news.put(("ended", component.name))
 
     def start(self) -> dict[str, Any]:
-        """What whoever uses the cluster must know. Raises `StartFailed`."""
+        """What a user of the cluster must know. Raises `StartFailed`."""
         began = time.monotonic()
         self.api = self.control.start(self.webhook.port)
         options = self.options
@@ -174,13 +174,13 @@ class Plane:
         return found
 
     def write(self, found: dict[str, Any]) -> None:
-        """By rename, so that whoever waits for the file never reads half of it."""
+        """By rename, so that a reader that waits for the file never reads half of it."""
         partial = self.options.folder / f"{PLANE}.partial"
         partial.write_text(json.dumps(found) + "\n")
         partial.replace(self.options.folder / PLANE)
 
     def serve(self, found: dict[str, Any]) -> str:
-        """Until it is told to stop: `""`. Or until it cannot go on: why."""
+        """Until it is told to stop: `""`. Or until it cannot continue: why."""
         while True:
             kind, what = self.news.get()
             if kind == "stop":
@@ -195,7 +195,7 @@ class Plane:
             if kind == "ended":
                 component = self.control.components[what]
                 code = component.process.returncode if component.process else None
-                return f"{what} ended by itself with {code}. Its log, {component.log}, ends:\n{component.said()}"
+                return f"{what} ended unasked with {code}. Its log, {component.log}, ends:\n{component.said()}"
 
     def stop(self) -> None:
         """Nothing of it runs when it returns, and nothing but logs and the caller's files is left."""
@@ -204,7 +204,7 @@ class Plane:
 
 
 def announce(found: dict[str, Any]) -> None:
-    # Whoever asked may be gone; the lifeline says so too. Not by `print`, whose buffer is tried again at the exit.
+    # The caller may have ended; the lifeline says so too. Not by `print`, whose buffer is tried again at the exit.
     with contextlib.suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), f"{json.dumps(found)}\n".encode())
 

@@ -20,7 +20,7 @@ class Identities:
     """Who has which keys, and what the cluster's access entries make of them.
 
     The file is `{"credentials": {KEY: {"secret", "arn", "sessionToken"?}}, "access": {ARN: {"username"?, "groups"}}}`.
-    It is read at each review: whoever makes an access entry writes it anew (by rename), and it counts at once.
+    It is read at each review: the creator of an access entry replaces it (by rename), and it counts at once.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""How a container that nobody runs behaves: well, unless it is said otherwise.
+"""How a simulated container behaves: well, unless it is said otherwise.
 
 Said by, the first that fits:
 
@@ -12,7 +12,7 @@ BEHAVIOUR, in which all is left out that is as usual, and seconds are real ones:
     pull    what the registry says instead of giving the image; or {"reason", "message"}
     start   what the container runtime says instead of starting it; or {"reason", "message"}
     log     lines that it writes when it starts
-    exit    {"code", "after": SECONDS, "reason", "times": STARTS}: it ends by itself, each time or these first times
+    exit    {"code", "after": SECONDS, "reason", "times": STARTS}: it ends unasked, each time or these first times
     ready   false, or {"after": SECONDS}: startup and readiness probes fail, for ever or for so long
     alive   false, or {"until": SECONDS}: liveness probes fail, at once or after so long
     stop    seconds that it takes to end after it was asked to

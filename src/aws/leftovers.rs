@@ -1,0 +1,202 @@
+//! The proof that nothing of a stack is left behind: a query by its tags.
+
+use super::{Call, Clients, Tags, filter, tag_map};
+use crate::model::{Address, CallError, ErrorKind, Owner, tag};
+use aws_sdk_ec2::types::{Instance, InstanceState, InstanceStateName, NatGatewayState, Reservation};
+use aws_sdk_kms::types::{KeyMetadata, KeyState};
+use aws_sdk_resourcegroupstagging::types::TagFilter;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A resource left behind, which carries the stack's tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// The resource with this ARN exists.
+    There(String),
+    /// The KMS key with this ARN is deleted at this time (RFC 3339) unless the deletion is cancelled.
+    KeyUntil(String, String),
+}
+
+/// Lists the resources of `stack` in the tagging API: the ARN and all tags of each.
+async fn tagged(clients: &Clients, stack: &str) -> Result<Vec<(String, Tags)>, CallError> {
+    carrying(clients, TagFilter::builder().key(tag::STACK).values(stack).build(), None).await
+}
+
+/// Lists what carries a tag in the tagging API, limited to one type of resource if `kind` is given.
+async fn carrying(
+    clients: &Clients,
+    filter: TagFilter,
+    kind: Option<&str>,
+) -> Result<Vec<(String, Tags)>, CallError> {
+    let call = clients.tagging.get_resources().tag_filters(filter);
+    let call = call.set_resource_type_filters(kind.map(|kind| vec![kind.to_owned()]));
+    let pages = call.into_paginator().items().send();
+    let resources: Vec<_> = pages.try_collect().await.call()?;
+    let named = resources.into_iter().filter_map(|resource| {
+        let tags = tag_map(resource.tags().iter().map(|tag| (Some(tag.key()), Some(tag.value()))));
+        Some((resource.resource_arn?, tags))
+    });
+    Ok(named.collect())
+}
+
+/// Lists the ARN and the tags of what carries a tag, with this value if one is given.
+pub fn resources_with_tag<'a>(
+    clients: &'a Clients,
+    key: &str,
+    value: Option<&str>,
+) -> impl Future<Output = Result<Vec<(String, Tags)>, CallError>> + 'a {
+    let filter = TagFilter::builder().key(key).set_values(value.map(|value| vec![value.to_owned()])).build();
+    carrying(clients, filter, None)
+}
+
+/// Returns the lineages of existing resources of `stack`: one for each stack of this name that was created and
+/// still exists.
+pub async fn lineages(clients: &Clients, stack: &str) -> Result<BTreeSet<String>, CallError> {
+    let mut lineages = BTreeSet::new();
+    for (arn, mut tags) in tagged(clients, stack).await? {
+        // Keys that are scheduled for deletion, and deleted resources that the API still lists, do not count.
+        let there = !arn.contains(":kms:") && is_there(clients, &arn).await?;
+        lineages.extend(tags.remove(tag::LINEAGE).filter(|_| there));
+    }
+    Ok(lineages)
+}
+
+/// Returns the ARNs of all existing resources that carry a stack's tag in the region, by the stack's name.
+///
+/// The tagging API does not list IAM roles.
+pub async fn stacks_in_use(clients: &Clients) -> Result<BTreeMap<String, Vec<String>>, CallError> {
+    let mut stacks: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (arn, mut tags) in carrying(clients, TagFilter::builder().key(tag::STACK).build(), None).await? {
+        if let Some(name) = tags.remove(tag::STACK)
+            && is_there(clients, &arn).await?
+        {
+            stacks.entry(name).or_default().push(arn);
+        }
+    }
+    Ok(stacks)
+}
+
+/// Returns the names of all state buckets in the region.
+pub async fn state_buckets(clients: &Clients) -> Result<Vec<String>, CallError> {
+    let tagged = carrying(clients, TagFilter::builder().key(tag::BACKEND).build(), Some("s3")).await?;
+    Ok(tagged.into_iter().filter_map(|(arn, _)| Some(arn.rsplit_once(":::")?.1.to_owned())).collect())
+}
+
+/// Returns the ARNs of the keys that carry the tag of the state bucket `bucket` and are not about to be deleted.
+pub async fn state_keys(clients: &Clients, bucket: &str) -> Result<Vec<String>, CallError> {
+    let filter = TagFilter::builder().key(tag::BACKEND).values(bucket).build();
+    let mut keys = Vec::new();
+    for (arn, _) in carrying(clients, filter, Some("kms:key")).await? {
+        if is_there(clients, &arn).await? {
+            keys.push(arn);
+        }
+    }
+    Ok(keys)
+}
+
+/// Returns the address and ARN of every existing resource with `owner`'s tags whose address `known` rejects.
+///
+/// The tagging API does not list IAM roles.
+pub async fn unknown(
+    clients: &Clients,
+    owner: &Owner,
+    known: impl Fn(&Address) -> bool,
+) -> Result<Vec<(Address, String)>, CallError> {
+    let mut unknown = Vec::new();
+    for (arn, tags) in tagged(clients, &owner.stack).await? {
+        let ours = tags.get(tag::LINEAGE) == Some(&owner.lineage);
+        let Some(address) = super::resource_of(&tags).filter(|address| ours && !known(address)) else {
+            continue;
+        };
+        if is_there(clients, &arn).await? {
+            unknown.push((address, arn));
+        }
+    }
+    Ok(unknown)
+}
+
+/// Returns everything that carries the tags of `stack`, and what its clusters and the controllers in them created, as the
+/// tagging API sees it.
+///
+/// That API does not list IAM roles; the engine finds them by name and has waited for their deletion.
+pub async fn left_behind(
+    clients: &Clients,
+    stack: &str,
+    clusters: &BTreeSet<String>,
+) -> Result<Vec<Left>, CallError> {
+    let mut arns: BTreeSet<String> = tagged(clients, stack).await?.into_iter().map(|(arn, _)| arn).collect();
+    for cluster in clusters {
+        // A subnet that a cluster may use has the value `shared`, and another owner.
+        let of_cluster = format!("kubernetes.io/cluster/{cluster}");
+        let queries = [
+            ("elbv2.k8s.aws/cluster", cluster.as_str()),
+            ("aws:eks:cluster-name", cluster.as_str()),
+            (of_cluster.as_str(), "owned"),
+        ];
+        for (key, value) in queries {
+            let found = resources_with_tag(clients, key, Some(value)).await?;
+            arns.extend(found.into_iter().map(|(arn, _)| arn));
+        }
+    }
+    let mut left = Vec::new();
+    for arn in arns {
+        if !arn.contains(":kms:") {
+            if is_there(clients, &arn).await? {
+                left.push(Left::There(arn));
+            }
+            continue;
+        }
+        let Some(key) = key(clients, &arn).await? else { continue };
+        if key.key_state() != Some(&KeyState::PendingDeletion) {
+            left.push(Left::There(arn));
+            continue;
+        }
+        let date = key.deletion_date().map(ToString::to_string).unwrap_or_default();
+        left.push(Left::KeyUntil(arn, date));
+    }
+    Ok(left)
+}
+
+async fn key(clients: &Clients, arn: &str) -> Result<Option<KeyMetadata>, CallError> {
+    match clients.kms.describe_key().key_id(arn).send().await.call() {
+        Err(error) if error.class == ErrorKind::Gone => Ok(None),
+        answer => Ok(answer?.key_metadata),
+    }
+}
+
+/// Asks the owning service whether a resource exists: the tagging API lists some for an hour after their
+/// deletion.
+async fn is_there(clients: &Clients, arn: &str) -> Result<bool, CallError> {
+    if arn.contains(":kms:") {
+        let state = key(clients, arn).await?.and_then(|key| key.key_state);
+        return Ok(state.is_some_and(|state| state != KeyState::PendingDeletion));
+    }
+    let id = arn.rsplit('/').next().unwrap_or_default().to_owned();
+    if arn.contains(":natgateway/") {
+        let call = clients.ec2.describe_nat_gateways().filter(filter("nat-gateway-id", vec![id]));
+        let gateways = call.send().await.call()?.nat_gateways.unwrap_or_default();
+        return Ok(gateways.iter().any(|gateway| gateway.state() != Some(&NatGatewayState::Deleted)));
+    }
+    if arn.contains(":vpc-endpoint/") {
+        let call = clients.ec2.describe_vpc_endpoints().filters(filter("vpc-endpoint-id", vec![id]));
+        let endpoints = call.send().await.call()?.vpc_endpoints.unwrap_or_default();
+        return Ok(endpoints
+            .iter()
+            .any(|endpoint| endpoint.state().is_none_or(|state| state.as_str() != "deleted")));
+    }
+    if arn.contains(":instance/") {
+        let call = clients.ec2.describe_instances().filters(filter("instance-id", vec![id]));
+        let pages: Result<Vec<_>, _> = call.into_paginator().items().send().try_collect().await;
+        let reservations = pages.call()?;
+        let gone = |instance: &Instance| {
+            let state = instance.state().and_then(InstanceState::name);
+            state == Some(&InstanceStateName::Terminated)
+        };
+        return Ok(reservations.iter().flat_map(Reservation::instances).any(|instance| !gone(instance)));
+    }
+    if arn.contains(":volume/") {
+        let call = clients.ec2.describe_volumes().filters(filter("volume-id", vec![id]));
+        let volumes = call.send().await.call()?.volumes.unwrap_or_default();
+        return Ok(!volumes.is_empty());
+    }
+    Ok(true)
+}

@@ -1,0 +1,77 @@
+//! What a command works on: the stack file, the configured AWS or the sandbox, and the terminal.
+
+use super::{exit::CommandError, global_options::Global, terminal::Terminal};
+use crate::{
+    operations::{self, Folders, PlanOptions, RunOptions, Target, TargetEndpoint, Workspace},
+    sandbox::{Control, Sandbox, StartOptions},
+    stack::Stack,
+    ui::Ui,
+};
+use std::{path::PathBuf, sync::Arc};
+
+/// Returns the folder for this program's cached files.
+fn cache_folder() -> PathBuf {
+    let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    cache.unwrap_or_else(|| home.join(".cache")).join("provisioner")
+}
+
+fn folders(global: &Global) -> Folders {
+    Folders::of(&global.stack, &cache_folder())
+}
+
+/// Returns the sandbox that belongs to the stack file's folder.
+pub fn sandbox_of(global: &Global) -> Sandbox {
+    let folders = folders(global);
+    Sandbox::new(&folders.state, &folders.cache)
+}
+
+/// Reads and validates the stack file.
+pub fn read_stack(global: &Global) -> Result<Stack, CommandError> {
+    Ok(operations::read_stack(&global.stack, &|name| std::env::var(name).ok(), &global.overrides)?)
+}
+
+/// Returns the endpoint of the target. Starts the sandbox if it is asked for and not running.
+pub fn endpoint(global: &Global, ui: Ui) -> Result<TargetEndpoint, CommandError> {
+    if !global.sandbox {
+        return Ok(TargetEndpoint::Aws);
+    }
+    let sandbox = sandbox_of(global);
+    let running = match sandbox.running() {
+        Some(running) => running,
+        None => sandbox.ensure(StartOptions::default(), &|text| ui.tell(&ui.paint("2", text)))?,
+    };
+    let time_scale = Control::new(&running.endpoint).time_scale()?;
+    Ok(TargetEndpoint::Sandbox { url: running.endpoint, time_scale })
+}
+
+/// Reads the stack file, connects to the target and checks the account.
+pub async fn open(global: &Global, terminal: &Arc<Terminal>) -> Result<Workspace, CommandError> {
+    let stack = read_stack(global)?;
+    let endpoint = endpoint(global, terminal.ui)?;
+    let target = Target::connect(endpoint, &stack.region, terminal.as_ref()).await?;
+    let mut folders = folders(global);
+    if target.is_sandbox() {
+        // What is recorded of a stack in the sandbox is deleted with it.
+        folders.state = sandbox_of(global).folder().to_path_buf();
+    }
+    let operator = Arc::clone(terminal);
+    Ok(Workspace::new(stack, target, folders, operator, &command(), global.lock_timeout)?)
+}
+
+/// Returns the command for others who wait for the state's lease.
+fn command() -> String {
+    // Values of options can be secret; the other words of the command are not.
+    let words = std::env::args().skip(1).filter(|word| !word.contains('='));
+    std::iter::once("provisioner".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the plan options that the global options set.
+pub fn plan_options(global: &Global) -> PlanOptions {
+    PlanOptions { targets: global.target.clone(), replace: global.replace.clone(), ..PlanOptions::default() }
+}
+
+/// Returns the run options.
+pub fn run_options(global: &Global) -> RunOptions {
+    RunOptions { parallelism: usize::from(global.parallelism), by_stage: !global.yes }
+}

@@ -1,0 +1,106 @@
+//! The interface through which the engine looks up, creates, updates and deletes resources.
+
+use crate::{
+    aws::Cx,
+    model::{CallError, Intent, Kind, Undrained, UpdateId, UpdateOutcome},
+    resources::{FoundResource, Handler, Lookup, REGISTRY, handler},
+};
+use async_trait::async_trait;
+use serde_json::Value;
+
+/// Source and target of all resources: AWS, or a cloud in memory for tests.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Returns the kind with this name.
+    fn kind(&self, name: &str) -> Option<Kind>;
+    /// Returns the names of all kinds.
+    fn kinds(&self) -> Vec<&'static str>;
+    /// Looks up resources of one kind, as [`Lifecycle::find`](crate::resources::Lifecycle::find) does.
+    async fn find(&self, kind: &str, lookups: &[Lookup]) -> Result<Vec<FoundResource<Value>>, CallError>;
+    /// Sends a create call, as [`Lifecycle::create`](crate::resources::Lifecycle::create) does.
+    async fn create(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), CallError>;
+    /// See [`Lifecycle::sync`](crate::resources::Lifecycle::sync).
+    async fn sync(&self, kind: &str, want: &Value, live: &Value) -> Result<Option<UpdateId>, CallError>;
+    /// See [`Lifecycle::outcome`](crate::resources::Lifecycle::outcome).
+    async fn outcome(&self, kind: &str, live: &Value, id: &str) -> Result<UpdateOutcome, CallError>;
+    /// See [`Lifecycle::running_update`](crate::resources::Lifecycle::running_update).
+    async fn running_update(&self, kind: &str, live: &Value) -> Result<Option<UpdateId>, CallError>;
+    /// See [`Lifecycle::before_delete`](crate::resources::Lifecycle::before_delete).
+    async fn before_delete(&self, _kind: &str, _live: &Value) -> Result<Option<Undrained>, CallError> {
+        Ok(None)
+    }
+    /// See [`Lifecycle::delete`](crate::resources::Lifecycle::delete).
+    async fn delete(&self, kind: &str, live: &Value) -> Result<(), CallError>;
+    /// Returns what prevents a deletion that AWS refused, one text for each dependency.
+    async fn blockers(&self, kind: &str, live: &Value) -> Vec<String>;
+    /// Returns the same provider without cached answers.
+    fn fresh(&self) -> Box<dyn Provider>;
+}
+
+/// Provider of AWS, through the registered kinds.
+#[derive(Clone)]
+pub struct AwsProvider {
+    cx: Cx,
+}
+
+impl AwsProvider {
+    /// Returns the provider of the account and region of `cx`.
+    pub fn new(cx: Cx) -> Self {
+        AwsProvider { cx }
+    }
+}
+
+fn known(kind: &str) -> Result<&'static Handler, CallError> {
+    handler(kind).ok_or_else(|| CallError::bug(format!("unknown kind `{kind}`")))
+}
+
+#[async_trait]
+impl Provider for AwsProvider {
+    fn kind(&self, name: &str) -> Option<Kind> {
+        handler(name).map(|handler| handler.kind)
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        REGISTRY.iter().map(|handler| handler.kind.name).collect()
+    }
+
+    async fn find(&self, kind: &str, lookups: &[Lookup]) -> Result<Vec<FoundResource<Value>>, CallError> {
+        (known(kind)?.find)(&self.cx, lookups).await
+    }
+
+    async fn create(&self, kind: &str, want: &Value, intent: &Intent) -> Result<(), CallError> {
+        (known(kind)?.create)(&self.cx, want, intent).await
+    }
+
+    async fn sync(&self, kind: &str, want: &Value, live: &Value) -> Result<Option<UpdateId>, CallError> {
+        (known(kind)?.sync)(&self.cx, want, live).await
+    }
+
+    async fn outcome(&self, kind: &str, live: &Value, id: &str) -> Result<UpdateOutcome, CallError> {
+        (known(kind)?.outcome)(&self.cx, live, id).await
+    }
+
+    async fn running_update(&self, kind: &str, live: &Value) -> Result<Option<UpdateId>, CallError> {
+        (known(kind)?.running_update)(&self.cx, live).await
+    }
+
+    async fn before_delete(&self, kind: &str, live: &Value) -> Result<Option<Undrained>, CallError> {
+        (known(kind)?.before_delete)(&self.cx, live).await
+    }
+
+    async fn delete(&self, kind: &str, live: &Value) -> Result<(), CallError> {
+        (known(kind)?.delete)(&self.cx, live).await
+    }
+
+    async fn blockers(&self, kind: &str, live: &Value) -> Vec<String> {
+        let id = live.get("id").and_then(Value::as_str).unwrap_or_default();
+        match known(kind).ok().and_then(|handler| handler.kind.interface_filter) {
+            Some(filter) => crate::aws::blockers(&self.cx, filter, id).await,
+            None => Vec::new(),
+        }
+    }
+
+    fn fresh(&self) -> Box<dyn Provider> {
+        Box::new(AwsProvider { cx: self.cx.fresh() })
+    }
+}

@@ -1,0 +1,151 @@
+//! `doctor`: checks that `up` has everything it needs, without changing anything.
+
+mod check;
+mod limits;
+mod region;
+mod rights;
+
+pub use check::{Check, CheckState};
+
+use super::{
+    OperationError, PlanOptions, Workspace,
+    backend::{BackendStatus, KEY, backend_status},
+    backend_removal::spare_keys,
+    existing_network::check_network,
+    given_keys::{check_given_key, given_state_key_refusal},
+    lease_holding::recorded,
+    lost_state::lost_state,
+    planning::{desired, planned},
+    stack_record::{self, other_stack},
+};
+use crate::model::{Action, PlannedChange};
+use check::DoctorContext;
+
+/// Checks the bucket, the table and the key as `up` does, and looks for keys that an earlier race left.
+async fn backend(workspace: &Workspace, status: &Result<BackendStatus, OperationError>) -> Vec<Check> {
+    const CHECK: &str = "backend";
+    let place = format!("s3://{}", workspace.state.backend.bucket);
+    let status = match status {
+        Ok(status) => status,
+        Err(OperationError::Step(problem)) => {
+            let at = problem.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
+            let check = Check::failed(CHECK, &problem.error);
+            return vec![Check { text: format!("{at}{}", check.text), ..check }];
+        }
+        Err(failure) => return vec![Check::new(CHECK, CheckState::Fail, failure.to_string())],
+    };
+    let mut checks = Vec::new();
+    if !status.any {
+        let text = format!("{place} does not exist yet; the first `up` creates it");
+        let check = Check::new(CHECK, CheckState::Ok, text);
+        return vec![
+            check.then("attach the policy that `provisioner policy --bootstrap` prints to create it"),
+        ];
+    }
+    checks.extend(status.plan.refusals.iter().map(|refusal| Check::refused(CHECK, refusal)));
+    if let Ok(Some(refusal)) = given_state_key_refusal(workspace).await {
+        checks.push(Check::refused(CHECK, &refusal));
+    }
+    if !checks.is_empty() {
+        return checks;
+    }
+    if status.plan.is_empty() {
+        checks.push(Check::new(CHECK, CheckState::Ok, format!("bucket exists: {place}")));
+    } else {
+        let change = |change: &PlannedChange| {
+            let fields: Vec<&str> = change.fields.0.iter().map(|field| field.path.as_str()).collect();
+            match change.action {
+                Action::Create => format!("{} does not exist", change.address),
+                _ => format!("{} differs: {}", change.address, fields.join(", ")),
+            }
+        };
+        let text = status.plan.changes.iter().map(change).collect::<Vec<_>>().join("; ");
+        let check = Check::new(CHECK, CheckState::Warn, text);
+        checks.push(check.then("run `provisioner plan` to see what `up` would restore"));
+    }
+    let own = status.live(KEY).and_then(|live| live.get("arn")).and_then(serde_json::Value::as_str);
+    match spare_keys(workspace, own).await {
+        Ok(spare) if !spare.is_empty() => checks.push(
+            Check::new(
+                CHECK,
+                CheckState::Warn,
+                format!("{place} is not encrypted with {}, which carries its tag", spare.join(", ")),
+            )
+            .then("if nothing else uses such a key, run `aws kms schedule-key-deletion --key-id ID`"),
+        ),
+        Ok(_) => {}
+        Err(OperationError::Step(problem)) => checks.push(Check::of(CHECK, Err(problem.error))),
+        Err(failure) => checks.push(Check::new(CHECK, CheckState::Unknown, failure.to_string())),
+    }
+    checks
+}
+
+/// Carries out all checks, and reports the result of each. Changes nothing.
+///
+/// # Errors
+/// What cannot be checked because the facts that a plan needs cannot be found.
+pub async fn doctor(
+    workspace: &Workspace,
+    options: &PlanOptions,
+    report: &mut (dyn FnMut(Check) + Send),
+) -> Result<(), OperationError> {
+    let file = workspace.folders.file.display();
+    report(Check::new("file", CheckState::Ok, format!("{file} is valid")));
+    report(Check::new("credentials", CheckState::Ok, workspace.target.identity.arn.clone()));
+    let status = backend_status(workspace).await;
+    backend(workspace, &status).await.into_iter().for_each(&mut *report);
+    if let Err(error) = check_given_key(workspace).await {
+        report(Check::new("keys", CheckState::Fail, error.to_string()));
+    }
+    let mut snapshot = recorded(workspace).await?;
+    if let Ok(status) = &status
+        && let Some(lost) = lost_state(workspace, status.bucket, Some(&snapshot)).await?
+    {
+        report(Check::failed("state", &lost));
+    }
+    if let Some(text) = other_stack(workspace, &snapshot).await {
+        report(Check::new("state", CheckState::Warn, text).then(stack_record::TO_DO));
+    }
+    // Zones, versions, add-ons and releases are resolved as in `plan`, whose errors have a position and a hint.
+    let graph = match desired(workspace, options, &mut snapshot).await {
+        Ok(graph) => graph,
+        Err(OperationError::Step(error)) => {
+            report(Check::failed("plan", &error.error));
+            let text = "not checked: the facts that the plan needs are missing";
+            for name in ["region", "quotas", "permissions"] {
+                report(Check::new(name, CheckState::Unknown, text));
+            }
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let context = DoctorContext { workspace, snapshot: &snapshot, graph: &graph };
+    planned_checks(&context, options).await.into_iter().for_each(&mut *report);
+    report(region::offers(&context));
+    if workspace.stack.cluster.is_some() {
+        report(region::api_access(&context));
+    }
+    if !workspace.stack.node_groups.is_empty() {
+        report(Check::of("instance types", limits::instance_types(&context).await));
+    }
+    limits::quotas(&context).await.into_iter().for_each(&mut *report);
+    let exists = status.is_ok_and(|status| status.exists);
+    report(Check::of("permissions", rights::check(&context, exists).await));
+    Ok(())
+}
+
+/// Returns what `plan` refuses, one check each, or that it refuses nothing.
+async fn planned_checks(context: &DoctorContext<'_>, options: &PlanOptions) -> Vec<Check> {
+    let plan = match planned(context.workspace, options, context.graph, context.snapshot).await {
+        Ok((plan, _)) => plan,
+        Err(OperationError::Step(error)) => return vec![Check::failed("plan", &error.error)],
+        Err(error) => return vec![Check::new("plan", CheckState::Fail, error.to_string())],
+    };
+    if let Err(error) = Box::pin(check_network(context.workspace, &plan)).await {
+        return vec![Check::new("plan", CheckState::Fail, error.to_string())];
+    }
+    match plan.refusals.is_empty() {
+        true => vec![Check::new("plan", CheckState::Ok, "no resource is refused")],
+        false => plan.refusals.iter().map(|refusal| Check::refused("plan", refusal)).collect(),
+    }
+}

@@ -1,0 +1,88 @@
+//! The credentials that other programs use for the cluster: a kubeconfig file and tokens.
+
+use super::{OperationError, Operator, TargetEndpoint, Workspace};
+use crate::{
+    aws::cluster_endpoint,
+    graph::cluster_name,
+    kube::{self, ClusterToken, Exec, KubeconfigEntry, merge, write},
+    stack::Stack,
+};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// The program that kubectl starts for a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenCommand {
+    /// The program: a path, or a name that `PATH` finds.
+    pub program: String,
+    /// Its arguments after those that name the cluster and its region.
+    pub options: Vec<String>,
+    /// Names and values of its environment variables.
+    pub env: Vec<(String, String)>,
+}
+
+/// What was written to a kubeconfig file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenContext {
+    /// The file.
+    pub path: PathBuf,
+    /// The name of the context.
+    pub context: String,
+    /// The URL of the API server.
+    pub server: String,
+}
+
+/// Merges the cluster into a kubeconfig file. The context is named after the stack unless `context` names it, and becomes
+/// the current one with `current`.
+pub async fn write_kubeconfig(
+    workspace: &Workspace,
+    path: &Path,
+    context: Option<String>,
+    current: bool,
+    token: TokenCommand,
+) -> Result<WrittenContext, OperationError> {
+    let stack = &workspace.stack;
+    let name = cluster_name(stack);
+    let Some(there) = cluster_endpoint(&workspace.target.clients, &name).await? else {
+        let message =
+            format!("cluster `{name}` does not exist or is not ready yet in {}", workspace.region());
+        return Err(OperationError::refused(
+            message,
+            "run `provisioner up` to create it, or `provisioner status` to see its progress",
+        ));
+    };
+    let named = ["token", "--cluster", &name, "--region", &stack.region].map(str::to_owned);
+    let exec = Exec {
+        command: token.program,
+        args: named.into_iter().chain(token.options).collect(),
+        env: token.env,
+    };
+    let entry = KubeconfigEntry {
+        name: there.arn,
+        context: context.unwrap_or_else(|| stack.name.clone()),
+        server: there.endpoint,
+        ca: there.ca,
+        exec,
+        namespace: stack.app.as_ref().map(|app| app.namespace.clone()),
+    };
+    let path = write(path, |old| merge(old, &entry, current))?;
+    Ok(WrittenContext { path, context: entry.context, server: entry.server })
+}
+
+/// Returns a token for a cluster, for the caller at an endpoint.
+pub async fn cluster_token(
+    endpoint: &TargetEndpoint,
+    region: &str,
+    cluster: &str,
+    operator: &dyn Operator,
+) -> Result<ClusterToken, OperationError> {
+    let credentials = endpoint.connect(region, operator).await?.credentials().await?;
+    Ok(kube::token(&credentials, region, cluster, SystemTime::now())?)
+}
+
+/// Returns the name of a stack's cluster.
+pub fn name_of_cluster(stack: &Stack) -> String {
+    cluster_name(stack)
+}

@@ -1,0 +1,145 @@
+//! What stands in the way of a deletion and is known before it: named, and refused before anything is deleted.
+
+use super::{
+    OperationError, Workspace,
+    api_access::{self, Unreachable},
+};
+use crate::{
+    aws::workers,
+    model::{Action, Address, Desired as _, Observed, Plan, Snapshot},
+    resources::{eks_cluster, fargate_profile, manifest, node_group, webhook_certificate},
+};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Maximum number of resources that a message names.
+const MAX_NAMED: usize = 8;
+
+/// Refuses targets on which other resources depend.
+///
+/// # Errors
+/// Names those resources, each with what it depends on.
+pub fn refuse_dependents(
+    targets: &[String],
+    dependents: &BTreeMap<Address, BTreeSet<Address>>,
+) -> Result<(), OperationError> {
+    if dependents.is_empty() {
+        return Ok(());
+    }
+    let named = dependents.iter().take(MAX_NAMED).filter_map(|(address, on)| {
+        let first = on.first()?;
+        Some(format!("{address} (on {first})"))
+    });
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if let Some(more @ 1..) = dependents.len().checked_sub(MAX_NAMED) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    let message = format!(
+        "--target {}: {} on it: {text}; nothing was changed",
+        targets.join(" "),
+        match dependents.len() {
+            1 => "another resource depends".to_owned(),
+            many => format!("{many} other resources depend"),
+        }
+    );
+    Err(OperationError::refused(
+        message,
+        "add them to `--target`, or run `provisioner down` without `--target` to delete the stack",
+    ))
+}
+
+/// Refuses to delete a cluster in which node groups or Fargate profiles run that this plan does not delete: EKS would refuse
+/// it when everything else is deleted.
+///
+/// # Errors
+/// Names them; else the error of the calls.
+pub async fn refuse_other_workers(
+    workspace: &Workspace,
+    plan: &Plan,
+    snapshot: &Snapshot,
+    observed: &Observed,
+) -> Result<(), OperationError> {
+    let name = |form: &Value| form.get("name").and_then(Value::as_str).map(str::to_owned);
+    let deleted = |kind: &'static str| {
+        plan.changes
+            .iter()
+            .filter(move |it| it.action == Action::Delete && it.kind == kind)
+            .map(|it| &it.address)
+    };
+    let seen = |address: &Address| observed.found.get(address).and_then(|found| name(&found.live));
+    let own = |kind: &'static str| -> BTreeSet<String> {
+        let recorded = |address| snapshot.resources.get(address).and_then(|entry| name(&entry.live));
+        let intended = |address| snapshot.intents.get(address).and_then(|intent| name(&intent.request));
+        deleted(kind).flat_map(|at| [seen(at), recorded(at), intended(at)]).flatten().collect()
+    };
+    for address in deleted(eks_cluster::Spec::KIND) {
+        let Some(cluster) = seen(address) else { continue };
+        let (groups, profiles) = workers(&workspace.target.clients, &cluster).await?;
+        let other = |what: &str, names: Vec<String>, own: BTreeSet<String>| {
+            let names = names.into_iter().filter(|name| !own.contains(name));
+            names.map(|name| format!("{what} `{name}`")).collect::<Vec<_>>()
+        };
+        let mut others = other("node group", groups, own(node_group::Spec::KIND));
+        others.extend(other("Fargate profile", profiles, own(fargate_profile::Spec::KIND)));
+        if !others.is_empty() {
+            let message = format!(
+                "{address}: EKS deletes no cluster with node groups or Fargate profiles in it, and these are not part of \
+                 the deletion: {}; nothing was changed",
+                others.join(", ")
+            );
+            return Err(OperationError::refused(
+                message,
+                "delete them first, then run `provisioner down` again",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Drops the objects in the cluster from the snapshot if this machine cannot reach the cluster: they are
+/// deleted with it. It is refused if one of them has a load balancer, which only a controller in the cluster
+/// deletes.
+pub async fn forget_cluster_objects(
+    workspace: &Workspace,
+    snapshot: &mut Snapshot,
+) -> Result<(), OperationError> {
+    let inside = |kind: &str| [manifest::Spec::KIND, webhook_certificate::Spec::KIND].contains(&kind);
+    let made =
+        snapshot.resources.iter().filter(|(_, entry)| inside(&entry.kind)).map(|(at, it)| (at, &it.spec));
+    let begun = snapshot.intents.iter().filter(|(_, it)| inside(&it.kind)).map(|(at, it)| (at, &it.request));
+    let objects: BTreeMap<&Address, &Value> = begun.chain(made).collect();
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let (why, hint) = match api_access::unreachable(workspace).await? {
+        None => return Ok(()),
+        Some(Unreachable::UnknownCaller(why)) => (
+            why,
+            "run `provisioner up --target cluster/access` to grant access to this caller, then run `down` again",
+        ),
+        Some(Unreachable::NoAnswer(why)) => (
+            why,
+            "run `provisioner up --target cluster/eks` to open `publicCidrs` to this machine, or connect from \
+             inside the VPC if the API server is private; then run `down` again",
+        ),
+    };
+    let text = |object: &Value, path: &str| {
+        object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let balanced = objects.iter().find(|(_, object)| {
+        text(object, "/object/kind") == "Ingress" || text(object, "/object/spec/type") == "LoadBalancer"
+    });
+    if let Some((address, _)) = balanced {
+        let message = format!(
+            "objects in the cluster cannot be deleted from here ({why}), and {address} has a load balancer that \
+             would be left behind and block the deletion of the network; nothing was changed"
+        );
+        return Err(OperationError::refused(message, hint));
+    }
+    workspace.warn(format!(
+        "objects in the cluster are deleted with it, because they cannot be reached from here: {why}"
+    ));
+    snapshot.resources.retain(|_, entry| !inside(&entry.kind));
+    snapshot.intents.retain(|_, intent| !inside(&intent.kind));
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! What `up` cannot finish it does not begin: before the first change, instance types and quotas are checked for what the
+//! plan creates or replaces, and what blocks its deletions is looked for.
+
+use super::{
+    OperationError, Workspace,
+    blocked_deletion::BlockedDeletion,
+    blocked_deletions::blocked_deletions,
+    capacity::{self, Group, RESOURCE_QUOTAS, Room, type_problems},
+    facts::recorded_zones,
+};
+use crate::{
+    aws::{count, machines, quota},
+    model::{
+        Action, Address, CallError, ErrorKind, Graph, LeftBehind, Observed, Plan, PlannedChange, Snapshot,
+        StepError,
+    },
+};
+
+/// Returns the node groups that the plan creates or replaces.
+fn new_groups(graph: &Graph, plan: &Plan) -> Vec<Group> {
+    let new = |change: &&PlannedChange| matches!(change.action, Action::Create | Action::Replace);
+    let addresses: Vec<&Address> = plan.changes.iter().filter(new).map(|change| &change.address).collect();
+    let mut groups = capacity::groups(graph);
+    groups.retain(|group| addresses.contains(&&group.address));
+    groups
+}
+
+/// Returns the addresses of a kind that the plan creates.
+fn created<'a>(plan: &'a Plan, kind: &str) -> Vec<&'a Address> {
+    let new = |change: &&PlannedChange| change.kind == kind && change.action == Action::Create;
+    plan.changes.iter().filter(new).map(|change| &change.address).collect()
+}
+
+fn refusal(address: &Address, text: String, hint: String) -> StepError {
+    StepError::at(address, CallError::new(ErrorKind::Refused, text).hint(hint), LeftBehind::Nothing)
+}
+
+/// Returns what the plan cannot do: deletions that resources of others block, instance types that are not offered, and
+/// quotas without room. A check that the caller may not make is a notice.
+pub async fn infeasible(
+    workspace: &Workspace,
+    graph: &Graph,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    observed: &Observed,
+) -> Result<Vec<StepError>, OperationError> {
+    let blocked = blocked_deletions(workspace, plan, snapshot, observed).await?;
+    let mut refusals: Vec<StepError> = blocked.iter().map(BlockedDeletion::problem).collect();
+    let groups = new_groups(graph, plan);
+    if !groups.is_empty() {
+        let asked = type_refusals(workspace, &groups, snapshot).await;
+        refusals.extend(unless_unanswered(workspace, "instance types", asked)?);
+    }
+    for (kind, what, service, code) in RESOURCE_QUOTAS {
+        let new = created(plan, kind);
+        let Some(first) = new.first() else { continue };
+        let asked = quota_room(workspace, kind, what, service, code, new.len()).await;
+        let asked = asked.map(|(room, most)| {
+            let full = (!room.fits(most)).then(|| refusal(first, room.text(most), room.request()));
+            full.into_iter().collect()
+        });
+        refusals.extend(unless_unanswered(workspace, what, asked)?);
+    }
+    Ok(refusals)
+}
+
+async fn type_refusals(
+    workspace: &Workspace,
+    groups: &[Group],
+    snapshot: &Snapshot,
+) -> Result<Vec<StepError>, OperationError> {
+    let types = capacity::types(groups);
+    let known = workspace.patient(async || Ok(machines(&workspace.target.clients, &types).await?)).await?;
+    let zones = recorded_zones(snapshot);
+    let problems = type_problems(groups, &workspace.stack.region, &zones, &known);
+    for (address, text) in &problems.partly {
+        workspace.warn(format!("{address}: {text}; its nodes start only in the other zones"));
+    }
+    let refused = problems.wrong.into_iter();
+    Ok(refused.map(|(address, text)| refusal(&address, text, capacity::LIST_TYPES.to_owned())).collect())
+}
+
+async fn quota_room(
+    workspace: &Workspace,
+    kind: &str,
+    what: &'static str,
+    service: &'static str,
+    code: &'static str,
+    new: usize,
+) -> Result<(Room, f64), OperationError> {
+    let clients = &workspace.target.clients;
+    let used = workspace.patient(async || Ok(count(clients, kind).await?)).await?;
+    let most = workspace.patient(async || Ok(quota(clients, service, code).await?)).await?;
+    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Ok((Room { what, service, code, used: small(used), more: small(new) }, most))
+}
+
+/// Returns the answer. One that AWS did not give is no reason not to begin, and is told.
+fn unless_unanswered(
+    workspace: &Workspace,
+    what: &str,
+    answer: Result<Vec<StepError>, OperationError>,
+) -> Result<Vec<StepError>, OperationError> {
+    match answer {
+        Err(OperationError::Step(problem)) if problem.error.class != ErrorKind::Interrupted => {
+            workspace.tell(format!("not checked before the run: {what}: {}", problem.error));
+            Ok(Vec::new())
+        }
+        answer => answer,
+    }
+}
+
+fn reasons(count: usize) -> String {
+    if count == 1 { "1 reason".to_owned() } else { format!("{count} reasons") }
+}
+
+/// Reports all refusals, and returns them as one error.
+pub fn refuse(workspace: &Workspace, refusals: &[StepError]) -> OperationError {
+    refusals.iter().for_each(|refusal| workspace.problem(refusal));
+    OperationError::refused(
+        format!("the plan cannot be carried out, for {}; nothing was changed", reasons(refusals.len())),
+        "follow the hints, change the file, or limit the run with `--target`",
+    )
+}

@@ -1,0 +1,38 @@
+//! What a caller chooses for one operation, besides the stack file.
+
+use crate::model::{Address, Stage};
+use std::collections::BTreeSet;
+
+/// Choices that determine a plan.
+#[derive(Clone, Debug, Default)]
+pub struct PlanOptions {
+    /// Addresses or stages that the operation is limited to, with their dependencies; empty for the whole stack.
+    pub targets: Vec<String>,
+    /// Addresses whose replacement or deletion is accepted even though their data is lost.
+    pub replace: Vec<String>,
+    /// Whether node groups are upgraded to the newest Bottlerocket release.
+    pub upgrade_nodes: bool,
+    /// Objects of the cluster whose fields are taken from other managers.
+    pub take_fields: BTreeSet<Address>,
+    /// Additional tags for the application's image.
+    pub image_tags: Vec<String>,
+    /// The stage that the operation is limited to, if any.
+    pub only: Option<Stage>,
+    /// The one resource that is adopted on request, and whether also from another owner.
+    pub adopt: Option<(Address, bool)>,
+}
+
+/// Choices that determine how a plan is carried out, not what is done.
+#[derive(Clone, Copy, Debug)]
+pub struct RunOptions {
+    /// Maximum number of resources to work on at once.
+    pub parallelism: usize,
+    /// Whether the stages are approved and run one after the other. Otherwise, all of the plan runs at once.
+    pub by_stage: bool,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions { parallelism: 16, by_stage: false }
+    }
+}

@@ -1,0 +1,348 @@
+//! Renders manifest files into Kubernetes objects: substitutes variables and evaluates conditions. Each error
+//! has its file and line. Pure.
+
+use super::{
+    diagnostics::{Diagnostic, Diagnostics, SourceText},
+    nearest,
+    tree::{Raw, YamlNode, parse_all},
+};
+use crate::model::{is_reference, joined};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// A file of the manifests directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestFile {
+    /// Path below the manifests directory, such as `app/service.yaml`.
+    pub path: String,
+    /// Path that errors show, relative to the working directory.
+    pub name: String,
+    /// Content of the file.
+    pub bytes: Vec<u8>,
+}
+
+/// The values of the variables by name. A reference is a value that another resource supplies later, such as
+/// its ARN.
+pub type Variables = BTreeMap<String, Value>;
+
+/// The annotation with the condition under which a document is rendered. It is removed from the object.
+const WHEN: &str = "provisioner/when";
+
+/// A rendered Kubernetes object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Path of the file below the manifests directory.
+    pub path: String,
+    /// The object. Values that other resources supply are references in it.
+    pub value: Value,
+}
+
+/// Renders the documents of one file whose conditions hold.
+///
+/// # Errors
+/// YAML that cannot be parsed, unknown variables, invalid conditions, and documents that cannot be applied,
+/// each with its position.
+pub fn render(file: &ManifestFile, variables: &Variables) -> Result<Vec<Object>, Diagnostics> {
+    let (documents, source) = parse_all(&file.name, &file.bytes)?;
+    let renderer = Renderer { source: &source, variables };
+    let mut objects = Vec::new();
+    let mut wrong = Vec::new();
+    for document in documents {
+        match renderer.document(&document) {
+            Ok(Some(value)) => objects.push(Object { path: file.path.clone(), value }),
+            Ok(None) => {}
+            Err(diagnostic) => wrong.push(diagnostic),
+        }
+    }
+    Diagnostics::new(wrong).map_or(Ok(objects), Err)
+}
+
+struct Renderer<'a> {
+    source: &'a SourceText,
+    variables: &'a Variables,
+}
+
+impl Renderer<'_> {
+    fn document(&self, node: &YamlNode) -> Result<Option<Value>, Diagnostic> {
+        let wrong = |message: &str, hint: &str| {
+            Err(self.source.at(node.span, "", message.to_owned(), Some(hint.to_owned())))
+        };
+        if let Some(condition) = get(node, "metadata").and_then(|it| get(get(it, "annotations")?, WHEN))
+            && !self.holds(condition)?
+        {
+            return Ok(None);
+        }
+        let mut value = self.value(node)?;
+        let text = |path: &str| value.pointer(path).is_some_and(Value::is_string);
+        if !text("/apiVersion") || !text("/kind") || !text("/metadata/name") {
+            return wrong(
+                "invalid Kubernetes object: apiVersion, kind and metadata.name are required",
+                "set all three; metadata.generateName is not supported: each run would create another object",
+            );
+        }
+        if value.get("kind") == Some(&json!("Secret")) && value.get("apiVersion") == Some(&json!("v1")) {
+            return wrong(
+                "Secret objects are not allowed in manifests, because applied objects are stored in the state",
+                "declare the value in `parameters` with `secret`, and read the SSM parameter from the pods",
+            );
+        }
+        if value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List")) {
+            return wrong(
+                "lists of objects are not supported",
+                "write each object as a separate document after `---`",
+            );
+        }
+        if let Some(Value::Object(annotations)) = value.pointer_mut("/metadata/annotations") {
+            annotations.remove(WHEN);
+            if annotations.is_empty()
+                && let Some(Value::Object(metadata)) = value.get_mut("metadata")
+            {
+                metadata.remove("annotations");
+            }
+        }
+        Ok(Some(value))
+    }
+
+    fn value(&self, node: &YamlNode) -> Result<Value, Diagnostic> {
+        Ok(match &node.raw {
+            Raw::Null => Value::Null,
+            Raw::Bool(value) => json!(value),
+            Raw::Int(value) => json!(value),
+            Raw::Float(value) => json!(value),
+            Raw::Text(text) => self.text(node, text)?,
+            Raw::List(list) => list.iter().map(|node| self.value(node)).collect::<Result<_, _>>()?,
+            Raw::Map(entries) => {
+                let entries = entries.iter().map(|(key, node)| Ok((key.name.clone(), self.value(node)?)));
+                let value = Value::Object(entries.collect::<Result<Map<_, _>, _>>()?);
+                if is_reference(&value) {
+                    let message =
+                        "a map with only `ref` and `field` is reserved for references between resources"
+                            .to_owned();
+                    return Err(self.source.at(node.span, "", message, None));
+                }
+                value
+            }
+        })
+    }
+
+    /// Substitutes the variables in a text. A text that is only one variable takes the type of the variable's
+    /// value.
+    fn text(&self, node: &YamlNode, text: &str) -> Result<Value, Diagnostic> {
+        let wrong = |message: String, hint: String| self.source.at(node.span, "", message, Some(hint));
+        let mut parts: Vec<Value> = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(start) = rest.find("${") {
+            let (before, tail) = rest.split_at(start);
+            let body = tail.get(2..).unwrap_or_default();
+            // `$${` is an escaped `${`.
+            if let Some(before) = before.strip_suffix('$') {
+                literal.push_str(before);
+                literal.push_str("${");
+                rest = body;
+                continue;
+            }
+            literal.push_str(before);
+            let Some((name, after)) = body.split_once('}') else {
+                let hint = "add the `}`, or write `$${` for a literal `${`".to_owned();
+                return Err(wrong("`${` without a closing `}`".to_owned(), hint));
+            };
+            let value = self.variable(node, name)?;
+            if literal.is_empty() && parts.is_empty() && after.is_empty() {
+                return Ok(value.clone());
+            }
+            match value {
+                Value::String(text) => literal.push_str(text),
+                Value::Bool(_) | Value::Number(_) => literal.push_str(&value.to_string()),
+                reference if is_reference(reference) => {
+                    parts.push(json!(std::mem::take(&mut literal)));
+                    parts.push(reference.clone());
+                }
+                _ => {
+                    let hint = format!("use `${{{name}}}` as the whole value");
+                    return Err(wrong(
+                        format!("variable `{name}` is a list or a map and cannot be part of a text"),
+                        hint,
+                    ));
+                }
+            }
+            rest = after;
+        }
+        literal.push_str(rest);
+        if parts.is_empty() {
+            return Ok(Value::String(literal));
+        }
+        parts.push(json!(literal));
+        parts.retain(|part| part != "");
+        Ok(joined(parts))
+    }
+
+    fn variable(&self, node: &YamlNode, name: &str) -> Result<&Value, Diagnostic> {
+        self.variables.get(name.trim()).ok_or_else(|| {
+            let known = self.variables.keys().map(String::as_str);
+            let hint = match nearest(name.trim(), known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "see manifests/README.md for the list of variables".to_owned(),
+            };
+            self.source.at(node.span, "", format!("unknown variable `{}`", name.trim()), Some(hint))
+        })
+    }
+
+    /// Returns whether all terms of a condition are true.
+    fn holds(&self, node: &YamlNode) -> Result<bool, Diagnostic> {
+        let Raw::Text(condition) = &node.raw else {
+            let message = format!("expected a string for the annotation `{WHEN}`");
+            return Err(self.source.at(
+                node.span,
+                "",
+                message,
+                Some("put the condition in quotes".to_owned()),
+            ));
+        };
+        for term in condition.split(" and ") {
+            let term = term.trim();
+            let holds = if let Some((name, value)) = term.split_once("==") {
+                self.compared(node, name)? == value.trim()
+            } else if let Some((name, value)) = term.split_once("!=") {
+                self.compared(node, name)? != value.trim()
+            } else if let Some(name) = term.strip_prefix('!') {
+                !truthy(self.variable(node, name)?)
+            } else {
+                truthy(self.variable(node, term)?)
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn compared(&self, node: &YamlNode, name: &str) -> Result<String, Diagnostic> {
+        match self.variable(node, name)? {
+            Value::String(text) => Ok(text.clone()),
+            value @ (Value::Bool(_) | Value::Number(_)) => Ok(value.to_string()),
+            _ => {
+                let message = format!(
+                    "variable `{}` cannot be compared: it is not a text, or not known until `up` runs",
+                    name.trim()
+                );
+                Err(self.source.at(node.span, "", message, None))
+            }
+        }
+    }
+}
+
+fn get<'a>(node: &'a YamlNode, key: &str) -> Option<&'a YamlNode> {
+    match &node.raw {
+        Raw::Map(entries) => entries.iter().find(|(name, _)| name.name == key).map(|(_, node)| node),
+        _ => None,
+    }
+}
+
+/// Returns whether a variable counts as true in a condition: not null, false, zero or empty.
+fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables() -> Variables {
+        let vpc = json!({"ref": "network/vpc", "field": "id"});
+        let pairs = [
+            ("stack.name", json!("shop")),
+            ("app.replicas", json!(3)),
+            ("app.env", json!({"A": "b"})),
+            ("app.archs", json!(["amd64"])),
+            ("app.parameter", json!("")),
+            ("app.ingress", json!("alb")),
+            ("network.vpcId", vpc),
+        ];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn rendered(text: &str) -> Result<Vec<Value>, String> {
+        let file = ManifestFile {
+            path: "app/x.yaml".to_owned(),
+            name: "manifests/app/x.yaml".to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        };
+        let objects = render(&file, &variables()).map_err(|error| error.to_string())?;
+        Ok(objects.into_iter().map(|object| object.value).collect())
+    }
+
+    const HEAD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n";
+
+    #[test]
+    fn values_take_the_type_of_their_variable_and_texts_take_its_text() {
+        let text = format!(
+            "{HEAD}a: ${{app.replicas}}\nb: x-${{app.replicas}}\nc: ${{app.env}}\nd: ${{app.archs}}\ne: $${{not}}\n\
+             f: ${{stack.name}}-${{stack.name}}\ng: --vpc=${{network.vpcId}}\nh: ${{network.vpcId}}\n---\n---\n{HEAD}"
+        );
+        let objects = rendered(&text).unwrap();
+        assert_eq!(objects.len(), 2, "empty documents are none");
+        let vpc = &variables()["network.vpcId"];
+        let wanted = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"},
+            "a": 3, "b": "x-3", "c": {"A": "b"}, "d": ["amd64"], "e": "${not}", "f": "shop-shop",
+            "g": {"text": ["--vpc=", vpc]}, "h": vpc,
+        });
+        assert_eq!(objects[0], wanted);
+    }
+
+    #[test]
+    fn a_document_is_rendered_when_its_condition_holds() {
+        let holds = |condition: &str| {
+            let text = format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  annotations: {{provisioner/when: \"{condition}\"}}\n"
+            );
+            rendered(&text).map(|objects| objects.len())
+        };
+        for (condition, count) in [
+            ("app.replicas", 1),
+            ("!app.replicas", 0),
+            ("app.parameter", 0),
+            ("network.vpcId", 1),
+            ("app.ingress == alb", 1),
+            ("app.ingress != alb", 0),
+            ("app.ingress != none and !app.parameter", 1),
+            ("app.ingress == alb and app.parameter", 0),
+            ("app.replicas == 3", 1),
+        ] {
+            assert_eq!(holds(condition).unwrap(), count, "{condition}");
+        }
+        assert!(holds("app.ingres").unwrap_err().contains("did you mean `app.ingress`?"));
+        assert!(holds("network.vpcId == x").unwrap_err().contains("cannot be compared"));
+        let left = rendered(
+            "apiVersion: v1\nkind: A\nmetadata: {name: x, annotations: {provisioner/when: app.replicas, b: c}}\n",
+        );
+        assert_eq!(left.unwrap()[0]["metadata"]["annotations"], json!({"b": "c"}));
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_with_its_file_and_line() {
+        for (text, line, words) in [
+            (format!("{HEAD}data:\n  a: ${{app.replica}}\n"), 5, "did you mean `app.replicas`?"),
+            (format!("{HEAD}data: {{a: '${{stack.name'}}\n"), 4, "without a closing `}`"),
+            (format!("{HEAD}data: {{a: 'x ${{app.env}}'}}\n"), 4, "a list or a map"),
+            ("kind: ConfigMap\nmetadata: {name: x}\n".to_owned(), 1, "invalid Kubernetes object"),
+            (format!("{HEAD}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n"), 5, "`parameters`"),
+            ("apiVersion: v1\nkind: PodList\nmetadata: {name: s}\n".to_owned(), 1, "lists of objects"),
+            (format!("{HEAD}a: {{ref: x, field: y}}\n"), 4, "`ref` and `field`"),
+            (format!("{HEAD}a: 1\na: 2\n"), 5, "duplicate key"),
+            (format!("{HEAD}a: &b 1\nc: *b\n"), 4, "anchors"),
+        ] {
+            let error = rendered(&text).unwrap_err();
+            assert!(error.contains(words), "{error}");
+            assert!(error.contains(&format!("manifests/app/x.yaml:{line}:")), "{line}: {error}");
+        }
+    }
+}

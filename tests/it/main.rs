@@ -1,0 +1,47 @@
+//! The integration tests: one program, so that the library and the AWS SDK are linked once, and so that what waits for
+//! a sandbox in one module runs beside what waits in another. `cargo test --test it MODULE::` runs one module.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+mod agreement;
+mod app;
+mod application;
+mod backend;
+mod benchmark;
+mod bytes;
+mod common;
+mod crash;
+mod doctor;
+mod examples;
+mod field_owners;
+mod fields;
+mod image;
+mod image_base;
+mod kube;
+mod kube_client;
+mod lifecycle;
+mod lived_in;
+mod lock_model;
+mod operations;
+mod order;
+mod outage;
+mod ownership;
+mod ownership_table;
+mod policy;
+mod rollouts;
+mod sandbox;
+mod stack;
+mod state;
+mod state_files;
+mod storms;
+mod strays;
+mod trouble;
+mod updates;
+mod upgrade;
