@@ -25,9 +25,9 @@ fn a_plane_starts_is_used_and_leaves_nothing() {
     for name in ["good", "bad"] {
         plane.kubectl(&["run", name, "--image=nginx"]).with(0);
     }
-    plane.kubectl(&["wait", "pod/good", "--for=condition=Ready", "--timeout=20s"]).with(0);
+    plane.kubectl(&["wait", "pod/good", "--for=condition=Ready", "--timeout=90s"]).with(0);
     let crashed = "--for=jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}=3";
-    plane.kubectl(&["wait", "pod/bad", crashed, "--timeout=20s"]).with(0);
+    plane.kubectl(&["wait", "pod/bad", crashed, "--timeout=90s"]).with(0);
     plane.restart();
     let endpoint = plane.endpoint.clone();
     plane.kubectl(&["logs", "good"]).with(0);

@@ -437,7 +437,7 @@ fn an_application_that_moves_and_crashes_keeps_the_old_one() {
     let world = application(stack);
     let url = up(&world).with(0).out.trim().to_owned();
     let answers = |url: &str| {
-        let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build();
+        let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).build();
         let mut answer = ureq::Agent::new_with_config(config).get(url).call().ok()?;
         answer.body_mut().read_to_string().ok()
     };

@@ -137,7 +137,7 @@ pub fn until(what: &str, mut happened: impl FnMut() -> bool) {
 const MAX_WAIT: Duration = Duration::from_secs(120);
 
 /// How long a sandbox may take until it answers.
-const SANDBOX_START: Duration = Duration::from_secs(60);
+const SANDBOX_START: Duration = Duration::from_secs(120);
 
 /// How many times faster than AWS a sandbox is that is told nothing.
 const DEFAULT_SCALE: f64 = 60.0;
