@@ -12,14 +12,15 @@
 //! | [`plan`] | pure: what has to be done | model |
 //! | [`resources`] | one file per kind | model, aws, kube, image |
 //! | [`aws`] | clients, error classes, tags | model |
+//! | [`os`] | files and programs of this machine | nothing |
 //! | [`kube`] | the cluster's own API | model, aws |
-//! | [`image`] | container images: what determines an image, its layers, the upload to ECR | model, aws |
-//! | [`store`] | state and lease | model, aws |
+//! | [`image`] | container images: what determines an image, its layers, the upload to ECR | model, aws, os |
+//! | [`store`] | state and lease | model, aws, os |
 //! | [`engine`] | observes, runs, journals and waits | model, plan, resources, aws, store |
 //! | [`operations`] | plan, up, down, status and the rest as functions of values | all above |
-//! | [`sandbox`] | the AWS-compatible server on loopback | model |
+//! | [`sandbox`] | the AWS-compatible server on loopback | model, os |
 //! | [`ui`] | progress, plans and errors, as text or as JSON lines | model |
-//! | [`cli`] | one file per command: its arguments, a call, what is printed | operations, ui, model; plan, stack, sandbox |
+//! | [`cli`] | one file per command: its arguments, a call, what is printed | operations, ui, model; os, plan, stack, sandbox |
 
 pub mod aws;
 pub mod cli;
@@ -29,6 +30,7 @@ pub mod image;
 pub mod kube;
 pub mod model;
 pub mod operations;
+pub mod os;
 pub mod plan;
 pub mod resources;
 pub mod sandbox;

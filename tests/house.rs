@@ -18,20 +18,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("graph", &["model", "stack"]), // and the resources' Spec types: `spec_only`
     ("plan", &["model"]),
     ("aws", &["model"]),
-    ("store", &["model", "aws"]),
+    ("os", &[]),
+    ("store", &["model", "aws", "os"]),
     ("kube", &["model", "aws"]),
-    ("image", &["model", "aws"]),
+    ("image", &["model", "aws", "os"]),
     ("resources", &["model", "aws", "kube", "image"]),
     ("engine", &["model", "plan", "resources", "aws", "store"]),
     (
         "operations",
-        &["model", "stack", "graph", "plan", "aws", "store", "kube", "image", "resources", "engine"],
+        &["model", "stack", "graph", "plan", "os", "aws", "store", "kube", "image", "resources", "engine"],
     ),
     ("ui", &["model"]),
-    ("sandbox", &["model"]),
+    ("sandbox", &["model", "os"]),
     // Besides what it calls and prints with: `plan` writes a plan as text and JSON, `stack` reads `--set` and has the schema
-    // that `schema` prints, `sandbox` is what `sandbox` and `--sandbox` start.
-    ("cli", &["operations", "ui", "model", "plan", "stack", "sandbox"]),
+    // that `schema` prints, `sandbox` is what `sandbox` and `--sandbox` start, `os` knows the folder for cached files.
+    ("cli", &["operations", "ui", "model", "os", "plan", "stack", "sandbox"]),
 ];
 
 /// The rooms that decide and never act.
@@ -64,8 +65,14 @@ const MAY_SLEEP: &[&str] = &["engine", "store", "sandbox", "cli::status"];
 const EXITS: &[&[&str]] = &[&["std", "process", "exit"], &["std", "process", "abort"]];
 const MAY_EXIT: &[&str] = &["main"];
 
+/// What writes to a terminal; `main` of the command line lets clap print its own help.
+const WRITES: &[&[&str]] = &[&["std", "io", "stdout"], &["std", "io", "stderr"]];
+
+const STARTS: &[&[&str]] = &[&["std", "process", "Command", "new"], &["tokio", "process", "Command", "new"]];
+const MAY_START: &[&str] = &["os", "main"];
+
 const PRINTS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
-const MAY_PRINT: &[&str] = &["ui", "cli"];
+const MAY_PRINT: &[&str] = &["ui"];
 
 /// Files in `src/resources/` that hold no kind of their own.
 const RESOURCE_HELPERS: &[&str] = &[
@@ -98,6 +105,7 @@ enum Rule {
     Pure,
     Sleep,
     Exit,
+    Start,
     Print,
     Iam,
     Registry,
@@ -125,8 +133,11 @@ impl Rule {
             Self::Exit => {
                 "only main exits: an exit elsewhere would skip saving the state and releasing the lock"
             }
+            Self::Start => {
+                "only os starts programs: with named variables, in a folder of ours, Python in isolated mode"
+            }
             Self::Print => {
-                "only ui and cli print, so that --json stays clean: send an Event or return the text"
+                "only ui prints, so that --json stays clean and nothing from outside steers the terminal: send an Event or return the text"
             }
             Self::Iam => {
                 "a kind's IAM names every call that it makes: `provisioner policy` grants nothing else"
@@ -809,7 +820,13 @@ fn names_breached(source: &Source, mentions: &[Mention], modules: &BTreeSet<Vec<
                 broken(Rule::Pure, format!("{room} may not use {}", item.join("::")));
             }
         }
-        for (items, rooms, rule) in [(SLEEPS, MAY_SLEEP, Rule::Sleep), (EXITS, MAY_EXIT, Rule::Exit)] {
+        let acts = [
+            (SLEEPS, MAY_SLEEP, Rule::Sleep),
+            (EXITS, MAY_EXIT, Rule::Exit),
+            (STARTS, MAY_START, Rule::Start),
+            (WRITES, MAY_PRINT, Rule::Print),
+        ];
+        for (items, rooms, rule) in acts {
             for item in items.iter().filter(|item| reaches(path, item) && !lives_in(&module, rooms)) {
                 broken(rule, format!("{} may not call {}", module.join("::"), item.join("::")));
             }
@@ -1296,7 +1313,7 @@ mod the_checker {
     }
 
     #[test]
-    fn says_who_may_sleep_exit_and_print() {
+    fn says_who_may_sleep_exit_start_programs_and_print() {
         let sleep = "async fn f() { tokio::time::sleep(d).await }";
         for bad in ["aws/a.rs", "kube/a.rs", "ui/a.rs", "cli/up.rs", "main.rs"] {
             breaks(bad, sleep, 1, Rule::Sleep);
@@ -1312,17 +1329,33 @@ mod the_checker {
             "use std::process; fn f() { process::exit(1) }",
             "use std::process::*; fn f() { abort() }",
         ] {
-            assert!(house(&[("cli/up.rs", exit)]).iter().all(|b| b.2 == Rule::Exit));
-            assert!(!house(&[("cli/up.rs", exit)]).is_empty(), "{exit}");
+            // A glob may stand for what starts programs as well.
+            let broken = house(&[("cli/up.rs", exit)]);
+            assert!(broken.iter().all(|b| matches!(b.2, Rule::Exit | Rule::Start)), "{exit}");
+            assert!(broken.iter().any(|b| b.2 == Rule::Exit), "{exit}");
             passes("main.rs", exit);
         }
+        for start in [
+            "fn f() { std::process::Command::new(\"ls\"); }",
+            "use tokio::process::Command; fn f() { Command::new(\"ls\"); }",
+            "use std::process; fn f() { process::Command::new(\"ls\"); }",
+        ] {
+            breaks("image/pip.rs", start, 1, Rule::Start);
+            passes("os/programs.rs", start);
+        }
+        passes(
+            "image/pip.rs",
+            "use std::process::Command; fn f(mut command: Command) { command.arg(\"-I\"); }",
+        );
         for name in PRINTS {
             let print = format!("fn f() {{ {name}!(\"x\") }}");
             breaks("engine/run.rs", &print, 1, Rule::Print);
             breaks("main.rs", &print, 1, Rule::Print);
-            passes("cli/url.rs", &print);
+            breaks("cli/url.rs", &print, 1, Rule::Print);
             passes("ui/text.rs", &print);
         }
+        breaks("cli/url.rs", "fn f() { writeln!(std::io::stderr(), \"x\"); }", 1, Rule::Print);
+        passes("ui/printer.rs", "fn f() { writeln!(std::io::stderr(), \"x\"); }");
         passes("engine/run.rs", "fn f(print: P) { print.line(); writeln!(out, \"x\") }");
     }
 

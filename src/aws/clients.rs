@@ -1,6 +1,7 @@
 //! The SDK clients, with retries and timeouts pinned against the environment and against SDK changes.
 
 use super::{
+    bounded_client::{bounded_http, bounded_https},
     endpoints::{EndpointOverrides, is_aws},
     sdk_error::Call,
 };
@@ -91,13 +92,14 @@ pub async fn connect(endpoint: &ServiceEndpoint, region: &str) -> Clients {
                 None,
                 "provisioner sandbox",
             )))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(bounded_http())
             .retry_config(retry)
             .timeout_config(timeouts)
             .build(),
         ServiceEndpoint::Configured => {
             let mut loader = aws_config::defaults(BehaviorVersion::latest())
                 .region(Region::new(region.to_owned()))
+                .http_client(bounded_https())
                 .retry_config(retry)
                 .timeout_config(timeouts);
             if let Ok(name) = AppName::new("provisioner") {

@@ -3,6 +3,7 @@
 
 mod autoscaling_groups;
 mod blockers;
+mod bounded_client;
 mod call_hints;
 mod classes;
 mod clients;
@@ -35,6 +36,7 @@ mod zones;
 
 pub use autoscaling_groups::{AutoscalingGroup, autoscaling_groups, suspended_processes};
 pub use blockers::blockers;
+pub use bounded_client::MAX_ANSWER_BYTES;
 pub use clients::{CallerIdentity, Clients, ServiceEndpoint, connect};
 pub use cluster_endpoint::{ClusterEndpoint, cluster_endpoint};
 pub use context::{Cx, Local, complete_rules};

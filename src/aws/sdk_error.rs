@@ -3,7 +3,7 @@
 use super::{
     call_hints::hint, classes::specific, progress_sink::report_accepted, required::MissingField, unreadable,
 };
-use crate::model::{CallError, ErrorKind};
+use crate::model::{CallError, ErrorKind, shortened};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId as _;
@@ -86,7 +86,7 @@ pub fn item_error<E>(code: Option<&str>, message: Option<&str>) -> CallError {
         service: service.to_owned(),
         operation: operation.to_owned(),
         code: code.to_owned(),
-        ..CallError::new(classify(service, operation, code, Some(400), message), printable(message))
+        ..CallError::new(classify(service, operation, code, Some(400), message), shortened(message, 2000))
     }
 }
 
@@ -142,7 +142,7 @@ where
         service: service.to_owned(),
         operation: operation.to_owned(),
         code: code.to_owned(),
-        message: printable(&message),
+        message: shortened(&message, 2000).into_owned(),
         request_id: error.request_id().map(str::to_owned),
         hint: hint(class, code, &message),
     }
@@ -170,11 +170,6 @@ fn chain(error: &(dyn Error + 'static)) -> String {
         source = cause.source();
     }
     parts.join(": ")
-}
-
-/// Replaces control characters, so that text from outside cannot control the terminal, and limits the length.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).take(2000).collect()
 }
 
 /// The codes that AWS services use for throttling.

@@ -1,7 +1,7 @@
 //! What a run would change, as it is shown before it is approved.
 
 use crate::{
-    model::{Plan, Totals},
+    model::{Plan, Totals, one_line},
     operations::BlockedDeletion,
     plan::{change_json, counts, note_json, render, render_notes, stray_json, summary_json},
     ui::{Ui, plan_in_colour},
@@ -32,7 +32,10 @@ pub fn show_strays(ui: Ui, plan: &Plan) {
             true => "was removed from the state with `provisioner state forget`".to_owned(),
             false => format!("is not in the state; `provisioner state import '{address}' {id}` records it"),
         };
-        ui.say(&format!("note: {address} ({} {id}) carries this stack's tags and {why}", stray.kind));
+        ui.say(&one_line(&format!(
+            "note: {address} ({} {id}) carries this stack's tags and {why}",
+            stray.kind
+        )));
     }
 }
 
@@ -85,8 +88,8 @@ pub fn show_blocked(ui: Ui, blocked: &[BlockedDeletion], all: bool) {
         ui.paint("33;1", "These block a part of the deletion, which is left out of the plan:")
     ));
     for BlockedDeletion { address, obstacle } in blocked {
-        ui.say(&format!("  {obstacle} blocks {address}"));
-        ui.say(&format!("    hint: {}", obstacle.hint));
+        ui.say(&one_line(&format!("  {obstacle} blocks {address}")));
+        ui.say(&one_line(&format!("    hint: {}", obstacle.hint)));
     }
     ui.say("");
 }

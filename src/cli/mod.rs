@@ -38,11 +38,15 @@ pub fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` go to stdout and are not errors.
+            if error.use_stderr() {
+                // It quotes the arguments.
+                let (ui, text) = (Ui::new(false, false, 0), error.render());
+                let text = if ui.colour { text.ansi().to_string() } else { text.to_string() };
+                ui.say(text.trim_end());
+                return Exit::Invalid;
+            }
             return match error.print() {
-                Err(cause) if !error.use_stderr() && cause.kind() != std::io::ErrorKind::BrokenPipe => {
-                    Exit::Failed
-                }
-                _ if error.use_stderr() => Exit::Invalid,
+                Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => Exit::Failed,
                 _ => Exit::Done,
             };
         }

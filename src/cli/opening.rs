@@ -3,27 +3,24 @@
 use super::{exit::CommandError, global_options::Global, terminal::Terminal};
 use crate::{
     operations::{self, Folders, PlanOptions, RunOptions, Target, TargetEndpoint, Workspace},
+    os::cache_folder,
     sandbox::{Control, Sandbox, StartOptions},
     stack::Stack,
     ui::Ui,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-/// Returns the folder for this program's cached files.
-fn cache_folder() -> PathBuf {
-    let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    cache.unwrap_or_else(|| home.join(".cache")).join("provisioner")
-}
-
-fn folders(global: &Global) -> Folders {
-    Folders::of(&global.stack, &cache_folder())
+fn folders(global: &Global) -> Result<Folders, CommandError> {
+    let cache = cache_folder().map_err(|error| {
+        CommandError::refused(error.to_string(), "set HOME or XDG_CACHE_HOME to a folder of your own")
+    })?;
+    Ok(Folders::of(&global.stack, &cache))
 }
 
 /// Returns the sandbox that belongs to the stack file's folder.
-pub fn sandbox_of(global: &Global) -> Sandbox {
-    let folders = folders(global);
-    Sandbox::new(&folders.state, &folders.cache)
+pub fn sandbox_of(global: &Global) -> Result<Sandbox, CommandError> {
+    let folders = folders(global)?;
+    Ok(Sandbox::new(&folders.state, &folders.cache))
 }
 
 /// Reads and validates the stack file.
@@ -36,7 +33,7 @@ pub fn endpoint(global: &Global, ui: Ui) -> Result<TargetEndpoint, CommandError>
     if !global.sandbox {
         return Ok(TargetEndpoint::Aws);
     }
-    let sandbox = sandbox_of(global);
+    let sandbox = sandbox_of(global)?;
     let running = match sandbox.running() {
         Some(running) => running,
         None => sandbox.ensure(StartOptions::default(), &|text| ui.tell(&ui.paint("2", text)))?,
@@ -50,10 +47,10 @@ pub async fn open(global: &Global, terminal: &Arc<Terminal>) -> Result<Workspace
     let stack = read_stack(global)?;
     let endpoint = endpoint(global, terminal.ui)?;
     let target = Target::connect(endpoint, &stack.region, terminal.as_ref()).await?;
-    let mut folders = folders(global);
+    let mut folders = folders(global)?;
     if target.is_sandbox() {
         // What is recorded of a stack in the sandbox is deleted with it.
-        folders.state = sandbox_of(global).folder().to_path_buf();
+        folders.state = sandbox_of(global)?.folder().to_path_buf();
     }
     let operator = Arc::clone(terminal);
     Ok(Workspace::new(stack, target, folders, operator, &command(), global.lock_timeout)?)

@@ -32,7 +32,7 @@ pub async fn run(global: &Global, args: &PolicyArgs, ui: Ui) -> Result<Exit, Com
     let policy = StackPolicy::new(&stack, &account, args.bootstrap)?;
     let Some(folder) = &args.out else {
         let (whole, length) = (policy.document(), policy.length());
-        ui.data(&serde_json::to_string_pretty(&whole).unwrap_or_else(|_| whole.to_string()));
+        ui.json(&whole);
         if length > StackPolicy::MAX_LENGTH {
             ui.warn(&format!(
                 "the policy has {length} characters, more than IAM's limit of {}; run \
@@ -66,10 +66,11 @@ async fn account(global: &Global, stack: &Stack, ui: Ui) -> String {
         return account.clone();
     }
     // A policy can be written before any credentials exist, and it is not worth starting a sandbox for.
-    let endpoint = match sandbox_of(global).running().filter(|_| global.sandbox) {
-        Some(running) => TargetEndpoint::Sandbox { url: running.endpoint, time_scale: 1.0 },
-        None => TargetEndpoint::Aws,
-    };
+    let endpoint =
+        match sandbox_of(global).ok().filter(|_| global.sandbox).and_then(|sandbox| sandbox.running()) {
+            Some(running) => TargetEndpoint::Sandbox { url: running.endpoint, time_scale: 1.0 },
+            None => TargetEndpoint::Aws,
+        };
     if let Some(account) = caller_account(&endpoint, &stack.region).await {
         return account;
     }

@@ -44,7 +44,7 @@ fn positive(text: &str) -> Result<f64, String> {
 
 /// Starts, stops, resets or shows the sandbox.
 pub fn run(global: &Global, command: &SandboxCommand, ui: Ui) -> Result<Exit, CommandError> {
-    let sandbox = sandbox_of(global);
+    let sandbox = sandbox_of(global)?;
     let running = sandbox.running();
     match (command, running) {
         (SandboxCommand::Start { port, time_scale, kubernetes }, None) => {
@@ -81,7 +81,7 @@ pub fn run(global: &Global, command: &SandboxCommand, ui: Ui) -> Result<Exit, Co
             show(ui, &running)?;
         }
         (SandboxCommand::Status, Some(running)) => show(ui, &running)?,
-        (SandboxCommand::Status, None) if ui.json => ui.data(&json!({"running": false}).to_string()),
+        (SandboxCommand::Status, None) if ui.json => ui.document(&json!({"running": false}).to_string()),
         (SandboxCommand::Status | SandboxCommand::Stop, None) => ui.tell("the sandbox is not running"),
         (SandboxCommand::Stop, Some(_)) => {
             sandbox.stop()?;
@@ -106,7 +106,7 @@ fn show(ui: Ui, running: &Running) -> Result<(), SandboxError> {
         map.insert("running".to_owned(), json!(true));
     }
     if ui.json {
-        ui.data(&status.to_string());
+        ui.document(&status.to_string());
     } else {
         let scale = status.get("timeScale").cloned().unwrap_or_default();
         ui.say(&format!(

@@ -9,6 +9,6 @@ pub struct SchemaArgs;
 
 /// Prints the schema.
 pub fn run(_args: &SchemaArgs, ui: Ui) -> Exit {
-    ui.data(&serde_json::to_string_pretty(&stack::schema()).unwrap_or_default());
+    ui.json(&stack::schema());
     Exit::Done
 }

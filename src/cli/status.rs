@@ -8,7 +8,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    model::{Action, CallError, Origin, Stage},
+    model::{Action, CallError, Origin, Stage, one_line},
     operations::{Detail, StackStatus, StatusReport, Workspace, holder_text, status},
     plan::{change_json, counts, note_json},
     ui::Ui,
@@ -101,7 +101,9 @@ fn show(ui: Ui, workspace: &Workspace, report: &StatusReport) {
             (true, _) => {
                 "it was removed with `provisioner state forget`: `down` deletes it, `up` does not".to_owned()
             }
-            (false, Some(stray)) => format!("`provisioner state import '{address}' {}` records it", stray.id),
+            (false, Some(stray)) => {
+                format!("`provisioner state import '{address}' {}` records it", one_line(&stray.id))
+            }
             (false, None) => "the next `up` deletes it".to_owned(),
         };
         shown.push_str(&format!(
@@ -111,7 +113,9 @@ fn show(ui: Ui, workspace: &Workspace, report: &StatusReport) {
     for refusal in backend.refusals.iter().chain(&plan.refusals) {
         shown.push_str(&format!(
             "refused: {}: {} (hint: {})\n",
-            refusal.address, refusal.reason, refusal.hint
+            refusal.address,
+            one_line(&refusal.reason),
+            one_line(&refusal.hint)
         ));
     }
     ui.data(&shown);
@@ -140,7 +144,8 @@ fn text(ui: Ui, workspace: &Workspace, report: &StatusReport) -> String {
         for (address, _) in &of_stage {
             let (state, reason) = report.health(address);
             if state != "ready" {
-                let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                let reason =
+                    if reason.is_empty() { String::new() } else { format!(": {}", one_line(&reason)) };
                 unwell.push(format!("    {} {address}{reason}\n", ui.paint("31", state)));
             }
         }
@@ -149,9 +154,9 @@ fn text(ui: Ui, workspace: &Workspace, report: &StatusReport) -> String {
         unwell.iter().for_each(|line| text.push_str(line));
         let here = |detail: &&Detail| of_stage.iter().any(|(address, _)| **address == detail.address);
         for detail in details.iter().filter(here) {
-            text.push_str(&format!("    {:14} {}", detail.what, detail.text));
+            text.push_str(&format!("    {:14} {}", detail.what, one_line(&detail.text)));
             if let Some(newer) = &detail.newer {
-                text.push_str(&format!(" {}", ui.paint("33", &format!("({newer} available)"))));
+                text.push_str(&format!(" {}", ui.paint("33", &format!("({} available)", one_line(newer)))));
             }
             text.push('\n');
         }
@@ -163,7 +168,7 @@ fn text(ui: Ui, workspace: &Workspace, report: &StatusReport) -> String {
         // An unfinished resource may exist already, and report why it is not ready.
         let how = match report.health(address) {
             (state, reason) if reason.is_empty() => state.to_owned(),
-            (state, reason) => format!("{state}: {reason}"),
+            (state, reason) => format!("{state}: {}", one_line(&reason)),
         };
         let mark = ui.paint("33", "unfinished");
         text.push_str(&format!("  {mark}   {address} ({how}); the next `up` resumes it\n"));
@@ -176,21 +181,22 @@ fn text(ui: Ui, workspace: &Workspace, report: &StatusReport) -> String {
             _ if fields.is_empty() => change.note.clone().unwrap_or_default(),
             _ => format!("{} changed outside provisioner", fields.join(", ")),
         };
-        text.push_str(&format!("  {} {}: {what}\n", ui.paint("33", "drift"), change.address));
+        text.push_str(&format!("  {} {}: {}\n", ui.paint("33", "drift"), change.address, one_line(&what)));
     }
     for note in &plan.notes {
         let hint = note.hint.as_ref().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
         let mark = ui.paint("33", "drift");
-        text.push_str(&format!("  {mark} {}: {}{hint}\n", note.address, note.message));
+        let message = format!("{}{hint}", note.message);
+        text.push_str(&format!("  {mark} {}: {}\n", note.address, one_line(&message)));
     }
     let asked = plan.totals().changes().saturating_sub(plan.totals().drift);
     if asked > 0 {
         text.push_str(&format!("  {asked} changes to apply; run `provisioner plan` to see them\n"));
     }
     let writer = &snapshot.writer;
-    text.push_str(&format!("state: version {}, written by {}\n", snapshot.version, writer.tool));
+    text.push_str(&format!("state: version {}, written by {}\n", snapshot.version, one_line(&writer.tool)));
     if !writer.by.is_empty() {
-        text.push_str(&format!("last run: {}, {}\n", writer.at, writer.by));
+        text.push_str(&format!("last run: {}, {}\n", one_line(&writer.at), one_line(&writer.by)));
     }
     text
 }

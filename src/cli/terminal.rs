@@ -7,7 +7,7 @@ use super::{
     last_words::{Ending, conclude},
 };
 use crate::{
-    model::{Action, Address, Plan, Stage},
+    model::{Action, Address, Plan, Stage, one_line},
     operations::{Message, Operator, Question},
     plan::{change_json, counts, render},
     ui::{Ui, plan_in_colour},
@@ -99,7 +99,8 @@ impl Operator for Terminal {
                     return false;
                 }
                 for stray in strays {
-                    self.ui.say(&format!("  - {}  {} {}", stray.address, stray.kind, stray.id));
+                    let line = format!("  - {}  {} {}", stray.address, stray.kind, stray.id);
+                    self.ui.say(&one_line(&line));
                 }
                 format!(
                     "These {} resources carry the stack's tags, but the state does not record them: anyone who may \

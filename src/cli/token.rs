@@ -36,7 +36,7 @@ pub async fn run(global: &Global, args: &TokenArgs, ui: Ui) -> Result<Exit, Comm
     let token = cluster_token(&endpoint(global, ui)?, &region, &cluster, terminal.as_ref()).await?;
     let until = OffsetDateTime::from(token.until);
     let until = until.replace_nanosecond(0).unwrap_or(until).format(&Rfc3339).unwrap_or_default();
-    ui.data(
+    ui.document(
         &json!({
             "apiVersion": wanted(std::env::var("KUBERNETES_EXEC_INFO").ok().as_deref()),
             "kind": "ExecCredential",

@@ -7,7 +7,7 @@ use super::{
     shutdown::{ShutdownPhase, ShutdownSignal},
 };
 use crate::{
-    model::{CallError, ErrorKind, Event, LeaseHolder},
+    model::{CallError, ErrorKind, Event, LeaseHolder, one_line, shortened},
     store::{LeaseStore, Taken},
 };
 use std::{sync::Arc, time::Duration};
@@ -190,14 +190,14 @@ async fn attempt(
 /// Returns a holder as text: user, host, process, command, start and fence.
 pub fn describe_holder(holder: &LeaseHolder) -> String {
     let (user, process) = (&holder.user, &holder.process);
-    let printable = |text: &str| text.chars().filter(|c| !c.is_control()).take(120).collect::<String>();
+    let quoted = |text: &str| shortened(&one_line(text), 120).into_owned();
     format!(
         "{}@{} (pid {}, `{}`, since {}, fence {})",
-        printable(user),
-        printable(&process.host),
+        quoted(user),
+        quoted(&process.host),
         process.pid,
-        printable(&holder.command),
-        printable(&holder.since),
+        quoted(&holder.command),
+        quoted(&holder.since),
         holder.fence
     )
 }

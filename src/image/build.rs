@@ -105,8 +105,8 @@ pub(super) fn application(context: &BuildContext, work: &Path) -> Result<Layer, 
     for (path, entry) in &context.entries {
         let to = format!("{HOME}/{path}");
         match entry {
-            ContextEntry::File { executable, hash, .. } => {
-                layer.file(&to, *executable, &context.bytes(path, hash)?)?;
+            ContextEntry::File { executable, size, hash } => {
+                context.reread(path, hash, |content| layer.file(&to, *executable, *size, content))?;
             }
             ContextEntry::Link { target } => layer.link(&to, target)?,
         }

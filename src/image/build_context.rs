@@ -70,18 +70,39 @@ impl BuildContext {
         self.entries.iter().any(|(name, entry)| name == path && matches!(entry, ContextEntry::File { .. }))
     }
 
-    /// Reads a file of the context again, and checks that its content is unchanged.
+    /// Reads a file of the context again into `take`, and checks that its content is unchanged.
     ///
     /// # Errors
-    /// Fails if the file cannot be read or was changed since.
-    pub fn bytes(&self, path: &str, hash: &str) -> Result<Vec<u8>, CallError> {
+    /// Fails if the file cannot be read or was changed since, and if `take` fails.
+    pub fn reread(
+        &self,
+        path: &str,
+        hash: &str,
+        take: impl FnOnce(&mut dyn io::Read) -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
         let file = self.folder.join(path);
-        let bytes = fs::read(&file).map_err(|error| unreadable(&file, &error))?;
-        if hex(&Sha256::digest(&bytes)) != hash {
+        let opened = fs::File::open(&file).map_err(|error| unreadable(&file, &error))?;
+        let mut content = Hashed { from: opened, hash: Sha256::new() };
+        let taken = take(&mut content);
+        if hex(&content.hash.finalize()) != hash {
             let text = format!("{}: changed while the image was built", file.display());
             return Err(CallError::new(ErrorKind::Other, text).hint("run again"));
         }
-        Ok(bytes)
+        taken
+    }
+}
+
+/// A reader that hashes what it reads.
+struct Hashed {
+    from: fs::File,
+    hash: Sha256,
+}
+
+impl io::Read for Hashed {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(to)?;
+        self.hash.update(to.get(..read).unwrap_or_default());
+        Ok(read)
     }
 }
 
@@ -177,7 +198,8 @@ impl Walk {
     }
 }
 
-struct Hashing(Sha256);
+/// A writer that keeps only the hash of what is written.
+pub(super) struct Hashing(pub(super) Sha256);
 
 impl io::Write for Hashing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -328,8 +350,16 @@ mod tests {
         put(folder.path(), "a", "one");
         let context = BuildContext::read(folder.path()).unwrap();
         let ContextEntry::File { hash, size, .. } = &context.entries[0].1 else { panic!("a file") };
-        assert_eq!((context.bytes("a", hash).unwrap(), *size), (b"one".to_vec(), 3));
+        let read = || {
+            let mut bytes = Vec::new();
+            context
+                .reread("a", hash, |from| {
+                    from.read_to_end(&mut bytes).map(drop).map_err(|_| CallError::bug(""))
+                })
+                .map(|()| bytes)
+        };
+        assert_eq!((read().unwrap(), *size), (b"one".to_vec(), 3));
         put(folder.path(), "a", "two");
-        assert!(context.bytes("a", hash).unwrap_err().message.contains("changed while"));
+        assert!(read().unwrap_err().message.contains("changed while"));
     }
 }

@@ -8,11 +8,12 @@ use super::{
     build_context::{BuildContext, ContextEntry},
     image_manifest::CONFIG,
     layer::{Layer, compress},
-    pip::{ProgramError, run, run_command},
+    pip::{ProgramError, run},
 };
 use crate::{
     aws::report_progress,
     model::{CallError, ErrorKind},
+    os::{ProgramVariables, program},
 };
 use serde::Deserialize;
 use std::{
@@ -21,9 +22,8 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::Command,
 };
-use tokio::process::Command;
 
 /// The command line of a builder.
 struct Tool {
@@ -68,8 +68,8 @@ const TOOLS: [Tool; 3] = [
 /// # Errors
 /// Fails if no builder is installed and running, or if the build fails.
 pub async fn build(store: &Store, found: &Survey) -> Result<Built, CallError> {
-    let tool = tool().await?;
     let folder = Temp::new(&store.work(), "build")?;
+    let tool = tool(folder.path()).await?;
     let context = folder.path().join("context");
     let (files, to) = (found.context.clone(), context.clone());
     blocking(move || copy_context(&files, &to)).await?;
@@ -87,10 +87,17 @@ pub async fn build(store: &Store, found: &Survey) -> Result<Built, CallError> {
     Ok(Built::of(images))
 }
 
-async fn tool() -> Result<Tool, CallError> {
+/// Returns a command that runs a builder in `folder`.
+fn builder(tool: &Tool, folder: &Path) -> Result<Command, CallError> {
+    program(Path::new(tool.name), folder, ProgramVariables::Builder).map_err(|error| at(folder, &error))
+}
+
+async fn tool(folder: &Path) -> Result<Tool, CallError> {
     let mut said = Vec::new();
     for tool in TOOLS {
-        match run(Path::new(tool.name), tool.probe).await {
+        let mut probe = builder(&tool, folder)?;
+        probe.args(tool.probe);
+        match run(probe).await {
             Ok(()) => return Ok(tool),
             Err(ProgramError::Nothing) => {}
             Err(ProgramError::Words(words)) => said.push(format!("{}: {words}", tool.name)),
@@ -109,22 +116,19 @@ fn copy_context(context: &BuildContext, to: &Path) -> Result<(), CallError> {
     fs::create_dir_all(to).map_err(|error| at(to, &error))?;
     for (path, entry) in &context.entries {
         let file = to.join(path);
-        let put = |bytes: Option<(&[u8], u32)>, target: &str| {
-            fs::create_dir_all(file.parent().unwrap_or(to))?;
-            match bytes {
-                Some((bytes, mode)) => fs::write(&file, bytes)
-                    .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(mode))),
-                None => symlink(target, &file),
-            }
-        };
-        let put = match entry {
+        let failed = |error: io::Error| at(&file, &error);
+        fs::create_dir_all(file.parent().unwrap_or(to)).map_err(failed)?;
+        match entry {
             ContextEntry::File { executable, hash, .. } => {
                 let mode = if *executable { 0o755 } else { 0o644 };
-                put(Some((&context.bytes(path, hash)?, mode)), "")
+                context.reread(path, hash, |content| {
+                    let mut copy = fs::File::create(&file).map_err(failed)?;
+                    io::copy(content, &mut copy).map_err(failed)?;
+                    copy.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)
+                })?;
             }
-            ContextEntry::Link { target } => put(None, target),
-        };
-        put.map_err(|error| at(&file, &error))?;
+            ContextEntry::Link { target } => symlink(target, &file).map_err(failed)?,
+        }
     }
     Ok(())
 }
@@ -136,7 +140,7 @@ async fn build_for(
     platform: ImagePlatform,
 ) -> Result<PathBuf, CallError> {
     let id_file = folder.join(format!("{}.id", platform.architecture()));
-    let mut command = Command::new(tool.name);
+    let mut command = builder(tool, folder)?;
     command.args(tool.build).arg(format!("--platform={platform}"));
     command.arg(format!("--iidfile={}", id_file.display()));
     command.arg(format!("--file={}", recipe.display())).arg(folder.join("context"));
@@ -146,14 +150,16 @@ async fn build_for(
         .env("SOURCE_DATE_EPOCH", "0")
         .env("DOCKER_BUILDKIT", "1")
         .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    run_command(command).await.map_err(|said| failed(tool, "build the image", said))?;
+    run(command).await.map_err(|said| failed(tool, "build the image", said))?;
     let id = fs::read_to_string(&id_file).map_err(|error| at(&id_file, &error))?.trim().to_owned();
     let archive = folder.join(format!("{}.tar", platform.architecture()));
-    let name = Path::new(tool.name);
-    run(name, (tool.save)(&id, &archive)).await.map_err(|said| failed(tool, "export the image", said))?;
+    let mut save = builder(tool, folder)?;
+    save.args((tool.save)(&id, &archive));
+    run(save).await.map_err(|said| failed(tool, "export the image", said))?;
     // Best effort: the layers stay in the cache of the builder, and an image with a name may be in use.
-    let _ = run(name, tool.remove.iter().map(|word| (*word).to_owned()).chain([id])).await;
+    let mut remove = builder(tool, folder)?;
+    remove.args(tool.remove).arg(id);
+    let _ = run(remove).await;
     Ok(archive)
 }
 

@@ -78,15 +78,24 @@ impl LayerWriter {
         Ok(LayerWriter { temp, tar, folders: BTreeSet::new() })
     }
 
-    /// Adds a regular file.
-    pub fn file(&mut self, path: &str, executable: bool, bytes: &[u8]) -> Result<(), CallError> {
+    /// Adds a regular file of `size` bytes, which are read from `content` as they are written.
+    ///
+    /// # Errors
+    /// Fails if the content has another size, or cannot be read or written.
+    pub fn file(
+        &mut self,
+        path: &str,
+        executable: bool,
+        size: u64,
+        content: &mut dyn io::Read,
+    ) -> Result<(), CallError> {
         let mode = if executable { 0o755 } else { 0o644 };
-        self.put(path, EntryType::Regular, mode, None, bytes)
+        self.put(path, EntryType::Regular, mode, None, (size, content))
     }
 
     /// Adds a symbolic link.
     pub fn link(&mut self, path: &str, target: &str) -> Result<(), CallError> {
-        self.put(path, EntryType::Symlink, 0o777, Some(target), &[])
+        self.put(path, EntryType::Symlink, 0o777, Some(target), (0, &mut io::empty()))
     }
 
     /// Adds a folder and its parents, unless the layer has them.
@@ -95,7 +104,7 @@ impl LayerWriter {
         for end in ends.chain(std::iter::once(path.len())) {
             let folder = path.get(..end).unwrap_or_default();
             if !folder.is_empty() && self.folders.insert(folder.to_owned()) {
-                self.entry(&format!("{folder}/"), EntryType::Directory, 0o755, None, &[])
+                self.entry(&format!("{folder}/"), EntryType::Directory, 0o755, None, (0, &mut io::empty()))
                     .map_err(|error| self.temp.io_error(&error))?;
             }
         }
@@ -108,12 +117,12 @@ impl LayerWriter {
         kind: EntryType,
         mode: u32,
         link: Option<&str>,
-        bytes: &[u8],
+        content: (u64, &mut dyn io::Read),
     ) -> Result<(), CallError> {
         if let Some((folder, _)) = path.rsplit_once('/') {
             self.folder(folder)?;
         }
-        self.entry(path, kind, mode, link, bytes).map_err(|error| self.temp.io_error(&error))
+        self.entry(path, kind, mode, link, content).map_err(|error| self.temp.io_error(&error))
     }
 
     fn entry(
@@ -122,9 +131,9 @@ impl LayerWriter {
         kind: EntryType,
         mode: u32,
         link: Option<&str>,
-        bytes: &[u8],
+        (size, content): (u64, &mut dyn io::Read),
     ) -> io::Result<()> {
-        let mut header = entry_header(kind, mode, bytes.len());
+        let mut header = entry_header(kind, mode, size);
         let mut extended = String::new();
         if !path.is_ascii() || header.set_path(path).is_err() {
             extended.push_str(&pax_record("path", path));
@@ -138,13 +147,22 @@ impl LayerWriter {
             }
         }
         if !extended.is_empty() {
-            let mut before = entry_header(EntryType::XHeader, 0o644, extended.len());
+            let mut before =
+                entry_header(EntryType::XHeader, 0o644, u64::try_from(extended.len()).unwrap_or(u64::MAX));
             before.set_path("PaxHeader")?;
             before.set_cksum();
             self.tar.append(&before, extended.as_bytes())?;
         }
         header.set_cksum();
-        self.tar.append(&header, bytes)
+        let mut counted = Counted { from: content, left: size };
+        self.tar.append(&header, &mut counted)?;
+        // An entry of another size than its header says would shift all that come after it.
+        match (counted.left, counted.from.read(&mut [0])?) {
+            (0, 0) => Ok(()),
+            _ => {
+                Err(io::Error::other(format!("{path}: its content does not have the expected {size} bytes")))
+            }
+        }
     }
 
     /// Finishes the archive and returns the layer.
@@ -182,14 +200,29 @@ pub fn compress(archive: &mut dyn io::Read, folder: &Path) -> Result<Layer, Call
     Ok(Layer { diff_id: format!("sha256:{}", hex(&plain.finalize())), blob })
 }
 
-fn entry_header(kind: EntryType, mode: u32, size: usize) -> Header {
+/// A reader of no more bytes than are left.
+struct Counted<'a> {
+    from: &'a mut dyn io::Read,
+    left: u64,
+}
+
+impl io::Read for Counted<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(to.len());
+        let read = self.from.read(to.get_mut(..most).unwrap_or_default())?;
+        self.left = self.left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
+        Ok(read)
+    }
+}
+
+fn entry_header(kind: EntryType, mode: u32, size: u64) -> Header {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
     header.set_mode(mode);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
-    header.set_size(u64::try_from(size).unwrap_or_default());
+    header.set_size(size);
     header
 }
 
@@ -224,14 +257,28 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
+    fn put(layer: &mut LayerWriter, path: &str, executable: bool, mut bytes: &[u8]) {
+        layer.file(path, executable, u64::try_from(bytes.len()).unwrap(), &mut bytes).unwrap();
+    }
+
+    #[test]
+    fn a_file_has_the_size_of_its_header() {
+        let folder = tempfile::tempdir().unwrap();
+        for size in [2, 4] {
+            let mut layer = LayerWriter::new(folder.path()).unwrap();
+            let error = layer.file("a", false, size, &mut b"one".as_slice()).unwrap_err();
+            assert!(error.message.contains("does not have the expected"), "{error:?}");
+        }
+    }
+
     fn made(folder: &Path) -> Layer {
         let mut layer = LayerWriter::new(folder).unwrap();
-        layer.file("app/a.py", false, b"print('a')\n").unwrap();
-        layer.file("app/bin/run", true, b"#!/bin/sh\n").unwrap();
+        put(&mut layer, "app/a.py", false, b"print('a')\n");
+        put(&mut layer, "app/bin/run", true, b"#!/bin/sh\n");
         layer.link("app/bin/to", "../a.py").unwrap();
-        layer.file(&format!("app/{}/{}", "l".repeat(120), "n".repeat(150)), false, b"long").unwrap();
+        put(&mut layer, &format!("app/{}/{}", "l".repeat(120), "n".repeat(150)), false, b"long");
         layer.link(&format!("app/{}", "m".repeat(160)), &"t".repeat(160)).unwrap();
-        layer.file("app/\u{e4}", false, &vec![7; 100_000]).unwrap();
+        put(&mut layer, "app/\u{e4}", false, &vec![7; 100_000]);
         layer.end().unwrap()
     }
 

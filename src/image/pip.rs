@@ -1,14 +1,15 @@
 //! Finds a Python with pip on this machine, and runs other programs.
 
 use super::{Temp, blob::at};
-use crate::model::{CallError, ErrorKind};
+use crate::{
+    model::{CallError, ErrorKind},
+    os::{PYTHON_NAMES, ProgramVariables, isolated_python, named_python, own_folder},
+};
 use std::{
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::Command,
 };
-use tokio::process::Command;
 
 /// How many lines of a failed program's output are shown.
 const SHOWN_LINES: usize = 4;
@@ -18,19 +19,23 @@ const SHOWN_LINES: usize = 4;
 /// # Errors
 /// Fails if no Python on this machine has pip or can create a virtual environment.
 pub async fn python_with_pip(folder: &Path) -> Result<PathBuf, CallError> {
-    let named = std::env::var_os("PROVISIONER_PYTHON").map(PathBuf::from);
-    let usual = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python"];
-    let candidates = named.map_or_else(|| usual.iter().map(PathBuf::from).collect(), |named| vec![named]);
+    own_folder(folder).map_err(|error| at(folder, &error))?;
+    let usual = PYTHON_NAMES.map(PathBuf::from);
+    let candidates = named_python().map_or_else(|| usual.to_vec(), |named| vec![named]);
     let own = folder.join("pip").join("bin").join("python");
     for python in std::iter::once(&own).chain(&candidates) {
-        if run(python, ["-m", "pip", "--version"]).await.is_ok() {
+        let mut asked = isolated(python, folder, ProgramVariables::User)?;
+        asked.args(["-m", "pip", "--version"]);
+        if run(asked).await.is_ok() {
             return Ok(python.clone());
         }
     }
     let mut said = String::from("no Python is installed");
     for python in candidates {
         let made = Temp::new(&folder.join("work"), "pip")?;
-        match run(&python, [OsStr::new("-m"), OsStr::new("venv"), made.path().as_os_str()]).await {
+        let mut venv = isolated(&python, folder, ProgramVariables::User)?;
+        venv.args(["-m", "venv"]).arg(made.path());
+        match run(venv).await {
             Ok(()) => {
                 let home = folder.join("pip");
                 let _ = fs::remove_dir_all(&home);
@@ -49,9 +54,11 @@ pub async fn python_with_pip(folder: &Path) -> Result<PathBuf, CallError> {
 /// Returns the version of the Python that [`python_with_pip`] finds, such as `3.12`, or `None` if it finds
 /// none.
 pub async fn python_version(cache: &Path) -> Option<String> {
-    let python = python_with_pip(&cache.join("image")).await.ok()?;
-    let asked = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"];
-    let output = Command::new(python).args(asked).stdin(Stdio::null()).output().await.ok()?;
+    let folder = cache.join("image");
+    let python = python_with_pip(&folder).await.ok()?;
+    let mut asked = isolated(&python, &folder, ProgramVariables::User).ok()?;
+    asked.args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
+    let output = tokio::process::Command::from(asked).output().await.ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(text.trim().to_owned()).filter(|version| version.starts_with("3."))
 }
@@ -64,18 +71,18 @@ pub enum ProgramError {
     Words(String),
 }
 
-/// Runs a program to its end. Dropping the future ends the program.
-pub async fn run<S: AsRef<OsStr>>(
-    program: &Path,
-    arguments: impl IntoIterator<Item = S>,
-) -> Result<(), ProgramError> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    run_command(command).await
+/// Returns a command that runs Python in `folder` and imports only what is installed.
+///
+/// # Errors
+/// Fails if the folder cannot be created.
+pub fn isolated(python: &Path, folder: &Path, variables: ProgramVariables) -> Result<Command, CallError> {
+    isolated_python(python, folder, variables).map_err(|error| at(folder, &error))
 }
 
-/// Runs a prepared command to its end.
-pub async fn run_command(mut command: Command) -> Result<(), ProgramError> {
+/// Runs a program to its end. Dropping the future ends the program.
+pub async fn run(command: Command) -> Result<(), ProgramError> {
+    let mut command = tokio::process::Command::from(command);
+    command.kill_on_drop(true);
     let output = match command.output().await {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(ProgramError::Nothing),
@@ -88,6 +95,5 @@ pub async fn run_command(mut command: Command) -> Result<(), ProgramError> {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default().join("; ");
-    let clean: String = last.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-    Err(ProgramError::Words(if clean.is_empty() { output.status.to_string() } else { clean }))
+    Err(ProgramError::Words(if last.is_empty() { output.status.to_string() } else { last }))
 }

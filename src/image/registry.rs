@@ -2,15 +2,13 @@
 
 use super::blob::digest_mismatch;
 use crate::model::{CallError, ErrorKind};
-use futures_util::StreamExt as _;
-use oci_client::{
-    Client, Reference,
-    client::{ClientConfig, ClientProtocol},
-    errors::OciDistributionError,
-    manifest::OciDescriptor,
-    secrets::RegistryAuth,
+use oci_spec::distribution::Reference;
+use reqwest::{Client, Response, StatusCode, header};
+use serde::Deserialize;
+use std::{
+    sync::{OnceLock, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
-use std::time::Duration;
 
 /// Environment variable that names a folder with an OCI layout. Images are read from it before their registry
 /// is called.
@@ -48,39 +46,77 @@ impl ImageError {
     }
 }
 
+/// Maximum size of a manifest or index, in bytes: what registries take.
+/// Source: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests>
+const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+
+/// Maximum size of the answer with a token, in bytes.
+const MAX_TOKEN_BYTES: u64 = 1 << 20;
+
+/// How long a connection, a read, and a whole manifest or token may take.
+const CONNECT: Duration = Duration::from_secs(10);
+const READ: Duration = Duration::from_secs(60);
+const SMALL: Duration = Duration::from_secs(120);
+
+/// A download that brings less than this many bytes in this time has stalled, however often a byte arrives.
+const PROGRESS_BYTES: u64 = 64 << 10;
+const PROGRESS: Duration = Duration::from_secs(60);
+
 /// Access to the registry of one image, without credentials.
+///
+/// Clients of registries in crates collect manifests, tokens and errors whole, however large they are. Here each answer has
+/// a limit, since a registry is somebody else's.
 pub struct Registry {
     reference: Reference,
-    client: std::sync::OnceLock<Client>,
+    client: OnceLock<Client>,
+    token: RwLock<Option<String>>,
+}
+
+/// What a registry answers to a request for a token.
+/// Source: <https://distribution.github.io/distribution/spec/auth/token/#token-response-fields>
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+/// Why a download ended early.
+enum Cut {
+    /// The connection failed.
+    Connection(reqwest::Error),
+    /// More came than is allowed.
+    TooLarge,
+    /// Too little came.
+    Stalled,
+    /// It could not be written.
+    File(std::io::Error),
 }
 
 impl Registry {
     /// Returns the registry of `reference`. Makes no call.
     pub fn new(reference: Reference) -> Self {
-        Registry { reference, client: std::sync::OnceLock::new() }
+        Registry { reference, client: OnceLock::new(), token: RwLock::default() }
     }
 
     /// Returns the HTTP client, created on first use: an image in the cache needs no certificates.
-    fn client(&self) -> &Client {
-        self.client.get_or_init(|| {
-            let registry = self.reference.resolve_registry();
-            let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
-            // A registry on loopback has no certificate; docker and skopeo use HTTP for it, too.
-            let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
-            let config = ClientConfig {
-                protocol: if loopback { ClientProtocol::Http } else { ClientProtocol::Https },
-                connect_timeout: Some(Duration::from_secs(10)),
-                read_timeout: Some(Duration::from_secs(60)),
-                user_agent: concat!("provisioner/", env!("CARGO_PKG_VERSION")),
-                ..ClientConfig::default()
-            };
-            Client::new(config)
-        })
+    fn client(&self) -> Result<&Client, ImageError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(READ)
+            .user_agent(concat!("provisioner/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| self.trouble(&error))?;
+        Ok(self.client.get_or_init(|| client))
     }
 
-    fn at(&self, digest: &str) -> Reference {
-        let (registry, name) = (self.reference.registry(), self.reference.repository());
-        Reference::with_digest(registry.to_owned(), name.to_owned(), digest.to_owned())
+    /// Returns whether the registry is on loopback. Such a one has no certificate; docker and skopeo use HTTP for it, too.
+    fn is_local(&self) -> bool {
+        let registry = self.reference.resolve_registry();
+        let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+        ["localhost", "127.0.0.1", "[::1]"].contains(&host)
     }
 
     /// Returns the name of the image, without registry and tag.
@@ -90,17 +126,13 @@ impl Registry {
 
     /// Fetches the manifest or index with this digest.
     pub async fn manifest(&self, digest: &str) -> Result<Vec<u8>, ImageError> {
-        self.pull(&self.at(digest)).await
+        self.small(&format!("manifests/{digest}")).await
     }
 
     /// Fetches the manifest or index that the tag points to now.
     pub async fn manifest_by_tag(&self) -> Result<Vec<u8>, ImageError> {
-        self.pull(&self.reference).await
-    }
-
-    async fn pull(&self, reference: &Reference) -> Result<Vec<u8>, ImageError> {
-        let answer = self.client().pull_manifest_raw(reference, &RegistryAuth::Anonymous, &MANIFESTS).await;
-        answer.map(|(bytes, _)| bytes.to_vec()).map_err(|error| self.trouble(&error))
+        let tag = self.reference.digest().or(self.reference.tag()).unwrap_or("latest");
+        self.small(&format!("manifests/{tag}")).await
     }
 
     /// Downloads a blob of at most `max_bytes` into `to`.
@@ -110,27 +142,109 @@ impl Registry {
         max_bytes: u64,
         to: &mut (dyn std::io::Write + Send),
     ) -> Result<(), ImageError> {
-        let wanted = OciDescriptor { digest: digest.to_owned(), ..OciDescriptor::default() };
-        // No token was requested yet if the manifest came from the cache.
-        self.client().store_auth_if_needed(self.reference.resolve_registry(), &RegistryAuth::Anonymous).await;
-        let mut stream = self
-            .client()
-            .pull_blob_stream(&self.at(digest), &wanted)
-            .await
-            .map_err(|error| self.trouble(&error))?;
-        let mut left = max_bytes;
-        while let Some(part) = stream.stream.next().await {
-            let part = part.map_err(|error| self.trouble(&OciDistributionError::IoError(error)))?;
-            let size = u64::try_from(part.len()).unwrap_or(u64::MAX);
-            left = left.checked_sub(size).ok_or_else(|| digest_mismatch(digest))?;
-            to.write_all(&part).map_err(|error| {
-                CallError::new(ErrorKind::Other, format!("image {}: {error}", self.reference))
-            })?;
-        }
-        Ok(())
+        let answer = self.get(&format!("blobs/{digest}")).await?;
+        download(answer, max_bytes, to).await.map_err(|cut| match cut {
+            Cut::TooLarge => digest_mismatch(digest).into(),
+            cut => self.cut(&cut, max_bytes),
+        })
     }
 
-    fn trouble(&self, error: &OciDistributionError) -> ImageError {
+    async fn small(&self, path: &str) -> Result<Vec<u8>, ImageError> {
+        let mut text = Vec::new();
+        let whole = async {
+            let answer = self.get(path).await?;
+            let cut = download(answer, MAX_MANIFEST_BYTES, &mut text).await;
+            cut.map_err(|cut| self.cut(&cut, MAX_MANIFEST_BYTES))
+        };
+        tokio::time::timeout(SMALL, whole).await.unwrap_or_else(|_| Err(self.cut(&Cut::Stalled, 0)))?;
+        Ok(text)
+    }
+
+    /// Gets a part of the image, with a token if the registry wants one.
+    async fn get(&self, path: &str) -> Result<Response, ImageError> {
+        let scheme = if self.is_local() { "http" } else { "https" };
+        let (registry, name) = (self.reference.resolve_registry(), self.name());
+        let url = format!("{scheme}://{registry}/v2/{name}/{path}");
+        let ask = async || {
+            let mut request = self.client()?.get(&url).header(header::ACCEPT, MANIFESTS.join(", "));
+            if let Some(token) = &*self.token.read().unwrap_or_else(PoisonError::into_inner) {
+                request = request.bearer_auth(token);
+            }
+            request.send().await.map_err(|error| self.trouble(&error))
+        };
+        let mut answer = ask().await?;
+        if answer.status() == StatusCode::UNAUTHORIZED
+            && let Some(token) = self.fetch_token(&answer).await?
+        {
+            *self.token.write().unwrap_or_else(PoisonError::into_inner) = Some(token);
+            answer = ask().await?;
+        }
+        let status = answer.status();
+        match status.is_success() {
+            true => Ok(answer),
+            false => Err(self.refusal(status, answer).await),
+        }
+    }
+
+    /// Returns a token for a pull from where the registry says that it is given; `None` if it does not say.
+    async fn fetch_token(&self, answer: &Response) -> Result<Option<String>, ImageError> {
+        let challenge = answer.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+        let challenges =
+            challenge.and_then(|text| http_auth::parse_challenges(text).ok()).unwrap_or_default();
+        let bearer = challenges.iter().find(|challenge| challenge.scheme.eq_ignore_ascii_case("bearer"));
+        let Some(bearer) = bearer else { return Ok(None) };
+        let parameter = |name: &str| {
+            let found = bearer.params.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.to_unescaped())
+        };
+        let Some(realm) = parameter("realm") else { return Ok(None) };
+        if !realm.starts_with("https://") && !self.is_local() {
+            return Err(self.other(format!("its registry gives tokens at {realm}, which is not HTTPS")));
+        }
+        let mut query = vec![("scope", format!("repository:{}:pull", self.name()))];
+        query.extend(parameter("service").map(|service| ("service", service)));
+        let request = self.client()?.get(&realm).query(&query).timeout(SMALL);
+        let answer = request.send().await.map_err(|error| self.trouble(&error))?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(self.refusal(status, answer).await);
+        }
+        let mut text = Vec::new();
+        let cut = download(answer, MAX_TOKEN_BYTES, &mut text).await;
+        cut.map_err(|cut| self.cut(&cut, MAX_TOKEN_BYTES))?;
+        let token: Token = serde_json::from_slice(&text)
+            .map_err(|error| self.other(format!("{realm} gave no token: {error}")))?;
+        Ok(token.token.or(token.access_token))
+    }
+
+    /// Returns the error of an answer that is none, with the beginning of what the registry says.
+    async fn refusal(&self, status: StatusCode, mut answer: Response) -> ImageError {
+        // The first part says why; the rest, which may be without end, is not read.
+        let said = answer.chunk().await.ok().flatten().unwrap_or_default();
+        let said = String::from_utf8_lossy(said.get(..said.len().min(400)).unwrap_or_default()).into_owned();
+        let text = format!("its registry answered {status}: {}", said.trim());
+        match status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            true => self.unreachable(text),
+            false => self.other(text),
+        }
+    }
+
+    fn cut(&self, cut: &Cut, limit: u64) -> ImageError {
+        match cut {
+            Cut::Connection(error) => self.trouble(error),
+            Cut::TooLarge => {
+                self.other(format!("its registry sent more than {limit} bytes, the limit of such an answer"))
+            }
+            Cut::Stalled => self.unreachable(format!(
+                "its registry sent less than {} KiB in {} s",
+                PROGRESS_BYTES >> 10,
+                PROGRESS.as_secs()
+            )),
+            Cut::File(error) => self.other(error.to_string()),
+        }
+    }
+
+    fn trouble(&self, error: &reqwest::Error) -> ImageError {
         let mut text = error.to_string();
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
@@ -140,23 +254,51 @@ impl Registry {
             }
             source = cause.source();
         }
-        let unreachable = match error {
-            OciDistributionError::RequestError(error) => !error.is_decode() && !error.is_builder(),
-            OciDistributionError::IoError(_) => true,
-            OciDistributionError::ServerError { code, .. } => *code >= 500,
-            _ => false,
-        };
-        let registry = self.reference.resolve_registry();
-        let error = CallError::new(ErrorKind::Other, format!("image {}: {text}", self.reference));
-        if unreachable {
-            ImageError::Unreachable(error.hint(format!(
-                "make {registry} reachable from here (set `HTTPS_PROXY` for a proxy), or set `{LAYOUT}` to a \
-                folder with an OCI layout that has the image"
-            )))
-        } else {
-            ImageError::Other(
-                error.hint(format!("use a public image: {registry} is accessed without credentials")),
-            )
+        match error.is_builder() || error.is_redirect() {
+            true => self.other(text),
+            false => self.unreachable(text),
         }
     }
+
+    fn unreachable(&self, text: String) -> ImageError {
+        let registry = self.reference.resolve_registry();
+        let error = CallError::new(ErrorKind::Other, format!("image {}: {text}", self.reference));
+        ImageError::Unreachable(error.hint(format!(
+            "make {registry} reachable from here (set `HTTPS_PROXY` for a proxy), or set `{LAYOUT}` to a folder with an \
+             OCI layout that has the image"
+        )))
+    }
+
+    fn other(&self, text: String) -> ImageError {
+        let registry = self.reference.resolve_registry();
+        let error = CallError::new(ErrorKind::Other, format!("image {}: {text}", self.reference));
+        ImageError::Other(
+            error.hint(format!("use a public image: {registry} is accessed without credentials")),
+        )
+    }
 }
+
+/// Writes at most `max_bytes` of an answer's body into `to`, as they arrive.
+async fn download(
+    mut answer: Response,
+    max_bytes: u64,
+    to: &mut (dyn std::io::Write + Send),
+) -> Result<(), Cut> {
+    let (mut left, mut since, mut came) = (max_bytes, Instant::now(), 0_u64);
+    while let Some(part) = answer.chunk().await.map_err(Cut::Connection)? {
+        let size = u64::try_from(part.len()).unwrap_or(u64::MAX);
+        left = left.checked_sub(size).ok_or(Cut::TooLarge)?;
+        to.write_all(&part).map_err(Cut::File)?;
+        came = came.saturating_add(size);
+        if since.elapsed() >= PROGRESS {
+            if came < PROGRESS_BYTES {
+                return Err(Cut::Stalled);
+            }
+            (since, came) = (Instant::now(), 0);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::{
     aws::report_progress,
     model::{CallError, ErrorKind},
 };
-use oci_client::Reference;
+use oci_spec::distribution::Reference;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{

@@ -4,17 +4,21 @@
 use super::{
     ImagePlatform, Store, Temp,
     blob::digest,
+    build_context::{Hashing, hex},
     dockerfile::SITE,
     layer::{FORMAT_VERSION, GZIPPED, Layer, LayerWriter, check_path},
-    pip::{ProgramError, python_with_pip, run},
+    pip::{ProgramError, isolated, python_with_pip, run},
     requirements,
 };
 use crate::{
     aws::report_progress,
     model::{CallError, ErrorKind},
+    os::ProgramVariables,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::{
+    collections::BTreeSet,
     fs,
     io::Read as _,
     path::{Path, PathBuf},
@@ -22,6 +26,11 @@ use std::{
 
 /// Maximum unpacked size of all wheels, in bytes.
 const MAX_BYTES: u64 = 4 << 30;
+/// Maximum growth of a file when it is unpacked, for files of more than [`MAX_FREE_BYTES`]: code and libraries grow less
+/// than tenfold, and a file of zeros a thousandfold.
+const MAX_RATIO: u64 = 200;
+/// Size up to which a file may grow as it will, in bytes.
+const MAX_FREE_BYTES: u64 = 16 << 20;
 /// Maximum number of files in all wheels.
 const MAX_FILES: usize = 200_000;
 
@@ -86,7 +95,7 @@ async fn fetch(
     python: &str,
     platform: ImagePlatform,
 ) -> Result<Vec<PathBuf>, CallError> {
-    let pip = python_with_pip(store.home()).await?;
+    let python_program = python_with_pip(store.home()).await?;
     let list = folder.join("requirements.txt");
     let wheels = folder.join("wheels");
     fs::write(&list, lines).map_err(|error| super::blob::at(&list, &error))?;
@@ -101,7 +110,9 @@ async fn fetch(
     arguments.extend(platform_tags(platform).into_iter().map(|tag| format!("--platform={tag}")));
     arguments.push(format!("--dest={}", wheels.display()));
     arguments.push(format!("--requirement={}", list.display()));
-    run(&pip, arguments).await.map_err(|said| {
+    let mut pip = isolated(&python_program, folder, ProgramVariables::Pip)?;
+    pip.args(arguments);
+    run(pip).await.map_err(|said| {
         let words = match said {
             ProgramError::Nothing => "no longer installed".to_owned(),
             ProgramError::Words(words) => words,
@@ -170,7 +181,11 @@ fn unpack(wheels: &[PathBuf], work: &Path) -> Result<Layer, CallError> {
             if file.is_symlink() {
                 return Err(unusable(&format!("`{name}` is a symbolic link")));
             }
-            bytes = bytes.saturating_add(file.size());
+            let (packed, unpacked) = (file.compressed_size(), file.size());
+            if unpacked > MAX_FREE_BYTES && unpacked / packed.max(1) > MAX_RATIO {
+                return Err(unusable(&format!("`{name}` unpacks to more than {MAX_RATIO} times its size")));
+            }
+            bytes = bytes.saturating_add(unpacked);
             if bytes > MAX_BYTES || items.len() > MAX_FILES {
                 return Err(unusable(&format!(
                     "the wheels are too large when unpacked (max {} GiB and {MAX_FILES} files)",
@@ -186,34 +201,47 @@ fn unpack(wheels: &[PathBuf], work: &Path) -> Result<Layer, CallError> {
     }
     items.sort_by(|a, b| (a.path.as_bytes(), a.wheel).cmp(&(b.path.as_bytes(), b.wheel)));
     let mut layer = LayerWriter::new(work)?;
-    let mut last: Option<(String, Vec<u8>)> = None;
-    for item in items {
-        let archive =
-            archives.get_mut(item.wheel).ok_or_else(|| CallError::bug("wheel index out of range"))?;
+    for same in items.chunk_by(|a, b| a.path == b.path) {
+        let Some((item, others)) = same.split_first() else { continue };
         let damaged = |what: &dyn std::fmt::Display| {
             CallError::new(ErrorKind::Refused, format!("{}: {what}", item.path))
         };
-        let file = archive.by_index(item.index).map_err(|error| damaged(&error))?;
-        let (size, mut content) = (file.size(), Vec::new());
-        // Reads no more than the size in the archive's directory, whatever the data unpacks to.
-        file.take(size.saturating_add(1)).read_to_end(&mut content).map_err(|error| damaged(&error))?;
-        if u64::try_from(content.len()).ok() != Some(size) {
-            return Err(damaged(&format!(
-                "unpacked size differs from the {size} bytes that the wheel declares"
-            )));
-        }
-        match &last {
-            Some((path, other)) if *path == item.path && *other == content => continue,
-            Some((path, _)) if *path == item.path => {
+        if !others.is_empty() {
+            let hashes: Result<BTreeSet<_>, CallError> =
+                same.iter().map(|item| hash_of(&mut archives, item)).collect();
+            if hashes?.len() > 1 {
                 return Err(damaged(&"two wheels have different files of this name")
                     .hint("remove one of them from requirements.txt, or set `builder: dockerfile`"));
             }
-            _ => {}
         }
-        layer.file(&item.path, item.executable, &content)?;
-        last = Some((item.path.clone(), content));
+        let mut file = opened(&mut archives, item)?;
+        let size = file.size();
+        layer.file(&item.path, item.executable, size, &mut file).map_err(|error| damaged(&error.message))?;
     }
     layer.end()
+}
+
+type Wheel = zip::ZipArchive<std::io::BufReader<fs::File>>;
+
+/// Opens a file of a wheel. It is unpacked as it is read.
+fn opened<'a>(
+    archives: &'a mut [Wheel],
+    item: &Item,
+) -> Result<zip::read::ZipFile<'a, std::io::BufReader<fs::File>>, CallError> {
+    let archive = archives.get_mut(item.wheel).ok_or_else(|| CallError::bug("wheel index out of range"))?;
+    archive
+        .by_index(item.index)
+        .map_err(|error| CallError::new(ErrorKind::Refused, format!("{}: {error}", item.path)))
+}
+
+fn hash_of(archives: &mut [Wheel], item: &Item) -> Result<String, CallError> {
+    let mut hashing = Hashing(Sha256::new());
+    let file = opened(archives, item)?;
+    // No more than the size in the archive's directory, whatever the data unpacks to.
+    let size = file.size();
+    std::io::copy(&mut file.take(size.saturating_add(1)), &mut hashing)
+        .map_err(|error| CallError::new(ErrorKind::Refused, format!("{}: {error}", item.path)))?;
+    Ok(hex(&hashing.0.finalize()))
 }
 
 /// Returns the path of a wheel's file below `site-packages`, or `None` for scripts, headers and data, which

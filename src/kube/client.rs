@@ -5,12 +5,14 @@ use super::{
     errors::{call_error, unreachable},
 };
 use crate::{
-    aws::{Clients, ClusterEndpoint},
+    aws::{Clients, ClusterEndpoint, MAX_ANSWER_BYTES},
     model::{CallError, ErrorKind},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, Request, header};
+use http_body_util::Limited;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
+use kube::client::ClientBuilder;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use std::{
@@ -18,6 +20,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
+use tower::util::MapResponseLayer;
 
 /// Name of the field manager under which this program owns fields.
 pub const MANAGER: &str = "provisioner";
@@ -132,8 +135,10 @@ impl KubeClient {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // Only the engine retries.
         config.default_retry = false;
-        let client =
-            kube::Client::try_from(config).map_err(|error| unusable("endpoint", error.to_string()))?;
+        let builder =
+            ClientBuilder::try_from(config).map_err(|error| unusable("endpoint", error.to_string()))?;
+        let limited = |answer: http::Response<_>| answer.map(|body| Limited::new(body, MAX_ANSWER_BYTES));
+        let client = builder.with_layer(&MapResponseLayer::new(limited)).build();
         Ok(KubeClient {
             client,
             clients: clients.clone(),

@@ -1,6 +1,6 @@
 //! Sorts the errors of the API server into kinds, with a hint for each.
 
-use crate::model::{CallError, ErrorKind};
+use crate::model::{CallError, ErrorKind, shortened};
 use serde_json::Value;
 use std::error::Error;
 
@@ -73,7 +73,7 @@ fn server_message(status: &kube::core::Status) -> String {
         })
         .collect();
     let text = if causes.is_empty() { status.message.clone() } else { causes.join("; ") };
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).take(2000).collect()
+    shortened(&text, 2000).into_owned()
 }
 
 /// Returns the kind of an error of the API server, and the hint for it.

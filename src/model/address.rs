@@ -1,5 +1,6 @@
 //! The address of a resource in its stack, and the tags that mark its owner.
 
+use super::one_line;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, collections::BTreeMap, fmt};
 
@@ -60,9 +61,10 @@ impl Address {
     }
 }
 
+/// For people: an address can come from a tag or a state that somebody else wrote. [`Address::as_str`] is exact.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&one_line(&self.0))
     }
 }
 

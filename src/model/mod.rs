@@ -14,6 +14,7 @@ mod lease_holder;
 pub mod object;
 mod plan_parts;
 mod planned_change;
+mod printable;
 mod report;
 mod resource;
 mod retired;
@@ -38,6 +39,7 @@ pub use planned_change::{
     Action, Dropped, Observation, Observed, Origin, Plan, PlanRefusal, PlannedChange, Refresh, Step, StepId,
     Stray, Totals, Verb,
 };
+pub use printable::{blotted, hanging, is_unseen, one_line, shortened, visible};
 pub use report::{Report, Sent, StepProgress, StepReport};
 pub use resource::{
     DeletePolicy, Desired, Identity, Kind, KindInfo, Readiness, ReplacementOrder, Resource, minutes,

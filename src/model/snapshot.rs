@@ -1,6 +1,6 @@
 //! The state of a stack: what is recorded of it, and how records change that. Pure: bytes in, bytes out.
 
-use super::{Address, Owner, Process, Stage, UpdateId};
+use super::{Address, Owner, Process, Stage, UpdateId, one_line, shortened};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -304,14 +304,14 @@ impl Snapshot {
             #[serde(default)]
             writer: Value,
         }
-        let unreadable = |error: serde_json::Error| SnapshotError::Unreadable(printable(&error.to_string()));
+        let unreadable = |error: serde_json::Error| SnapshotError::Unreadable(quoted(&error.to_string()));
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(SnapshotError::Empty);
         }
         let head: Head = serde_json::from_slice(bytes).map_err(unreadable)?;
         if head.schema > SCHEMA {
             let tool = head.writer.get("tool").and_then(Value::as_str).unwrap_or_default();
-            return Err(SnapshotError::Newer(head.schema, printable(tool)));
+            return Err(SnapshotError::Newer(head.schema, quoted(tool)));
         }
         let mut snapshot: Snapshot = serde_json::from_slice(bytes).map_err(unreadable)?;
         let digest = snapshot.digest.clone();
@@ -328,7 +328,7 @@ impl Snapshot {
         if self.stack == stack && self.account == account && self.region == region {
             return Ok(());
         }
-        let [stack, account, region] = [&self.stack, &self.account, &self.region].map(|text| printable(text));
+        let [stack, account, region] = [&self.stack, &self.account, &self.region].map(|text| quoted(text));
         Err(SnapshotError::Foreign(stack, account, region))
     }
 
@@ -338,9 +338,9 @@ impl Snapshot {
     }
 }
 
-/// Text from outside must not steer the terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+/// Returns a text of the document for a message.
+fn quoted(text: &str) -> String {
+    shortened(&one_line(text), 300).into_owned()
 }
 
 fn hex(bytes: &[u8]) -> String {

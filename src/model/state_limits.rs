@@ -1,6 +1,6 @@
 //! The range of the numbers in a state: a forged or damaged document must not make one overflow, or a loop endless.
 
-use super::{Intent, Snapshot, SnapshotError, snapshot::printable};
+use super::{Intent, Snapshot, SnapshotError, one_line, shortened};
 
 /// Maximum of a count of writes or fences; a program reaches a tiny part of it.
 const MAX_COUNT: u64 = 1 << 53;
@@ -21,9 +21,10 @@ impl Snapshot {
         }
         let late = |intent: &&Intent| intent.signed_at.unsigned_abs() > MAX_SECONDS;
         match self.intents.iter().find(|(_, intent)| late(intent)) {
-            Some((at, intent)) => {
-                refused(format!("intents.{}.signedAt", printable(at.as_str())), &intent.signed_at)
-            }
+            Some((at, intent)) => refused(
+                format!("intents.{}.signedAt", shortened(&one_line(at.as_str()), 300)),
+                &intent.signed_at,
+            ),
             None => Ok(()),
         }
     }

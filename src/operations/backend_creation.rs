@@ -16,6 +16,7 @@ use crate::{
         Address, CallError, Entry, ErrorKind, Event, Outcome, Plan, Report, Sent, StepError, StepId,
         StepProgress,
     },
+    os::lock_file,
     store::{Register, S3State},
 };
 use rustix::fs::{FlockOperation, flock};
@@ -126,7 +127,7 @@ pub(super) fn lock_backend(workspace: &Workspace) -> Result<std::fs::File, Opera
         OperationError::from(error.hint("free disk space or make the folder writable, then run again"))
     };
     std::fs::create_dir_all(&workspace.folders.state).map_err(file)?;
-    let lock = std::fs::File::create(workspace.folders.state.join("backend.lock")).map_err(file)?;
+    let lock = lock_file(&workspace.folders.state.join("backend.lock")).map_err(file)?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| file(error.into()))?;
     Ok(lock)
 }

@@ -1,7 +1,10 @@
 //! A saved plan: applied exactly as it was shown, or not at all.
 
 use super::{OperationError, PlanOptions, Workspace};
-use crate::model::{Address, CallError, ErrorKind, Plan, PlannedChange, Snapshot};
+use crate::{
+    model::{Address, CallError, ErrorKind, Plan, PlannedChange, Snapshot},
+    os::write_private,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, path::Path};
 
@@ -70,11 +73,8 @@ impl Saved {
 
     /// Writes the plan to a file that only its owner can read.
     pub fn write(&self, path: &Path) -> Result<(), OperationError> {
-        use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
         let bytes = serde_json::to_vec_pretty(self).map_err(|error| CallError::bug(error.to_string()))?;
-        let mut options = std::fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-        file.and_then(|mut file| file.write_all(&bytes)).map_err(|error| {
+        write_private(path, &bytes).map_err(|error| {
             let error = CallError::new(ErrorKind::Other, format!("{}: {error}", path.display()));
             error.hint("pass a path in a folder that exists and is writable").into()
         })

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     model::{Phase, Snapshot},
+    os::write_private,
     store::{S3State, StateStore as _},
 };
 use serde::{Deserialize, Serialize};
@@ -86,7 +87,7 @@ pub fn record_stack(workspace: &Workspace, snapshot: &Snapshot) {
     if snapshot.resources.is_empty() && snapshot.intents.is_empty() {
         let _ = std::fs::remove_file(&path);
     } else if let Ok(bytes) = serde_json::to_vec_pretty(&record) {
-        let _ = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, bytes));
+        let _ = write_private(&path, &bytes);
     }
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();

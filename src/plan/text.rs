@@ -1,6 +1,6 @@
 //! A plan as plain text for people. The printer adds the colour.
 
-use crate::model::{Action, Origin, Plan, PlannedChange, Stage, Totals, is_reference};
+use crate::model::{Action, Origin, Plan, PlannedChange, Stage, Totals, hanging, is_reference, one_line};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -56,9 +56,9 @@ pub fn render(plan: &Plan, detailed: bool) -> String {
 pub fn render_notes(plan: &Plan) -> String {
     let mut text = String::new();
     for note in &plan.notes {
-        let _ = writeln!(text, "note: {}: {}", note.address, note.message);
+        let _ = writeln!(text, "note: {}: {}", note.address, hanging(&note.message));
         if let Some(hint) = &note.hint {
-            let _ = writeln!(text, "  hint: {hint}");
+            let _ = writeln!(text, "  hint: {}", hanging(hint));
         }
     }
     text
@@ -70,7 +70,8 @@ fn losses(plan: &Plan) -> String {
     for change in &plan.changes {
         let Some(loses) = &change.loses else { continue };
         let verb = if change.action == Action::Delete { "deletes" } else { "replaces" };
-        let _ = writeln!(text, "DESTROYS DATA: {verb} {} and loses {loses}", change.address);
+        let line = format!("DESTROYS DATA: {verb} {} and loses {loses}", change.address);
+        let _ = writeln!(text, "{}", one_line(&line));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -98,7 +99,7 @@ fn line(text: &mut String, change: &PlannedChange, width: usize, detailed: bool)
         head.push_str(note);
         head.push(')');
     }
-    let _ = writeln!(text, "{head}");
+    let _ = writeln!(text, "{}", one_line(&head));
     let made = change.action == Action::Create;
     if made && !detailed {
         return;
@@ -107,10 +108,11 @@ fn line(text: &mut String, change: &PlannedChange, width: usize, detailed: bool)
         let forced = if field.forces_replace { "  # forces replacement" } else { "" };
         let name = field.path.as_str();
         let path = FILE_FIELDS.iter().find(|(api, _)| *api == name).map_or(name, |(_, file)| file);
-        let _ = match made {
-            true => writeln!(text, "        {path}: {}", value(name, &field.new)),
-            false => writeln!(text, "        {path}: {}{forced}", difference(name, &field.old, &field.new)),
+        let field = match made {
+            true => format!("        {path}: {}", value(name, &field.new)),
+            false => format!("        {path}: {}{forced}", difference(name, &field.old, &field.new)),
         };
+        let _ = writeln!(text, "{}", one_line(&field));
     }
 }
 

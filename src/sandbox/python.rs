@@ -2,6 +2,9 @@
 //! environment.
 
 use super::{SandboxError, at};
+use crate::os::{
+    PYTHON_NAMES, ProgramVariables, isolated_python, lock_file, named_python, own_folder, program,
+};
 use include_dir::{Dir, include_dir};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
@@ -56,9 +59,9 @@ fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
 /// Unpacks the sources and creates the environment, unless that is done. `tell` is called with progress
 /// messages.
 pub fn install(cache: &Path, tell: &dyn Fn(&str)) -> Result<Installed, SandboxError> {
-    fs::create_dir_all(cache).map_err(at(cache))?;
+    own_folder(cache).map_err(at(cache))?;
     let guard = cache.join("install.lock");
-    let lock = fs::File::create(&guard).map_err(at(&guard))?;
+    let lock = lock_file(&guard).map_err(at(&guard))?;
     // If two runs install at once, the second waits and finds the work done. Closing the file releases the
     // lock.
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| at(&guard)(error.into()))?;
@@ -83,8 +86,10 @@ pub fn install(cache: &Path, tell: &dyn Fn(&str)) -> Result<Installed, SandboxEr
 
 /// Builds the control plane, unless that is done. `tell` is called with each line of progress.
 pub fn build_kubernetes(installed: &Installed, tell: &dyn Fn(&str)) -> Result<(), SandboxError> {
-    let mut command = Command::new(&installed.python);
-    command.env("PYTHONPATH", &installed.source).stdin(Stdio::null());
+    // A script: its own folder is searched for modules, and the folder that it runs in is not.
+    let mut command =
+        program(&installed.python, &installed.source, ProgramVariables::Go).map_err(at(&installed.source))?;
+    command.env("PYTHONPATH", &installed.source);
     command.arg("-B").arg(installed.testplane()).arg("build").stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(at(&installed.python))?;
     // Lines that do not report progress explain why the build failed.
@@ -106,6 +111,23 @@ pub fn build_kubernetes(installed: &Installed, tell: &dyn Fn(&str)) -> Result<()
     }
 }
 
+/// Runs a module of a folder, which are the first two arguments: isolated Python searches no other folder than those of
+/// what is installed.
+const RUN_MODULE: &str = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); \
+    runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)";
+
+/// Returns the command that starts the sandbox; its arguments follow. It does not get the credentials and proxies of the
+/// caller's environment.
+pub fn sandbox_command(installed: &Installed) -> Result<Command, SandboxError> {
+    let source = &installed.source;
+    let mut command =
+        isolated_python(&installed.python, source, ProgramVariables::User).map_err(at(source))?;
+    command.args(["-c", RUN_MODULE]).arg(source).arg("provisioner_sandbox");
+    // For the programs that it starts in turn.
+    command.env("PYTHONPATH", source);
+    Ok(command)
+}
+
 /// Exit code of the control plane's builder if Go is missing or too old.
 const EXIT_NO_GO: i32 = 3;
 
@@ -114,18 +136,19 @@ fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxErro
     let python = folder.join("bin").join("python");
     let complete = folder.join("complete");
     // An upgrade of the system may have removed the interpreter of the environment.
+    let isolated = |python: &Path, variables| isolated_python(python, cache, variables).map_err(at(cache));
     if complete.exists()
-        && Command::new(&python).arg("-V").output().is_ok_and(|output| output.status.success())
+        && isolated(&python, ProgramVariables::User)?.arg("-V").output().is_ok_and(|it| it.status.success())
     {
         return Ok(python);
     }
-    let system = interpreter()?;
+    let system = interpreter(cache)?;
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(at(&folder))?;
     }
     tell("creating the Python environment of the sandbox (once, takes about a minute)");
     let failed = |reason: String| SandboxError::Install { folder: folder.display().to_string(), reason };
-    run(Command::new(&system).args(["-m", "venv"]).arg(&folder)).map_err(|reason| {
+    run(isolated(&system, ProgramVariables::User)?.args(["-m", "venv"]).arg(&folder)).map_err(|reason| {
         match reason.contains("ensurepip") {
             true => SandboxError::NoPython(format!("{} lacks ensurepip", system.display())),
             false => failed(reason),
@@ -134,7 +157,7 @@ fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxErro
     let requirements = folder.join("requirements.txt");
     fs::write(&requirements, REQUIREMENTS).map_err(at(&requirements))?;
     tell("installing the packages of the sandbox, pinned by hash");
-    let mut pip = Command::new(&python);
+    let mut pip = isolated(&python, ProgramVariables::Pip)?;
     pip.args([
         "-m",
         "pip",
@@ -151,14 +174,14 @@ fn environment(cache: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, SandboxErro
 }
 
 /// Returns Python 3.10 or newer: the one that `PROVISIONER_PYTHON` names, or the first in `PATH`.
-fn interpreter() -> Result<PathBuf, SandboxError> {
-    let named = std::env::var_os("PROVISIONER_PYTHON").map(PathBuf::from);
-    let usual = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"].map(PathBuf::from);
-    let candidates = named.map_or_else(|| usual.to_vec(), |named| vec![named]);
+fn interpreter(folder: &Path) -> Result<PathBuf, SandboxError> {
+    let usual = PYTHON_NAMES.map(PathBuf::from);
+    let candidates = named_python().map_or_else(|| usual.to_vec(), |named| vec![named]);
     let mut seen = Vec::new();
     for candidate in candidates {
         let test = "import sys; print('%d.%d' % sys.version_info[:2]); sys.exit(sys.version_info < (3, 10))";
-        match Command::new(&candidate).args(["-c", test]).stdin(Stdio::null()).output() {
+        let mut asked = isolated_python(&candidate, folder, ProgramVariables::User).map_err(at(folder))?;
+        match asked.args(["-c", test]).output() {
             Ok(output) if output.status.success() => return Ok(candidate),
             Ok(output) => {
                 seen.push(format!(

@@ -2,6 +2,7 @@
 //! commands.
 
 use super::{Control, SandboxError, at, python};
+use crate::os::{lock_file, new_private_file};
 use rustix::{
     fs::{FlockOperation, flock},
     process::{Pid, Signal, kill_process},
@@ -11,7 +12,6 @@ use std::{
     fs,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -86,7 +86,7 @@ impl Sandbox {
     pub fn ensure(&self, options: StartOptions, tell: &dyn Fn(&str)) -> Result<Running, SandboxError> {
         fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
         let guard = self.folder.join("start.lock");
-        let lock = fs::File::create(&guard).map_err(at(&guard))?;
+        let lock = lock_file(&guard).map_err(at(&guard))?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| at(&guard)(error.into()))?;
         if let Some(running) = self.running() {
             return Ok(running);
@@ -120,7 +120,7 @@ impl Sandbox {
         let real = kubernetes == Kubernetes::Real;
         if real {
             python::build_kubernetes(installed, tell)?;
-            fs::write(&note, "").map_err(at(&note))?;
+            new_private_file(&note).map_err(at(&note))?;
         } else if note.exists() {
             fs::remove_file(&note).map_err(at(&note))?;
         }
@@ -134,23 +134,18 @@ impl Sandbox {
         real: bool,
     ) -> Result<Running, SandboxError> {
         let log_path = self.folder.join("log");
-        let log = fs::File::create(&log_path).map_err(at(&log_path))?;
+        let log = new_private_file(&log_path).map_err(at(&log_path))?;
         let errors = log.try_clone().map_err(at(&log_path))?;
-        let mut command = Command::new(&installed.python);
-        command
-            .args(["-m", "provisioner_sandbox", "--port", &options.port.to_string(), "--state-dir"])
-            .arg(&self.folder);
+        let mut command = python::sandbox_command(installed)?;
+        // It runs in another folder than the caller.
+        let folder = std::path::absolute(&self.folder).map_err(at(&self.folder))?;
+        command.args(["--port", &options.port.to_string(), "--state-dir"]).arg(&folder);
         if let Some(scale) = options.time_scale {
             command.args(["--time-scale", &scale.to_string()]);
         }
         // A process group of its own: Ctrl-C in the terminal stops the command, not the sandbox.
-        command.process_group(0).stdin(Stdio::null()).stdout(log).stderr(errors);
-        // The sandbox must not get the credentials and proxies of the caller's environment.
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command
-            .env("HOME", &self.folder)
-            .env("PYTHONPATH", &installed.source)
-            .env("PYTHONDONTWRITEBYTECODE", "0");
+        command.process_group(0).stdout(log).stderr(errors);
+        command.env("HOME", &folder);
         if real {
             command.arg("--kubernetes").arg(installed.testplane());
             // The cache in which the control plane was built: two levels above `self.cache`.

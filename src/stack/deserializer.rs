@@ -2,9 +2,10 @@
 //! found, and a hint where one is known.
 
 use super::{
-    diagnostics::{MAX_VALUE_CHARS, Span, cut},
+    diagnostics::{MAX_VALUE_CHARS, Span},
     tree::{Key, Raw, YamlNode},
 };
+use crate::model::shortened;
 use serde::{
     de::{self, DeserializeSeed, IntoDeserializer, Visitor},
     forward_to_deserialize_any,
@@ -117,7 +118,7 @@ impl Raw {
             Raw::Bool(value) => value.to_string(),
             Raw::Int(value) => value.to_string(),
             Raw::Float(_) => "a number".to_owned(),
-            Raw::Text(text) => format!("\"{}\"", cut(text.clone(), MAX_VALUE_CHARS)),
+            Raw::Text(text) => format!("\"{}\"", shortened(text, MAX_VALUE_CHARS)),
             Raw::List(_) => "a list".to_owned(),
             Raw::Map(_) => "a map".to_owned(),
         }
@@ -128,7 +129,7 @@ impl YamlNode {
     /// Describes the value for a message, as the file has it: never the content of an environment variable.
     fn describe(&self) -> String {
         match &self.template {
-            Some(template) => format!("\"{}\"", cut(template.clone(), MAX_VALUE_CHARS)),
+            Some(template) => format!("\"{}\"", shortened(template, MAX_VALUE_CHARS)),
             None => self.raw.describe(),
         }
     }

@@ -1,5 +1,6 @@
 //! Errors in a YAML file, shown with the field, the position and the source line, as rustc shows them.
 
+use crate::model::{blotted, one_line, shortened};
 use std::{fmt, sync::Arc};
 
 /// A span of one line. Line and column count from 1; line 0 stands for the file as a whole.
@@ -54,13 +55,13 @@ impl SourceText {
         let line = span.line.checked_sub(1).and_then(|index| self.lines.get(index));
         Diagnostic {
             file: Arc::clone(&self.name),
-            message: cut(message, MAX_MESSAGE_CHARS),
+            message: shortened(&message, MAX_MESSAGE_CHARS).into_owned(),
             path: path.to_owned(),
             line: span.line,
             column: span.column,
             length: span.length,
             source_line: line.map(|line| Arc::clone(&line.text)).unwrap_or_default(),
-            hint: hint.map(|hint| cut(hint, MAX_MESSAGE_CHARS)),
+            hint: hint.map(|hint| shortened(&hint, MAX_MESSAGE_CHARS).into_owned()),
         }
     }
 }
@@ -90,10 +91,10 @@ const WIDTH: usize = 96;
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.is_empty() {
-            writeln!(f, "error: {}", clean(&self.message))?;
+            writeln!(f, "error: {}", one_line(&self.message))?;
         } else {
-            let path = cut(self.path.clone(), MAX_PATH_CHARS);
-            writeln!(f, "error: {}: {}", clean(&path), clean(&self.message))?;
+            let path = shortened(&self.path, MAX_PATH_CHARS);
+            writeln!(f, "error: {}: {}", one_line(&path), one_line(&self.message))?;
         }
         if self.line == 0 {
             writeln!(f, "  --> {}", self.file)?;
@@ -111,12 +112,12 @@ impl fmt::Display for Diagnostic {
             let shown: String = self.source_line.chars().skip(skipped).take(WIDTH).collect();
             let room = shown.chars().count().saturating_sub(start.saturating_sub(skipped)).max(1);
             writeln!(f, " {gap} |")?;
-            writeln!(f, " {number} | {}", clean(&shown))?;
+            writeln!(f, " {number} | {}", blotted(&shown))?;
             let indent = " ".repeat(start.saturating_sub(skipped));
             writeln!(f, " {gap} | {indent}{}", "^".repeat(self.length.clamp(1, room)))?;
         }
         match &self.hint {
-            Some(hint) => writeln!(f, "   = hint: {}", clean(hint)),
+            Some(hint) => writeln!(f, "   = hint: {}", one_line(hint)),
             None => Ok(()),
         }
     }
@@ -130,19 +131,6 @@ const MAX_PATH_CHARS: usize = 200;
 
 /// Maximum length of a value that a message quotes, in characters.
 pub(super) const MAX_VALUE_CHARS: usize = 80;
-
-/// Returns the first `limit` characters of a text, with `...` if there are more.
-pub(super) fn cut(text: String, limit: usize) -> String {
-    match text.char_indices().nth(limit) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
-}
-
-/// Replaces control characters, so that text from the file cannot send escape sequences to the terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
 
 /// Maximum number of errors of one file that are shown.
 const MAX_DIAGNOSTICS: usize = 100;

@@ -1,9 +1,10 @@
 //! The errors of a validation, and the checks that several sections share.
 
 use super::{
-    diagnostics::{Diagnostic, MAX_VALUE_CHARS, cut},
+    diagnostics::{Diagnostic, MAX_VALUE_CHARS},
     positions::{MAX_PATH_LEN, Positions},
 };
+use crate::model::shortened;
 use std::{fmt::Display, ops::RangeInclusive};
 
 /// The errors found so far.
@@ -41,7 +42,7 @@ impl Findings<'_> {
             None if path.len() > MAX_PATH_LEN => "...".to_owned(),
             None => value.to_string(),
         };
-        cut(value, MAX_VALUE_CHARS)
+        shortened(&value, MAX_VALUE_CHARS).into_owned()
     }
 
     /// Does what [`Self::shown`] does, in quotes.

@@ -6,21 +6,37 @@ use super::{
     tree::{Raw, YamlNode},
 };
 
+/// Words in the names of variables that hold credentials.
+const CREDENTIALS: [&str; 3] = ["SECRET", "TOKEN", "PASSWORD"];
+
 /// Substitutes the variables in every value below `node`.
 ///
 /// # Errors
-/// The first variable that is malformed, or that is not set and has no default.
+/// The first variable that is malformed, that is not set and has no default, or that holds a credential by its name: a
+/// value of the file stands in plans, tags and the state, and whoever may change the file could read it there. Below
+/// `secret` each name is allowed.
 pub fn substitute(
     node: &mut YamlNode,
     source: &SourceText,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), Diagnostic> {
+    below(node, source, env, false)
+}
+
+fn below(
+    node: &mut YamlNode,
+    source: &SourceText,
+    env: &dyn Fn(&str) -> Option<String>,
+    secret: bool,
+) -> Result<(), Diagnostic> {
     match &mut node.raw {
-        Raw::List(list) => list.iter_mut().try_for_each(|node| substitute(node, source, env)),
-        Raw::Map(entries) => entries.iter_mut().try_for_each(|(_, node)| substitute(node, source, env)),
+        Raw::List(list) => list.iter_mut().try_for_each(|node| below(node, source, env, secret)),
+        Raw::Map(entries) => entries
+            .iter_mut()
+            .try_for_each(|(key, node)| below(node, source, env, secret || key.name == "secret")),
         Raw::Text(text) if text.contains("${") => {
-            let value =
-                expand(text, env).map_err(|(message, hint)| source.at(node.span, "", message, Some(hint)))?;
+            let value = expand(text, env, secret)
+                .map_err(|(message, hint)| source.at(node.span, "", message, Some(hint)))?;
             let plain = !matches!(source.char_at(node.span), Some('"' | '\'' | '|' | '>'));
             let template = std::mem::take(text);
             node.raw = if plain { typed(value) } else { Raw::Text(value) };
@@ -42,7 +58,11 @@ pub fn typed(text: String) -> Raw {
 }
 
 /// Returns the text with its variables substituted, or an error message and its hint.
-fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, (String, String)> {
+fn expand(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    secret: bool,
+) -> Result<String, (String, String)> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -72,6 +92,17 @@ fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, (S
                 "use letters, digits and `_`, not starting with a digit, or write `$${` for a literal `${`";
             return Err((format!("invalid environment variable name \"{name}\""), hint.to_owned()));
         }
+        let upper = name.to_ascii_uppercase();
+        if !secret && CREDENTIALS.iter().any(|word| upper.contains(word)) {
+            let hint = "use `secret` of a parameter for credentials; for any other value, choose another name of the \
+                variable";
+            return Err((
+                format!(
+                    "environment variable `{name}` holds a credential, by its name; values of the file are shown"
+                ),
+                hint.to_owned(),
+            ));
+        }
         if let Some(value) =
             env(name).filter(|value| !value.is_empty()).or_else(|| default.map(str::to_owned))
         {
@@ -93,9 +124,19 @@ mod tests {
     #[test]
     fn variables_defaults_and_escapes() {
         let env = |name: &str| (name == "A").then(|| "x: [1]".to_owned());
-        assert_eq!(expand("-${A}-${B:-b}-$${A}", &env).unwrap(), "-x: [1]-b-${A}");
+        assert_eq!(expand("-${A}-${B:-b}-$${A}", &env, false).unwrap(), "-x: [1]-b-${A}");
         for bad in ["${B}", "${", "${}", "${1x}", "${a b}"] {
-            assert!(expand(bad, &env).is_err(), "{bad}");
+            assert!(expand(bad, &env, false).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_for_secrets_only() {
+        let env = |_: &str| Some("hunter2".to_owned());
+        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "github_token", "DB_PASSWORD_FILE"] {
+            let (message, _) = expand(&format!("a-${{{name}}}"), &env, false).unwrap_err();
+            assert!(message.contains(name) && !message.contains("hunter2"), "{message}");
+            assert_eq!(expand(&format!("a-${{{name}}}"), &env, true).unwrap(), "a-hunter2");
         }
     }
 }

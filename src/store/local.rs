@@ -1,9 +1,12 @@
 //! A state in a file of the `state/` folder: the record of the backend, which cannot store its own.
 
 use super::{StateStore, Stored};
-use crate::model::{CallError, ErrorKind, Snapshot};
+use crate::{
+    model::{CallError, ErrorKind, Snapshot},
+    os::write_private,
+};
 use async_trait::async_trait;
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 /// A state in one local file. The caller holds the folder's lock, so that only one process uses it at a time.
 #[derive(Clone, Debug)]
@@ -29,17 +32,6 @@ impl LocalState {
             Err(error) => Err(self.failure(&error)),
         }
     }
-
-    fn store(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let folder = self.path.parent().map(PathBuf::from).unwrap_or_default();
-        std::fs::create_dir_all(&folder)?;
-        // The rename is atomic: a reader sees the old file or the new one, never half of one.
-        let fresh = self.path.with_extension(format!("{}.new", std::process::id()));
-        let mut file = std::fs::File::create(&fresh)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, &self.path)
-    }
 }
 
 #[async_trait]
@@ -55,7 +47,7 @@ impl StateStore for LocalState {
                 format!("{}: changed since it was read", self.path.display()),
             ));
         }
-        self.store(bytes).map_err(|error| self.failure(&error))?;
+        write_private(&self.path, bytes).map_err(|error| self.failure(&error))?;
         Ok(Snapshot::hash(bytes))
     }
 

@@ -1,20 +1,21 @@
 //! All output: progress, JSON lines, plans in colour, errors and prompts.
 //!
-//! Data goes to stdout, everything else to stderr. Writing to a closed pipe is not an error; other errors of stdout end in an
+//! Every text passes `printer.rs`, which lets nothing from outside steer the terminal. Data goes to stdout, everything else to stderr. Writing to a closed pipe is not an error; other errors of stdout end in an
 //! exit code that says so.
 
 mod ansi;
 mod paint;
+mod printer;
 mod problem;
 mod progress;
 
 pub use paint::plan_in_colour;
 pub use progress::{Progress, follow};
 
-use crate::model::{Event, PlanRefusal, StepError};
+use crate::model::{Event, PlanRefusal, StepError, hanging};
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead as _, IsTerminal as _, Write as _},
+    io::{self, BufRead as _, IsTerminal as _},
     sync::OnceLock,
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -48,14 +49,14 @@ impl Ui {
     ///
     /// Source: <https://no-color.org>
     pub fn new(json: bool, no_color: bool, verbose: u8) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = io::stderr().is_terminal();
         let unwanted = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Ui { json, colour: terminal && !unwanted, terminal, verbose }
     }
 
     /// Prints text for people to stderr.
     pub fn say(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        printer::say(text, self.colour);
     }
 
     /// Prints text for people to stderr, unless JSON is asked for.
@@ -67,19 +68,22 @@ impl Ui {
 
     /// Prints a warning to stderr.
     pub fn warn(&self, text: &str) {
-        self.say(&format!("{} {text}", self.paint("33;1", "warning:")));
+        self.say(&format!("{} {}", self.paint("33;1", "warning:"), hanging(text)));
     }
 
-    /// Prints data to stdout, ending with a newline.
+    /// Prints data for people to stdout, ending with a newline.
     pub fn data(&self, text: &str) {
-        let end = if text.ends_with('\n') { "" } else { "\n" };
-        let mut out = std::io::stdout().lock();
-        let written = write!(out, "{text}{end}").and_then(|()| out.flush());
-        if let Err(error) = written
-            && error.kind() != std::io::ErrorKind::BrokenPipe
-        {
-            STDOUT_ERROR.get_or_init(|| error.to_string());
-        }
+        note(printer::show(text, self.colour));
+    }
+
+    /// Prints a document for programs to stdout, to the byte, ending with a newline.
+    pub fn document(&self, text: &str) {
+        note(printer::document(text));
+    }
+
+    /// Prints JSON to stdout, indented.
+    pub fn json(&self, value: &Value) {
+        self.document(&printer::escaped_json(&format!("{value:#}")));
     }
 
     /// Prints one JSON line, to which it adds the time and the format's version.
@@ -88,7 +92,7 @@ impl Ui {
             map.insert("time".to_owned(), json!(now()));
             map.insert("v".to_owned(), json!(FORMAT));
         }
-        self.data(&object.to_string());
+        self.document(&printer::escaped_json(&object.to_string()));
     }
 
     /// Prints an error: as a JSON line on stdout, or as text on stderr.
@@ -121,30 +125,35 @@ impl Ui {
 
     /// Asks for confirmation. Anything but `y` or `yes` is a no, and so is the end of input.
     pub fn confirm(&self, question: &str) -> bool {
-        let _ = write!(std::io::stderr(), "{} [y/N] ", self.paint("1", question));
-        let _ = std::io::stderr().flush();
-        let mut answer = String::new();
-        let read = std::io::stdin().lock().read_line(&mut answer);
-        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+        let answer = self.ask(&format!("{question} [y/N]"));
+        matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
     /// Asks for a line of text; empty at the end of input.
     pub fn ask(&self, question: &str) -> String {
-        let _ = write!(std::io::stderr(), "{} ", self.paint("1", question));
-        let _ = std::io::stderr().flush();
+        printer::prompt(&self.paint("1", question), self.colour);
         let mut answer = String::new();
-        let read = std::io::stdin().lock().read_line(&mut answer);
+        let read = io::stdin().lock().read_line(&mut answer);
         if read.is_ok() { answer } else { String::new() }
     }
 
     /// Returns whether stdout is a terminal.
     pub fn data_is_shown(&self) -> bool {
-        std::io::stdout().is_terminal()
+        io::stdout().is_terminal()
     }
 
     /// Returns whether a person can be asked: both stdin and stderr are terminals.
     pub fn can_ask(&self) -> bool {
-        self.terminal && std::io::stdin().is_terminal()
+        self.terminal && io::stdin().is_terminal()
+    }
+}
+
+/// Remembers why data could not be written.
+fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        STDOUT_ERROR.get_or_init(|| error.to_string());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Errors as text and as JSON: address, cause, API call, what is left behind, and a hint.
 
 use super::ansi::painted;
-use crate::model::{Address, CallError, ErrorKind, Event, LeftBehind, PlanRefusal, StepError, StepState};
+use crate::model::{CallError, ErrorKind, Event, LeftBehind, PlanRefusal, StepError, StepState, hanging};
 use serde_json::{Value, json};
 
 /// Maximum number of blocked resources that are named.
@@ -23,9 +23,11 @@ pub fn as_text(problem: &StepError, colour: bool) -> String {
     let error = &problem.error;
     let place = problem.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
     let message = if error.message.is_empty() { &error.code } else { &error.message };
-    let mut text = format!("{} {place}{message}", painted(colour, "31;1", "error:"));
+    // Messages of servers and logs have lines of their own, which must not look like lines of this program.
+    let mut text = format!("{} {}", painted(colour, "31;1", "error:"), hanging(&format!("{place}{message}")));
     let mut add = |name: &str, value: &str| {
-        text.push_str(&format!("\n  {} {value}", painted(colour, "2", &format!("{name}:"))));
+        let name = painted(colour, "2", &format!("{name}:"));
+        text.push_str(&format!("\n  {name} {}", hanging(value)));
     };
     if !error.operation.is_empty() {
         let request = error.request_id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default();
@@ -52,7 +54,7 @@ pub fn refusal_text(refusal: &PlanRefusal, colour: bool) -> String {
     let mut text = as_text(&refused(refusal), colour);
     let (shown, more) = refusal.blocks.split_at(refusal.blocks.len().min(MAX_BLOCKED));
     if !shown.is_empty() {
-        let names: Vec<&str> = shown.iter().map(Address::as_str).collect();
+        let names: Vec<_> = shown.iter().map(ToString::to_string).collect();
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         text.push_str(&format!(
             "\n  {} {}{more}",

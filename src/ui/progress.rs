@@ -1,7 +1,7 @@
 //! The progress of a run: bars on a terminal, a log elsewhere, JSON lines for programs.
 
-use super::Ui;
-use crate::model::{Action, Address, Event, StepState, Verb};
+use super::{Ui, printer};
+use crate::model::{Action, Address, Event, StepState, Verb, hanging, one_line};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     collections::BTreeMap,
@@ -98,7 +98,7 @@ impl Progress {
             Event::Stopping => {
                 self.log("stopping: finishing the calls in flight; press Ctrl-C again to exit immediately");
             }
-            Event::Notice(text) => self.log(text),
+            Event::Notice(text) => self.log(&hanging(text)),
             Event::RunEnded { .. } => {
                 if let Some(whole) = self.whole.take() {
                     whole.finish_and_clear();
@@ -137,7 +137,7 @@ impl Progress {
         let bar = self.whole.as_ref().map(|whole| {
             let bar = self.bars.insert_before(whole, ProgressBar::new_spinner());
             bar.set_style(style("  {spinner} {elapsed:>4} {prefix} {wide_msg}"));
-            bar.set_prefix(format!("{} {address}", verb(action, half, false)));
+            bar.set_prefix(format!("{} {}", verb(action, half, false), address));
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
@@ -150,8 +150,10 @@ impl Progress {
         let news = line.waits != reason;
         reason.clone_into(&mut line.waits);
         match &line.bar {
-            Some(bar) => bar.set_message(format!("({reason})")),
-            None if news || self.ui.verbose > 1 => self.ui.say(&format!("{address}: waiting ({reason})")),
+            Some(bar) => bar.set_message(format!("({})", one_line(reason))),
+            None if news || self.ui.verbose > 1 => {
+                self.ui.say(&one_line(&format!("{address}: waiting ({reason})")));
+            }
             None => {}
         }
     }
@@ -177,7 +179,7 @@ impl Progress {
     /// Prints a line above the bars.
     fn log(&self, text: &str) {
         if self.whole.is_some() {
-            let _ = self.bars.println(text);
+            let _ = self.bars.println(printer::safe(text, self.ui.colour));
         } else {
             self.ui.say(text);
         }

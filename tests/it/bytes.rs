@@ -82,7 +82,7 @@ fn state(what: &str, bytes: &[u8]) -> Option<Snapshot> {
 /// The environment: the examples' variables, and one that must not be shown.
 fn env(name: &str) -> Option<String> {
     let value = match name {
-        "SECRET" => "hunter2",
+        "HIDDEN" => "hunter2",
         "VPC_ID" => "vpc-0123456789abcdef0",
         "PRIVATE_A" => "subnet-0123456789abcdef0",
         "PRIVATE_B" => "subnet-0123456789abcdef1",

@@ -22,6 +22,7 @@ mod doctor;
 mod examples;
 mod field_owners;
 mod fields;
+mod hostile_folder;
 mod image;
 mod image_base;
 mod kube;

@@ -8,7 +8,7 @@ use std::time::Duration;
 const HEAD: &str = "name: shop\nregion: eu-central-1\n";
 
 fn load(text: &[u8]) -> Result<stack::Stack, stack::Diagnostics> {
-    stack::load("stack.yaml", text, &|name| (name == "SECRET").then(|| "hunter2: [".to_owned()))
+    stack::load("stack.yaml", text, &|name| (name == "HIDDEN").then(|| "hunter2: [".to_owned()))
 }
 
 /// Each begins behind `name` and `region`, unless it brings its own.
@@ -82,11 +82,12 @@ const BAD: &[(&str, &str)] = &[
     ("fargate_alone", "fargateProfiles: [{name: a, selectors: [{namespace: a}]}]\n"),
     ("unset_variable", "tags: {owner: \"${ABSENT}\"}\n"),
     ("variable_without_end", "tags: {owner: \"${ABSENT\"}\n"),
-    ("secret_stays_hidden", "network: {nat: \"${SECRET}\"}\n"),
-    ("secret_of_wrong_type", "network: {zones: \"${SECRET}\", endpoints: \"${SECRET}\"}\n"),
+    ("credential_in_a_tag", "tags: {owner: \"${AWS_SESSION_TOKEN}\"}\n"),
+    ("secret_stays_hidden", "network: {nat: \"${HIDDEN}\"}\n"),
+    ("secret_of_wrong_type", "network: {zones: \"${HIDDEN}\", endpoints: \"${HIDDEN}\"}\n"),
     (
         "secret_in_invalid_values",
-        "@name: \"${SECRET}\"\nregion: \"${SECRET}\"\ntags: {a: \"${SECRET}\"}\napp: {namespace: \"x-${SECRET}\", path: \"/${SECRET}\"}\n",
+        "@name: \"${HIDDEN}\"\nregion: \"${HIDDEN}\"\ntags: {a: \"${HIDDEN}\"}\napp: {namespace: \"x-${HIDDEN}\", path: \"/${HIDDEN}\"}\n",
     ),
     ("disk_out_of_range", "nodeGroups: [{name: a, diskGiB: 4, desired: 9, max: 3}]\n"),
     ("escape_in_text", "network: {nat: \"\\e[31mred\"}\n"),
@@ -194,7 +195,7 @@ fn variables_become_values_and_never_structure() {
     assert!(stack.unwrap_err().to_string().contains("invalid tag"), "the braces are literal");
     let stack = load(format!("{HEAD}network:\n  zones: ${{COUNT:-2}}\n").as_bytes()).unwrap();
     assert_eq!(stack.network.unwrap().zones, Zones::Count(2));
-    let stack = load(format!("{HEAD}app:\n  env:\n    A: ${{SECRET}}\n").as_bytes()).unwrap();
+    let stack = load(format!("{HEAD}app:\n  env:\n    A: ${{HIDDEN}}\n").as_bytes()).unwrap();
     assert_eq!(stack.app.unwrap().env["A"], "hunter2: [");
 }
 

@@ -9,7 +9,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    model::Address,
+    model::{Address, one_line},
     operations::{
         Workspace, check_state_exists, holder_text, lease_holder, recorded_state, release_lease,
         state_document, state_versions,
@@ -98,7 +98,7 @@ pub async fn run(global: &Global, command: &StateCommand, ui: Ui) -> Result<Exit
         StateCommand::Unlock { fence } => unlock(ui, &workspace, *fence).await,
         StateCommand::History { limit } => history(ui, &workspace, *limit).await,
         StateCommand::Pull => {
-            ui.data(&String::from_utf8_lossy(&state_document(&workspace).await?));
+            ui.document(&String::from_utf8_lossy(&state_document(&workspace).await?));
             Ok(Exit::Done)
         }
         StateCommand::Push { file, force } => edit.push(file, *force).await,
@@ -130,11 +130,9 @@ async fn list(ui: Ui, workspace: &Workspace) -> Result<Exit, CommandError> {
     let width = snapshot.resources.keys().map(|address| address.as_str().len()).max().unwrap_or_default();
     let mut text = String::new();
     for (address, entry) in &snapshot.resources {
-        text.push_str(&format!(
-            "{address:width$}  {:24} {}\n",
-            entry.kind,
-            id(&entry.live).unwrap_or_default()
-        ));
+        let line = format!("{address:width$}  {:24} {}", entry.kind, id(&entry.live).unwrap_or_default());
+        text.push_str(&one_line(&line));
+        text.push('\n');
     }
     if text.is_empty() {
         ui.say(&format!("{}: no resources recorded", workspace.location()));
@@ -161,7 +159,7 @@ async fn show(ui: Ui, workspace: &Workspace, address: &str) -> Result<Exit, Comm
     let object = json!({"address": address, "resource": entry});
     match ui.json {
         true => ui.line(json!({"type": "resource", "address": address, "resource": entry})),
-        false => ui.data(&serde_json::to_string_pretty(&object).unwrap_or_default()),
+        false => ui.json(&object),
     }
     Ok(Exit::Done)
 }
@@ -220,7 +218,7 @@ async fn history(ui: Ui, workspace: &Workspace, limit: usize) -> Result<Exit, Co
             Err(_) if version.deleted => "the object was deleted".to_owned(),
             Err(error) => format!("invalid: {error}"),
         };
-        ui.data(&format!("{}  {}  {what}", version.at, version.id));
+        ui.data(&one_line(&format!("{}  {}  {what}", version.at, version.id)));
     }
     Ok(Exit::Done)
 }

@@ -1,0 +1,15 @@
+//! Files and programs of this machine, used so that a folder or an environment of somebody else gains nothing: private
+//! files are created anew, folders of our own are ours alone, and programs get named variables and a folder of ours.
+
+mod cache_folder;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub mod hostile;
+mod private_file;
+mod programs;
+mod python_programs;
+
+pub use cache_folder::{NoCacheFolder, cache_folder, own_folder};
+pub use private_file::{lock_file, new_private_file, write_private};
+pub use programs::{ProgramVariables, absolute_program, program};
+pub use python_programs::{PYTHON_NAMES, isolated_python, named_python};
