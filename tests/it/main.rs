@@ -35,6 +35,7 @@ mod outage;
 mod ownership;
 mod ownership_table;
 mod policy;
+mod role_tags;
 mod rollouts;
 mod sandbox;
 mod stack;
