@@ -51,7 +51,7 @@ pub use key_state::{key_suspension, suspended_key};
 pub use leftovers::{
     Left, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys, unknown,
 };
-pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts};
+pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts, subnet_tags_of};
 pub use obstacles::{Holdings, Obstacle, is_of_pods, obstacles};
 pub use permissions::{
     BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, NETWORK, STATE_KEY,

@@ -1,10 +1,10 @@
 //! What an existing network is like: how its subnets reach the internet, their zones and free addresses, the DNS attributes
 //! of the VPC, and its endpoints.
 
-use super::{Call, Clients, MissingField, filter, required};
+use super::{Call, Clients, MissingField, Tags, filter, from_ec2, required};
 use crate::model::CallError;
 use aws_sdk_ec2::types::{RouteTable, Subnet, VpcAttributeName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a subnet's default route leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,20 @@ pub async fn network_facts(
         dns_hostnames: is_on(hostnames.enable_dns_hostnames()),
         endpoints: names.filter_map(|name| Some(name.splitn(4, '.').nth(3)?.to_owned())).collect(),
     })
+}
+
+/// Returns the tags of those of these subnets that exist.
+pub async fn subnet_tags_of(
+    clients: &Clients,
+    subnets: &[String],
+) -> Result<BTreeMap<String, Tags>, CallError> {
+    let call = clients.ec2.describe_subnets().filters(filter("subnet-id", subnets.to_vec()));
+    let found: Result<Vec<Subnet>, _> = call.into_paginator().items().send().try_collect().await;
+    let tags = found.call()?.into_iter().filter_map(|subnet| {
+        let tags = from_ec2(subnet.tags.as_deref());
+        Some((subnet.subnet_id?, tags))
+    });
+    Ok(tags.collect())
 }
 
 fn facts(subnet: Subnet, tables: &[RouteTable]) -> Result<SubnetFacts, MissingField> {

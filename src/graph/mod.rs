@@ -27,7 +27,7 @@ pub use application::{deploys, entrance, faces_internet, renders, variables};
 pub use backend_graph::{BACKEND, Backend, backend, backend_bucket, backend_key};
 pub use control_plane::cluster_zones;
 pub use graph_context::{Context, ImageTags};
-pub use network::{missing_endpoints, needed_endpoints};
+pub use network::{missing_endpoints, needed_endpoints, role_tag, subnet_tags_address};
 pub use scoped_policy::{MAX_POLICY_LENGTH, PolicyTarget, documents, policy_length};
 
 use crate::{

@@ -140,9 +140,14 @@ pub fn missing_endpoints(stack: &Stack) -> Vec<&'static str> {
 
 /// Returns the tag by which load balancer controllers find public or private subnets.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html>
-fn role_tag(public: bool) -> (String, String) {
+pub fn role_tag(public: bool) -> (String, String) {
     let role = if public { "elb" } else { "internal-elb" };
     (format!("kubernetes.io/role/{role}"), "1".to_owned())
+}
+
+/// Returns the address of the role tags on a subnet of an existing network.
+pub fn subnet_tags_address(subnet: &str) -> Address {
+    Address::new(format!("network/subnet-tags/{subnet}"))
 }
 
 fn tag_existing(build: &mut GraphBuilder<'_>, existing: &Existing, stack: &str) {
@@ -154,7 +159,7 @@ fn tag_existing(build: &mut GraphBuilder<'_>, existing: &Existing, stack: &str) 
             marker: subnet_tags::Spec::marker_of(stack),
             roles: BTreeMap::from([role_tag(public)]),
         };
-        build.add(&Address::new(format!("network/subnet-tags/{subnet}")), &spec);
+        build.add(&subnet_tags_address(subnet), &spec);
     }
 }
 

@@ -3,13 +3,13 @@
 
 use super::{OperationError, Workspace};
 use crate::{
-    aws::{NetworkFacts, WayOut, network_facts},
-    graph::needed_endpoints,
+    aws::{NetworkFacts, Tags, WayOut, network_facts, subnet_tags_of},
+    graph::{needed_endpoints, role_tag, subnet_tags_address},
     model::{Action, Desired as _, Plan},
-    resources::{eks_cluster, fargate_profile, node_group},
+    resources::{eks_cluster, fargate_profile, node_group, role_tags},
     stack::{Existing, Stack},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Least number of free addresses of a subnet in which EKS creates a cluster's interfaces.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html>
@@ -45,7 +45,8 @@ impl Created {
     }
 }
 
-/// Refuses a plan that creates a cluster, nodes or Fargate profiles in an existing network that does not fit.
+/// Refuses a plan that creates a cluster, nodes or Fargate profiles in an existing network that does not fit, and one that
+/// would set a role tag to which the owner gave another value.
 ///
 /// # Errors
 /// The first fault, with its place in the file; else the error of the calls.
@@ -54,18 +55,43 @@ pub async fn check_network(workspace: &Workspace, plan: &Plan) -> Result<(), Ope
     let Some(existing) = stack.network.as_ref().and_then(|network| network.existing.as_ref()) else {
         return Ok(());
     };
+    let clients = &workspace.target.clients;
+    let subnets = [&existing.private_subnet_ids[..], &existing.public_subnet_ids].concat();
+    let is_new = |subnet: &String| {
+        let address = subnet_tags_address(subnet);
+        plan.changes.iter().any(|change| change.address == address && change.action == Action::Create)
+    };
+    let new: Vec<String> = subnets.iter().filter(|subnet| is_new(subnet)).cloned().collect();
+    if !new.is_empty() {
+        let tags = workspace.patient(async || Ok(subnet_tags_of(clients, &new).await?)).await?;
+        if let Some(fault) = role_tag_faults(existing, &tags).into_iter().next() {
+            return Err(stack.diagnostic(&fault.path, fault.message, Some(fault.hint)).into());
+        }
+    }
     let created = Created::by(plan);
     if !(created.cluster || created.nodes || created.fargate) {
         return Ok(());
     }
-    let subnets = [&existing.private_subnet_ids[..], &existing.public_subnet_ids].concat();
-    let clients = &workspace.target.clients;
     let facts =
         workspace.patient(async || Ok(network_facts(clients, &existing.vpc_id, &subnets).await?)).await?;
     match faults(stack, existing, &facts, created).into_iter().next() {
         Some(fault) => Err(stack.diagnostic(&fault.path, fault.message, Some(fault.hint)).into()),
         None => Ok(()),
     }
+}
+
+/// Returns the role tags that the stack needs and that have a value which controllers do not accept.
+fn role_tag_faults(existing: &Existing, tags: &BTreeMap<String, Tags>) -> Vec<Fault> {
+    let private = existing.private_subnet_ids.iter().enumerate().map(|it| ("privateSubnetIds", it, false));
+    let public = existing.public_subnet_ids.iter().enumerate().map(|it| ("publicSubnetIds", it, true));
+    let faults = private.chain(public).filter_map(|(list, (index, subnet), public)| {
+        let (key, _) = role_tag(public);
+        let value = tags.get(subnet)?.get(&key).filter(|value| !role_tags::is_accepted(value))?;
+        let (message, command) = role_tags::unusable(subnet, &key, value);
+        let hint = format!("if nothing else depends on the value, run `{command}`");
+        Some(Fault { path: format!("network.existing.{list}[{index}]"), message, hint })
+    });
+    faults.collect()
 }
 
 fn faults(stack: &Stack, existing: &Existing, facts: &NetworkFacts, created: Created) -> Vec<Fault> {

@@ -30,6 +30,7 @@ pub mod nat_gateway;
 pub mod node_group;
 pub mod oidc_provider;
 pub mod pod_identity_association;
+pub mod role_tags;
 pub mod route;
 pub mod route_table;
 pub mod route_table_association;

@@ -36,6 +36,7 @@ mod outage;
 mod ownership;
 mod ownership_table;
 mod policy;
+mod role_tags;
 mod rollouts;
 mod sandbox;
 mod stack;

@@ -40,7 +40,7 @@ const WITHOUT_CELLS: &[(&str, &str)] = &[
     ("lock_table", "not shown: the backend's; `tests/it/backend.rs`"),
     ("manifest", "not shown: an object of the cluster; `tests/it/field_owners.rs`"),
     ("state_bucket", "not shown: the backend's; `tests/it/backend.rs`"),
-    ("subnet_tags", "not shown: tags of another's subnet, of which only its own are removed"),
+    ("subnet_tags", "not shown: tags of another's subnet; `tests/it/role_tags.rs`"),
     ("webhook_certificate", "not shown: an object of the cluster"),
 ];
 

@@ -9,6 +9,7 @@ mod cluster_tables;
 mod delivery_tables;
 mod network_tables;
 mod references;
+mod role_tags_tables;
 mod scopes;
 mod security_tables;
 

@@ -65,7 +65,29 @@ fn vpcs() -> Vec<Table> {
                 row("live/cidr", "10.0.16.0/20", &[]),
                 row("live/marker", "provisioner:role-tags/other", &[]),
                 row("live/set", json!([]), &[]),
+                // The owner's value is as good to controllers; any other is not.
+                row("live/roles", json!({"kubernetes.io/role/elb": ""}), &[]),
+                row(
+                    "live/roles",
+                    json!({"kubernetes.io/role/elb": "true"}),
+                    &["update roles.kubernetes.io/role/elb"],
+                ),
+                // What a stack set for another role is to be deleted.
+                row(
+                    "live/roles",
+                    json!({"kubernetes.io/role/elb": "1", "kubernetes.io/role/internal-elb": "1"}),
+                    &["update roles.kubernetes.io/role/internal-elb"],
+                ),
             ],
+            ready: vec![state(
+                "live/unusable",
+                json!({"kubernetes.io/role/elb": "true"}),
+                suspended(
+                    "subnet subnet-1 has the tag kubernetes.io/role/elb with the value \"true\"; load balancer \
+                     controllers accept only \"1\" and \"\"",
+                    "aws ec2 create-tags --resources subnet-1 --tags Key=kubernetes.io/role/elb,Value=1",
+                ),
+            )],
             ..Table::default()
         },
     ]
