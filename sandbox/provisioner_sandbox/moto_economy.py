@@ -1,0 +1,65 @@
+"""What moto does again for each service or request is done once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+OFFERINGS = "/instance_type_offerings/"
+
+
+def install() -> None:
+    """Has to run before moto is imported, whose modules take these functions by name."""
+    share_loader()
+    remember_methods()
+    postpone_offerings()
+
+
+def share_loader() -> None:
+    """One loader reads each of botocore's files once. Without it each session and each model has one of its own, and
+    the model of EC2 is read five times, for 0.2 s each."""
+    import botocore.loaders
+
+    create = botocore.loaders.create_loader
+    loader = cache(lambda path: create(path))
+    botocore.loaders.create_loader = lambda search_path_string=None: loader(search_path_string)
+
+
+def remember_methods() -> None:
+    """moto lists the methods of a service's class at each request, which takes 1 ms."""
+    import moto.core.responses
+
+    moto.core.responses.method_names_from_class = cache(moto.core.responses.method_names_from_class)
+
+
+def postpone_offerings() -> None:
+    """The instance types that each region offers are 92 files, and few regions are asked for."""
+    import moto.utilities.utils
+
+    load = moto.utilities.utils.load_resource
+
+    def load_resource(package: str, resource: str) -> Any:
+        return Offerings(load, package, resource) if OFFERINGS in resource else load(package, resource)
+
+    moto.utilities.utils.load_resource = load_resource
+
+
+class Offerings(list):
+    """A file of offerings, read when it is iterated over for the second time: the first is moto's loop at its import,
+    which adds the type of location."""
+
+    def __init__(self, *source: Any):
+        super().__init__()
+        self.source = source
+        self.imported = False
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.imported:
+            self.imported = True
+            return iter(())
+        if not self:
+            load, package, resource = self.source
+            kind = resource.partition(OFFERINGS)[2].partition("/")[0]
+            self.extend({**offering, "LocationType": kind} for offering in load(package, resource))
+        return super().__iter__()
