@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import pytest
@@ -23,12 +24,14 @@ REGION = "eu-central-1"
 # Fast enough that nothing is waited for, slow enough that "pending" can be seen.
 TIME_SCALE = 200.0
 START_LIMIT = 30
+T = TypeVar("T")
 
 
 class Sandbox:
     def __init__(self, endpoint: str):
         self.endpoint = endpoint
         self.clients: dict[tuple[str, str], Any] = {}
+        self.made: dict[str, Any] = {}
 
     def client(self, service: str, region: str = REGION) -> Any:
         """Without botocore's own checks, so that the sandbox's are seen, and without its repeats."""
@@ -59,6 +62,15 @@ class Sandbox:
 
     def log(self) -> list[dict[str, Any]]:
         return self.ext("GET", "log")[1]
+
+    def again(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` returns, for an empty account: it is called once, and what it left is saved and then restored."""
+        if name in self.made:
+            assert self.ext("POST", "restore", name)[0] == 200
+        else:
+            self.made[name] = make()
+            assert self.ext("POST", "save", name)[0] == 200
+        return copy.copy(self.made[name])
 
 
 def start(directory: Path, *options: str) -> subprocess.Popen:
