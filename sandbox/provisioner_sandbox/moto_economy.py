@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 OFFERINGS = "/instance_type_offerings/"
@@ -13,6 +13,8 @@ def install() -> None:
     """Has to run before moto is imported, whose modules take these functions by name."""
     share_loader()
     remember_methods()
+    remember_names()
+    pick_faster()
     postpone_offerings()
 
 
@@ -31,6 +33,32 @@ def remember_methods() -> None:
     import moto.core.responses
 
     moto.core.responses.method_names_from_class = cache(moto.core.responses.method_names_from_class)
+
+
+def remember_names() -> None:
+    """The names of elements are those of AWS's API; xmltodict checks each character of each of them in each answer."""
+    import xmltodict
+
+    xmltodict._validate_name = lru_cache(maxsize=None)(xmltodict._validate_name)
+
+
+def pick_faster() -> None:
+    """Few members of an answer have a transformation; moto compares the path of each member with those of all."""
+    from moto.core.serialize import MISSING, AttributePicker, AttributePickerContext, get_value
+
+    def pick(picker: AttributePicker, context: AttributePickerContext) -> Any:
+        value = None
+        for key in picker.get_possible_keys(context):
+            if (found := get_value(context.obj, key, MISSING)) is not MISSING:
+                value = found
+                break
+        path = f"{context.key_path}.{context.key}"
+        if picker.response_transformers and path.endswith(tuple(picker.response_transformers)):
+            transforms = picker.response_transformers.items()
+            value = next(transform for end, transform in transforms if path.endswith(end))(value)
+        return value
+
+    AttributePicker.__call__ = pick
 
 
 def postpone_offerings() -> None:
