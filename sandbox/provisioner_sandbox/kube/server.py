@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from provisioner_sandbox.kube import access, status
-from provisioner_sandbox.kube.api import Api, Ask, Reply
+from provisioner_sandbox.kube.api import Api
 from provisioner_sandbox.kube.certificates import Authority
+from provisioner_sandbox.kube.message import Ask, Reply
 
 HOST = "127.0.0.1"
 MOST_BYTES = 8 * 1024 * 1024
