@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,13 +19,15 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from ecr import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "eu-central-1"
 # Fast enough that nothing is waited for, slow enough that "pending" can be seen.
 TIME_SCALE = 200.0
-START_LIMIT = 30
+START_LIMIT = 60
 T = TypeVar("T")
+CREATING = threading.Lock()
 
 
 class Sandbox:
@@ -35,15 +38,17 @@ class Sandbox:
 
     def client(self, service: str, region: str = REGION) -> Any:
         """Without botocore's own checks, so that the sandbox's are seen, and without its repeats."""
-        if (service, region) not in self.clients:
-            self.clients[service, region] = boto3.client(
-                service,
-                region_name=region,
-                endpoint_url=self.endpoint,
-                aws_access_key_id="any",
-                aws_secret_access_key="thing",
-                config=Config(parameter_validation=False, retries={"max_attempts": 0}, max_pool_connections=32),
-            )
+        # A session of boto3 creates one client at a time.
+        with CREATING:
+            if (service, region) not in self.clients:
+                self.clients[service, region] = boto3.client(
+                    service,
+                    region_name=region,
+                    endpoint_url=self.endpoint,
+                    aws_access_key_id="any",
+                    aws_secret_access_key="thing",
+                    config=Config(parameter_validation=False, retries={"max_attempts": 0}, max_pool_connections=32),
+                )
         return self.clients[service, region]
 
     def ext(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
@@ -113,6 +118,17 @@ def ec2(sandbox: Sandbox) -> Any:
 
 
 @pytest.fixture
+def ecr(sandbox: Sandbox) -> Any:
+    return sandbox.client("ecr")
+
+
+@pytest.fixture
+def app(ecr: Any) -> Registry:
+    """The repository `app`."""
+    return Registry(ecr)
+
+
+@pytest.fixture
 def refused() -> Callable[..., ClientError]:
     """Calls, and demands that the call is refused with this code (and status)."""
 
@@ -128,7 +144,7 @@ def refused() -> Callable[..., ClientError]:
     return check
 
 
-def until(condition: Callable[[], Any], seconds: float = 5) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     limit = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < limit, "it did not come true"

@@ -27,7 +27,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 LABELS = {"app": "web"}
 # What a process may take on a machine that has much to do.
-SLOW = 20.0
+SLOW = 60.0
 # Answers with what it was told and who it is; ready until it is told to end.
 WEB = b"""
 import json, os, signal, sys, threading, time
@@ -156,7 +156,7 @@ class Kube(Eks):
         """Deletes the test's namespace and what ran in it, without grace."""
         self.api("DELETE", self.ns)
         self.api("DELETE", f"{self.ns}/pods?gracePeriodSeconds=0")
-        until(lambda: self.api("GET", self.ns)[0] == 404, 15)
+        until(lambda: self.api("GET", self.ns)[0] == 404)
 
     def group(self, version: str, plural: str, name: str = "") -> str:
         return f"/apis/{version}/namespaces/test/{plural}" + (f"/{name}" if name else "")
@@ -363,3 +363,17 @@ def install(kube: Kube, **flags: str) -> None:
 def fetch(address: str, path: str = "/", timeout: float = 5) -> Any:
     with urllib.request.urlopen(f"http://{address}{path}", timeout=timeout) as answer:
         return json.load(answer)
+
+
+def address(kube: Kube, path: str = "") -> str:
+    """Of a balancer; with the port, where it may not have port 80."""
+    path = path or f"{kube.ns}/services/web"
+    found = until(lambda: kube.api.get(path)["status"]["loadBalancer"].get("ingress"), SLOW)[0]
+    return ":".join([found["hostname"], *(str(one["port"]) for one in found.get("ports", []))])
+
+
+def reached(where: str) -> str | None:
+    try:
+        return fetch(where, timeout=1)["host"]
+    except OSError:
+        return None
