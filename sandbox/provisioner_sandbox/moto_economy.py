@@ -10,7 +10,7 @@ OFFERINGS = "/instance_type_offerings/"
 
 
 def install() -> None:
-    """Has to run before moto is imported, whose modules take these functions by name."""
+    """Has to run before moto's services are imported, which take functions by name."""
     share_loader()
     remember_methods()
     remember_names()
@@ -22,10 +22,12 @@ def share_loader() -> None:
     """One loader reads each of botocore's files once. Without it each session and each model has one of its own, and
     the model of EC2 is read five times, for 0.2 s each."""
     import botocore.loaders
+    import botocore.session
+    import moto.core.utils
 
-    create = botocore.loaders.create_loader
-    loader = cache(lambda path: create(path))
-    botocore.loaders.create_loader = lambda search_path_string=None: loader(search_path_string)
+    create = cache(botocore.loaders.create_loader)
+    for module in (botocore.loaders, botocore.session, moto.core.utils):
+        module.create_loader = lambda search_path_string=None: create(search_path_string)
 
 
 def remember_methods() -> None:
