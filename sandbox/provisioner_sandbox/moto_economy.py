@@ -20,14 +20,15 @@ def install() -> None:
 
 def share_loader() -> None:
     """One loader reads each of botocore's files once. Without it each session and each model has one of its own, and
-    the model of EC2 is read five times, for 0.2 s each."""
-    import botocore.loaders
+    the model of EC2 is read five times, for 0.2 s each. It is moto's, whose models have more errors than botocore's;
+    sessions are only asked for regions here."""
     import botocore.session
+    import moto.core.loaders
     import moto.core.utils
 
-    create = cache(botocore.loaders.create_loader)
-    for module in (botocore.loaders, botocore.session, moto.core.utils):
-        module.create_loader = lambda search_path_string=None: create(search_path_string)
+    loader = cache(moto.core.loaders.create_loader)
+    moto.core.utils.create_loader = loader
+    botocore.session.create_loader = lambda search_path_string=None: loader()
 
 
 def remember_methods() -> None:
