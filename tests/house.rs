@@ -1109,6 +1109,22 @@ fn the_sandbox_has_no_circle_of_files() {
 }
 
 #[test]
+fn no_file_of_the_sandbox_is_too_long() {
+    let sandbox = Path::new(env!("CARGO_MANIFEST_DIR")).join("sandbox");
+    let mut modules = BTreeMap::new();
+    for folder in ["provisioner_sandbox", "tests", "tools"] {
+        python_modules(&sandbox.join(folder), folder, &mut modules).unwrap();
+    }
+    assert!(modules.contains_key("tests.conftest"), "the sandbox's tests were not read");
+    let too_long: Vec<_> = modules
+        .iter()
+        .map(|(name, text)| (name, text.lines().count()))
+        .filter(|(_, lines)| *lines > MAX_LINES)
+        .collect();
+    assert!(too_long.is_empty(), "more than {MAX_LINES} lines: {too_long:?}");
+}
+
+#[test]
 fn the_source_keeps_the_house_rules() {
     let mut tree = vec![];
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut tree).unwrap();

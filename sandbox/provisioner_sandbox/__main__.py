@@ -51,11 +51,14 @@ ALL_SERVICES = (
 def warm_up(lock: AbstractContextManager, services: Iterable[str]) -> None:
     """Loads services; a request that arrives meanwhile waits for one of them at most."""
     from provisioner_sandbox import backend, registry
+    from provisioner_sandbox.wire.identify import routes
     from provisioner_sandbox.wire.models import service_model
 
     for service in services:
         with lock:
-            service_model(service)
+            model = service_model(service)
+            if model and model.protocol.startswith("rest-"):
+                routes(service)
             backend.handlers(service, "us-east-1")
             registry.load(service)
 

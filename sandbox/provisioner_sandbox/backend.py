@@ -21,13 +21,17 @@ ACCOUNT = "123456789012"
 os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
+from provisioner_sandbox import moto_economy  # noqa: E402
+
+moto_economy.install()
+
 import botocore.parsers  # noqa: E402
 import moto.backend_index as backend_index  # noqa: E402
 import moto.backends as moto_backends  # noqa: E402
 from botocore.awsrequest import AWSPreparedRequest  # noqa: E402
 from botocore.compat import HTTPHeaders  # noqa: E402
 from botocore.serialize import create_serializer  # noqa: E402
-from moto.core.base_backend import BackendDict  # noqa: E402
+from moto.core.base_backend import BackendDict, BaseBackend, backend_lock  # noqa: E402
 from moto.core.exceptions import HTTPException, ServiceException  # noqa: E402
 from moto.core.model import OperationModel  # noqa: E402
 from moto.core.model_instances import reset_model_data  # noqa: E402
@@ -167,7 +171,15 @@ def any_backend(backends: Any) -> Any:
 
 
 def reset() -> None:
-    BackendDict.reset()
+    """Discards all backends. moto's own reset would first create each of them again."""
+    with backend_lock:
+        for backends in BackendDict._instances:
+            for account in backends.values():
+                for one in account.values():
+                    if type(one).reset is not BaseBackend.reset:
+                        one.reset()  # which closes its files
+            backends.clear()
+        BackendDict._instances.clear()
     reset_model_data()
 
 

@@ -38,25 +38,25 @@ def used() -> list[BackendDict]:
 
 def save(tokens: Tokens) -> Any:
     """A copy of everything: all services in one, since resources of one refer to those of another."""
-    kept = {(of.service_name, key): one for of in used() for key, one in of[ACCOUNT].items()}
-    return copy.deepcopy((kept, tokens))
+    backends = used()
+    return backends, copy.deepcopy(([dict(of[ACCOUNT]) for of in backends], tokens))
 
 
 def restore(saved: Any) -> Tokens:
     """Puts a copy of what was saved into place, and returns the tokens of that time."""
-    kept, tokens = copy.deepcopy(saved)
+    backends, copies = saved
+    accounts, tokens = copy.deepcopy(copies)
     for of in used():
-        account = of[ACCOUNT]
-        for key in list(account):
-            dict.__delitem__(account, key)
-        for (service, key), one in kept.items():
-            if service == of.service_name:
-                dict.__setitem__(account, key, one)
+        dict.clear(of[ACCOUNT])
+    for of, regions in zip(backends, accounts):
+        # After a reset this creates the account's dictionary.
+        dict.update(of[ACCOUNT], regions)
     clusters = {
-        (key, name): cluster
-        for service, key in kept
-        if service == "eks"
-        for name, cluster in eks_state(key).clusters.items()
+        (region, name): cluster
+        for of, regions in zip(backends, accounts)
+        if of.service_name == "eks"
+        for region in regions
+        for name, cluster in eks_state(region).clusters.items()
     }
     for region, name in set(planes.PLANES) - set(clusters):
         planes.close(region, name)

@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from ecr import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "eu-central-1"
 # Fast enough that nothing is waited for, slow enough that "pending" can be seen.
 TIME_SCALE = 200.0
-START_LIMIT = 30
+START_LIMIT = 60
+T = TypeVar("T")
+CREATING = threading.Lock()
 
 
 class Sandbox:
     def __init__(self, endpoint: str):
         self.endpoint = endpoint
         self.clients: dict[tuple[str, str], Any] = {}
+        self.made: dict[str, Any] = {}
 
     def client(self, service: str, region: str = REGION) -> Any:
         """Without botocore's own checks, so that the sandbox's are seen, and without its repeats."""
-        if (service, region) not in self.clients:
-            self.clients[service, region] = boto3.client(
-                service,
-                region_name=region,
-                endpoint_url=self.endpoint,
-                aws_access_key_id="any",
-                aws_secret_access_key="thing",
-                config=Config(parameter_validation=False, retries={"max_attempts": 0}, max_pool_connections=32),
-            )
+        # A session of boto3 creates one client at a time.
+        with CREATING:
+            if (service, region) not in self.clients:
+                self.clients[service, region] = boto3.client(
+                    service,
+                    region_name=region,
+                    endpoint_url=self.endpoint,
+                    aws_access_key_id="any",
+                    aws_secret_access_key="thing",
+                    config=Config(parameter_validation=False, retries={"max_attempts": 0}, max_pool_connections=32),
+                )
         return self.clients[service, region]
 
     def ext(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
@@ -59,6 +67,15 @@ class Sandbox:
 
     def log(self) -> list[dict[str, Any]]:
         return self.ext("GET", "log")[1]
+
+    def again(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` returns, for an empty account: it is called once, and what it left is saved and then restored."""
+        if name in self.made:
+            assert self.ext("POST", "restore", name)[0] == 200
+        else:
+            self.made[name] = make()
+            assert self.ext("POST", "save", name)[0] == 200
+        return copy.copy(self.made[name])
 
 
 def start(directory: Path, *options: str) -> subprocess.Popen:
@@ -101,6 +118,17 @@ def ec2(sandbox: Sandbox) -> Any:
 
 
 @pytest.fixture
+def ecr(sandbox: Sandbox) -> Any:
+    return sandbox.client("ecr")
+
+
+@pytest.fixture
+def app(ecr: Any) -> Registry:
+    """The repository `app`."""
+    return Registry(ecr)
+
+
+@pytest.fixture
 def refused() -> Callable[..., ClientError]:
     """Calls, and demands that the call is refused with this code (and status)."""
 
@@ -116,7 +144,7 @@ def refused() -> Callable[..., ClientError]:
     return check
 
 
-def until(condition: Callable[[], Any], seconds: float = 5) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     limit = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < limit, "it did not come true"

@@ -11,6 +11,7 @@ import io
 import json
 import ssl
 import tarfile
+import threading
 import time
 import urllib.request
 from typing import Any
@@ -26,7 +27,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 LABELS = {"app": "web"}
 # What a process may take on a machine that has much to do.
-SLOW = 20.0
+SLOW = 60.0
 # Answers with what it was told and who it is; ready until it is told to end.
 WEB = b"""
 import json, os, signal, sys, threading, time
@@ -82,22 +83,33 @@ class Client:
         self.context = ssl.create_default_context(cadata=authority)
         self.bearer = token() if bearer is None else bearer
         self.warning: str | None = None
+        self.connections = threading.local()
 
     def __call__(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, Any]:
-        connection = http.client.HTTPSConnection(self.host, context=self.context, timeout=20)
         data = None if body is None else json.dumps(body)
         headers = {"Content-Type": kind, "User-Agent": "tests/1"}
         if self.bearer:
             headers["Authorization"] = f"Bearer {self.bearer}"
-        connection.request(method, path, data, headers)
-        answer = connection.getresponse()
+        answer = self.answer(method, path, data, headers)
         self.warning = answer.getheader("Warning")
         text = answer.read()
-        connection.close()
         try:
             return answer.status, json.loads(text)
         except ValueError:
             return answer.status, text.decode()
+
+    def answer(self, *request: Any) -> http.client.HTTPResponse:
+        """Over this thread's connection, or a new one if the server closed it."""
+        kept: http.client.HTTPSConnection | None = getattr(self.connections, "own", None)
+        if kept is not None:
+            try:
+                kept.request(*request)
+                return kept.getresponse()
+            except (OSError, http.client.HTTPException):
+                kept.close()
+        self.connections.own = http.client.HTTPSConnection(self.host, context=self.context, timeout=20)
+        self.connections.own.request(*request)
+        return self.connections.own.getresponse()
 
     def get(self, path: str) -> Any:
         code, document = self("GET", path)
@@ -141,9 +153,10 @@ class Kube(Eks):
         until(lambda: self.api("GET", f"{self.ns}/serviceaccounts/default")[0] == 200)
 
     def clear(self) -> None:
-        """Takes the test's namespace away, and all that ran in it."""
+        """Deletes the test's namespace and what ran in it, without grace."""
         self.api("DELETE", self.ns)
-        until(lambda: self.api("GET", self.ns)[0] == 404, 15)
+        self.api("DELETE", f"{self.ns}/pods?gracePeriodSeconds=0")
+        until(lambda: self.api("GET", self.ns)[0] == 404)
 
     def group(self, version: str, plural: str, name: str = "") -> str:
         return f"/apis/{version}/namespaces/test/{plural}" + (f"/{name}" if name else "")
@@ -350,3 +363,17 @@ def install(kube: Kube, **flags: str) -> None:
 def fetch(address: str, path: str = "/", timeout: float = 5) -> Any:
     with urllib.request.urlopen(f"http://{address}{path}", timeout=timeout) as answer:
         return json.load(answer)
+
+
+def address(kube: Kube, path: str = "") -> str:
+    """Of a balancer; with the port, where it may not have port 80."""
+    path = path or f"{kube.ns}/services/web"
+    found = until(lambda: kube.api.get(path)["status"]["loadBalancer"].get("ingress"), SLOW)[0]
+    return ":".join([found["hostname"], *(str(one["port"]) for one in found.get("ports", []))])
+
+
+def reached(where: str) -> str | None:
+    try:
+        return fetch(where, timeout=1)["host"]
+    except OSError:
+        return None

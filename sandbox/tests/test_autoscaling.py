@@ -46,7 +46,7 @@ class Scaling(Groups):
 
 @pytest.fixture
 def scaling(sandbox: Sandbox) -> Scaling:
-    return Scaling(sandbox)
+    return Scaling.again(sandbox)
 
 
 class TestGroups:

@@ -176,7 +176,7 @@ class TestCallerPolicy:
         refused("UnauthorizedOperation", ec2.describe_vpcs, 403)  # knows no resources, and needs "*"
 
     def test_eks_knows_its_parts(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = Eks(sandbox)
+        eks = Eks.again(sandbox)
         eks.active()
         role = eks.role("nodes", "ec2.amazonaws.com")
         wanted = {"clusterName": eks.name, "subnets": eks.subnets, "nodeRole": role}

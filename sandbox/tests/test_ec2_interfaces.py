@@ -64,7 +64,7 @@ class TestRequesters:
         assert told(found) == ("vpc_endpoint", True, "727180483921", words, "in-use", "amazon-aws")
 
     def test_a_control_plane_and_its_nodes(self, sandbox: Sandbox) -> None:
-        groups = Groups(sandbox)
+        groups = Groups.again(sandbox)
         groups.there(**sizes(1, 1, 1))
         planes = interfaces(groups.ec2, requester_id="339713109942")
         wanted = ("interface", True, "339713109942", "Amazon EKS demo", "in-use", "339713109942")

@@ -43,7 +43,7 @@ class Access(Eks):
 
 @pytest.fixture
 def eks(sandbox: Sandbox) -> Access:
-    return Access(sandbox)
+    return Access.again(sandbox)
 
 
 class TestEntries:
@@ -132,7 +132,7 @@ class TestEntries:
 class TestCreator:
     @pytest.mark.parametrize("mode", ["API", "API_AND_CONFIG_MAP"])
     def test_is_an_admin(self, sandbox: Sandbox, mode: str) -> None:
-        eks = Access(sandbox, authenticationMode=mode)
+        eks = Access.again(sandbox, authenticationMode=mode)
         assert eks.entries() == [CALLER]
         assert eks.policies(CALLER) == {ADMIN: {"type": "cluster", "namespaces": []}}
 
@@ -140,7 +140,7 @@ class TestCreator:
         assert eks.entries() == []
 
     def test_has_no_entry_before_there_are_entries(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = Access(sandbox, authenticationMode="CONFIG_MAP")
+        eks = Access.again(sandbox, authenticationMode="CONFIG_MAP")
         for call in (eks.entry, eks.described, eks.entries, eks.associate):
             error = refused("InvalidRequestException", call, 400)
             assert "authentication mode must be set to one of [API, API_AND_CONFIG_MAP]" in str(error)
@@ -215,7 +215,7 @@ class Pods(Access):
 
 @pytest.fixture
 def pods(sandbox: Sandbox) -> Pods:
-    return Pods(sandbox)
+    return Pods.again(sandbox)
 
 
 class TestPodIdentity:

@@ -64,7 +64,7 @@ class Addons(Eks):
 
 @pytest.fixture
 def eks(sandbox: Sandbox) -> Addons:
-    return Addons(sandbox)
+    return Addons.again(sandbox)
 
 
 def issues(addon: dict[str, Any]) -> list[str]:
@@ -193,7 +193,7 @@ class TestLife:
             assert error.response["Error"]["Message"] == "No addon: vpc-cni found in cluster: demo"
 
     def test_a_cluster_on_its_way(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = Eks(sandbox)
+        eks = Eks.again(sandbox)
         eks.create()
         refused("InvalidRequestException", eks.client.create_addon, 400, clusterName="demo", addonName=CNI)
 
@@ -250,7 +250,7 @@ class TestConflicts:
     @pytest.mark.parametrize("change", [changed, {"configurationValues": '{"env": {"WARM_ENI_TARGET": "1"}}'}])
     @pytest.mark.parametrize("mode", [{}, {"resolveConflicts": "NONE"}])
     def test_not_resolved(self, sandbox: Sandbox, change: dict[str, str], mode: dict[str, str]) -> None:
-        eks = Addons(sandbox, bootstrapSelfManagedAddons=True)
+        eks = Addons.again(sandbox, bootstrapSelfManagedAddons=True)
         assert eks.addon(**change, **mode)["status"] == "CREATING"
         failed = eks.settled()
         assert (failed["status"], issues(failed)) == ("CREATE_FAILED", ["ConfigurationConflict"])
@@ -262,7 +262,7 @@ class TestConflicts:
 
     @pytest.mark.parametrize("wanted", [{}, {**changed, "resolveConflicts": "OVERWRITE"}])
     def test_none_or_resolved(self, sandbox: Sandbox, wanted: dict[str, str]) -> None:
-        eks = Addons(sandbox, bootstrapSelfManagedAddons=True)
+        eks = Addons.again(sandbox, bootstrapSelfManagedAddons=True)
         assert eks.there(**wanted)["status"] == "ACTIVE"
         eks.delete()
         assert eks.there(**self.changed)["status"] == "ACTIVE"

@@ -17,7 +17,7 @@ KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/"
 
 @pytest.fixture
 def eks(sandbox: Sandbox) -> Eks:
-    return Eks(sandbox)
+    return Eks.again(sandbox)
 
 
 class TestRefusals:
@@ -391,7 +391,7 @@ class TestVersions:
 
 def test_a_trust_that_comes_late(sandbox: Sandbox, refused: Any) -> None:
     """As a caller sees it that creates role and cluster at once, and repeats."""
-    eks = Eks(sandbox)
+    eks = Eks.again(sandbox)
     eks.iam.update_assume_role_policy(RoleName="cluster", PolicyDocument=trust("ec2.amazonaws.com"))
     wanted = eks.wanted(clientRequestToken="once")
     refused("InvalidParameterException", eks.client.create_cluster, **wanted)

@@ -58,7 +58,7 @@ def mappings(key: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def disks(sandbox: Sandbox) -> Disks:
-    return Disks(sandbox)
+    return Disks.again(sandbox)
 
 
 class TestNewGroups:

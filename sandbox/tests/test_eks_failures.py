@@ -43,7 +43,7 @@ class Failures(Groups):
 
 @pytest.fixture
 def failures(sandbox: Sandbox) -> Failures:
-    return Failures(sandbox)
+    return Failures.again(sandbox)
 
 
 class TestUpdates:

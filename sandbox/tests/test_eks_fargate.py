@@ -38,7 +38,7 @@ class Fargate(Eks):
 
 @pytest.fixture
 def fargate(sandbox: Sandbox) -> Fargate:
-    return Fargate(sandbox)
+    return Fargate.again(sandbox)
 
 
 class TestMaking:
@@ -183,7 +183,7 @@ class TestRefusals:
         refused("InvalidParameterException", fargate.profile, subnets=[subnet])
 
     def test_a_cluster_on_its_way(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = Eks(sandbox)
+        eks = Eks.again(sandbox)
         eks.create()
         role = eks.role("pods", "eks-fargate-pods.amazonaws.com")
         wanted = {"fargateProfileName": "a", "podExecutionRoleArn": role, "selectors": SELECTORS}

@@ -18,7 +18,7 @@ TAGGED = [{"ResourceType": kind, "Tags": PAIRS} for kind in KINDS]
 
 @pytest.fixture
 def groups(sandbox: Sandbox) -> Groups:
-    return Groups(sandbox)
+    return Groups.again(sandbox)
 
 
 class TestInstances:

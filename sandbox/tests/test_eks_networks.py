@@ -103,7 +103,7 @@ class Existing(Groups):
 
 @pytest.fixture
 def existing(sandbox: Sandbox) -> Existing:
-    return Existing(sandbox, **PRIVATE)
+    return Existing.again(sandbox, **PRIVATE)
 
 
 class TestDns:
@@ -231,7 +231,7 @@ class TestEndpoints:
         assert existing.ended()["status"] == "ACTIVE"
 
     def test_the_cluster_is_reached_from_inside(self, sandbox: Sandbox) -> None:
-        existing = Existing(sandbox)
+        existing = Existing.again(sandbox)
         existing.open()
         existing.fails()
 

@@ -15,7 +15,7 @@ from network import Network
 
 @pytest.fixture
 def groups(sandbox: Sandbox) -> Groups:
-    return Groups(sandbox)
+    return Groups.again(sandbox)
 
 
 class TestRefusals:
@@ -74,7 +74,7 @@ class TestRefusals:
         refused("InvalidRequestException", groups.group, launchTemplate={**template, "version": "2"})
 
     def test_a_cluster_on_its_way(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = Eks(sandbox)
+        eks = Eks.again(sandbox)
         eks.create()
         role = eks.role("nodes", "ec2.amazonaws.com")
         wanted = {"clusterName": "demo", "nodegroupName": "g", "subnets": eks.subnets, "nodeRole": role}

@@ -17,7 +17,7 @@ OLDER, NEWEST = "1.34.6-20251209", "1.34.7-20260115"
 
 @pytest.fixture
 def groups(sandbox: Sandbox) -> Groups:
-    return Groups(sandbox)
+    return Groups.again(sandbox)
 
 
 class TestReleases:

@@ -14,6 +14,10 @@ ALL_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
 
 class Updates(Eks):
+    def __init__(self, sandbox: Sandbox, version: str = "1.33"):
+        super().__init__(sandbox)
+        self.active(version=version)
+
     def config(self, **change: Any) -> dict[str, Any]:
         return self.client.update_cluster_config(name=self.name, **change)["update"]
 
@@ -35,9 +39,7 @@ class Updates(Eks):
 
 @pytest.fixture
 def eks(sandbox: Sandbox) -> Updates:
-    made = Updates(sandbox)
-    made.active(version="1.33")
-    return made
+    return Updates.again(sandbox)
 
 
 def params(update: dict[str, Any]) -> dict[str, str]:
@@ -74,8 +76,7 @@ class TestVersion:
         assert (eks.cluster()["status"], eks.ids()) == ("ACTIVE", [])
 
     def test_nodes_may_be_three_minors_behind(self, sandbox: Sandbox) -> None:
-        eks = Updates(sandbox)
-        eks.active(version="1.32")
+        eks = Updates.again(sandbox, version="1.32")
         role = eks.role("nodes", "ec2.amazonaws.com")
         eks.call("create_nodegroup", nodegroupName="old", subnets=eks.subnets, nodeRole=role)
         for version in ("1.33", "1.34", "1.35"):
@@ -130,10 +131,10 @@ class TestOneAtATime:
             refused("InvalidParameterException", eks.config, **{kind: {}})
 
     def test_not_while_it_is_made(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = Updates(sandbox)
+        eks = Eks.again(sandbox)
         eks.create(version="1.33")
-        refused("ResourceInUseException", eks.config, 409, logging=logs(["api"]))
-        refused("ResourceInUseException", eks.version, 409, version="1.34")
+        refused("ResourceInUseException", eks.client.update_cluster_config, 409, name="demo", logging=logs(["api"]))
+        refused("ResourceInUseException", eks.client.update_cluster_version, 409, name="demo", version="1.34")
 
     def test_what_is_made_beside_it(self, eks: Updates) -> None:
         update = eks.version("1.34")

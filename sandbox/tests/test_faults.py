@@ -229,7 +229,7 @@ class TestTokens:
         assert ec2.create_route_table(VpcId=vpc, ClientToken="t")["RouteTable"]["VpcId"] == vpc
 
     def test_eks_says_it_with_another_code(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = Eks(sandbox)
+        eks = Eks.again(sandbox)
         params = eks.wanted(clientRequestToken="same")
         create = eks.client.create_cluster
         first = create(**params)["cluster"]["arn"]
@@ -262,7 +262,7 @@ class TestTokens:
 
 
 def test_of_many_at_once_one_wins(sandbox: Sandbox) -> None:
-    s3, eks = sandbox.client("s3"), Eks(sandbox)
+    s3, eks = sandbox.client("s3"), Eks.again(sandbox)
     s3.create_bucket(Bucket="race", CreateBucketConfiguration={"LocationConstraint": REGION})
     etag = s3.put_object(Bucket="race", Key="k", Body=b"0")["ETag"]
     won: list[str] = []

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -20,9 +17,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from conftest import REGION, Sandbox, until
-from kubernetes import ACCOUNT, RESTRICTED, SLOW, WEB, Kube, deployment, fetch, install, pod_spec, push, service, token
-
-from provisioner_sandbox.kube.balancer import Listener
+from kubernetes import (
+    ACCOUNT, RESTRICTED, SLOW, WEB, Kube, address, deployment, fetch, install, pod_spec, push, reached, service, token,
+)  # fmt: skip
 
 ISOLATED = sys.platform == "linux" and os.geteuid() == 0
 HERE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -45,13 +42,6 @@ def kube(cluster: Kube) -> Iterator[Kube]:
 @pytest.fixture(scope="module")
 def image(cluster: Kube) -> str:
     return push(cluster.sandbox)
-
-
-def address(kube: Kube, path: str = "") -> str:
-    """Of a balancer; with the port, where it may not have port 80."""
-    path = path or f"{kube.ns}/services/web"
-    found = until(lambda: kube.api.get(path)["status"]["loadBalancer"].get("ingress"), SLOW)[0]
-    return ":".join([found["hostname"], *(str(one["port"]) for one in found.get("ports", []))])
 
 
 class TestRunning:
@@ -301,29 +291,6 @@ class TestFailing:
 
 
 class TestBalancer:
-    def test_both_ends_of_a_connection_are_closed(self) -> None:
-        loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, daemon=True).start()
-        with socket.create_server(("127.0.0.1", 0)) as target:
-            listener = Listener(loop, "127.0.0.1", 0)
-            listener.start()
-            listener.targets = [target.getsockname()]
-            assert listener.server is not None
-            client = socket.create_connection(listener.server.sockets[0].getsockname())
-            client.sendall(b"question")
-            there, _ = target.accept()
-            assert there.recv(100) == b"question"
-            there.sendall(b"answer")
-            there.close()
-            # With the answer unread, this is a reset.
-            client.close()
-            until(lambda: not listener.open)
-            mine = [one for one in gc.get_objects() if isinstance(one, asyncio.Transport) and one._loop is loop]
-            assert all(one.is_closing() for one in mine)
-        listener.stop()
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
-        loop.call_soon_threadsafe(loop.stop)
-
     @pytest.mark.parametrize("kind", ["Service", "Ingress"])
     def test_it_spreads_over_what_is_ready(self, kube: Kube, image: str, kind: str) -> None:
         install(kube)
@@ -389,13 +356,6 @@ class TestBalancer:
                 one.join()
         assert set(words) == {"one", "two"}
         assert words[-1] == "two"
-
-
-def reached(where: str) -> str | None:
-    try:
-        return fetch(where, timeout=1)["host"]
-    except OSError:
-        return None
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

@@ -125,7 +125,7 @@ class TestControlPlane:
         eks.sandbox.configure(timeScale=SLOW, **config)
 
     def test_they_come_for_two_minutes(self, sandbox: Sandbox, logs: Logs) -> None:
-        self.deleted(Eks(sandbox), lateLogs=True)
+        self.deleted(Eks.again(sandbox), lateLogs=True)
         logs.client.delete_log_group(logGroupName=NAME)
         sandbox.configure(timeScale=MINUTES, lateLogs=True)
         again = 0
@@ -138,7 +138,7 @@ class TestControlPlane:
         assert logs.names() == []
 
     def test_the_last_events_create_the_group_again(self, sandbox: Sandbox, logs: Logs) -> None:
-        eks = self.deleted(Eks(sandbox), lateLogs=True)
+        eks = self.deleted(Eks.again(sandbox), lateLogs=True)
         logs.client.tag_resource(resourceArn=ARN, tags={"stack": "one"})
         logs.client.delete_log_group(logGroupName=NAME)
         assert logs.names() == []
@@ -153,18 +153,18 @@ class TestControlPlane:
         assert logs.names() == []
 
     def test_only_if_so_configured(self, sandbox: Sandbox, logs: Logs) -> None:
-        eks = self.deleted(Eks(sandbox))
+        eks = self.deleted(Eks.again(sandbox))
         logs.client.delete_log_group(logGroupName=NAME)
         self.pass_minutes(eks)
         assert logs.names() == []
 
     def test_only_of_a_cluster_with_logs(self, sandbox: Sandbox, logs: Logs) -> None:
-        eks = self.deleted(Eks(sandbox), logging={"clusterLogging": []}, lateLogs=True)
+        eks = self.deleted(Eks.again(sandbox), logging={"clusterLogging": []}, lateLogs=True)
         self.pass_minutes(eks, lateLogs=True)
         assert logs.names() == []
 
     def test_a_group_that_goes_before_its_cluster_comes_again(self, sandbox: Sandbox, logs: Logs) -> None:
-        eks = Eks(sandbox)
+        eks = Eks.again(sandbox)
         eks.active(logging=self.ON)
         logs.client.delete_log_group(logGroupName=NAME)
         eks.client.delete_cluster(name="demo")

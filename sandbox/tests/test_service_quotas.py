@@ -158,7 +158,7 @@ class TestEnforced:
         Network(ec2, "10.1.0.0/16").interface_endpoint([], PrivateDnsEnabled=False)
 
     def test_clusters(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = Eks(sandbox)
+        eks = Eks.again(sandbox)
         sandbox.configure(quotas={"L-1194D53C": 0})
         error = refused("ResourceLimitExceededException", eks.client.create_cluster, 400, **eks.wanted())
         assert error.response["Error"]["Message"] == "Cluster limit exceeded for account."
@@ -166,7 +166,7 @@ class TestEnforced:
         eks.create()
 
     def test_node_groups_of_a_cluster(self, sandbox: Sandbox, refused: Any) -> None:
-        eks = Eks(sandbox)
+        eks = Eks.again(sandbox)
         eks.active()
         sandbox.configure(quotas={"L-6D54EA21": 1})
         role = eks.role("nodes", "ec2.amazonaws.com")

@@ -3,75 +3,25 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
-from provisioner_sandbox.kube import decode, discovery, eviction, patch, resources, selectors, status
-from provisioner_sandbox.kube.access import MASTERS, ROOT, Attributes, Gate, User
+from provisioner_sandbox.kube import decode, discovery, eviction, patch, paths, requests, resources, selectors, status
+from provisioner_sandbox.kube.access import MASTERS, Attributes, Gate, User
+from provisioner_sandbox.kube.message import Ask, Reply, Target
 from provisioner_sandbox.kube.resources import EVICTION, SCALE, Catalogue, Resource
-from provisioner_sandbox.kube.store import Change, Object, Store
+from provisioner_sandbox.kube.store import Object, Store
 from provisioner_sandbox.kube.table import as_table
+from provisioner_sandbox.kube.watch import watch
 from provisioner_sandbox.kube.writer import Options, Writer
 
-WATCH_SECONDS = 1800.0
-BOOKMARK_SECONDS = 30.0
-# Beside resources, these paths are for everybody who is known.
-OPEN = ("/api", "/apis", "/openapi", "/version", "/readyz", "/livez", "/healthz")
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-MANAGER = re.compile(r"^[^/\s]+")
 HEALTHY = re.compile(r"^/(readyz|livez|healthz)(/.*)?$")
 # Of these a delete answers with the object itself.
 TOLD_AGAIN = (
     resources.PODS, resources.SERVICES, resources.SERVICE_ACCOUNTS, resources.QUOTAS, resources.STORAGE_CLASSES,
     resources.VOLUMES, resources.CLAIMS,
 )  # fmt: skip
-REAL_KINDS = {
-    "daemonsets", "statefulsets", "controllerrevisions", "jobs", "cronjobs", "endpoints", "limitranges",
-    "podtemplates", "replicationcontrollers", "bindings",
-    "componentstatuses", "priorityclasses", "runtimeclasses", "csidrivers", "csinodes", "csistoragecapacities",
-    "volumeattachments", "certificatesigningrequests", "validatingadmissionpolicies", "servicecidrs", "ipaddresses",
-    "validatingadmissionpolicybindings", "subjectaccessreviews", "localsubjectaccessreviews", "flowschemas",
-    "selfsubjectrulesreviews", "tokenreviews", "apiservices", "prioritylevelconfigurations", "deviceclasses",
-    "resourceclaims", "resourceclaimtemplates", "resourceslices", "volumeattributesclasses",
-}  # fmt: skip
-
-
-@dataclass
-class Ask:
-    method: str
-    path: str
-    query: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    kind: str = "application/json"
-    accept: str = ""
-    agent: str = ""
-    host: str = ""
-
-    def flag(self, name: str) -> bool:
-        return self.query.get(name, "false").lower() in ("true", "1")
-
-
-@dataclass
-class Reply:
-    """`stream` is sent as it comes, in place of a document; `text` is plain."""
-
-    code: int
-    document: Any = None
-    text: str | None = None
-    stream: Iterator[bytes] | None = None
-    warnings: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Target:
-    resource: Resource
-    namespace: str = ""
-    name: str = ""
-    subresource: str = ""
 
 
 class Api:
@@ -118,25 +68,21 @@ class Api:
                 return Reply(200, found)
             case ["api", "v1", *rest] if rest:
                 return self.resource(ask, user, "", "v1", rest)
-            case ["apis", group, version, *rest] if rest and self.served(group, version, rest):
+            case ["apis", group, version, *rest] if rest and paths.served(self.catalogue, group, version, rest):
                 return self.resource(ask, user, group, version, rest)
         if parts and parts[0] in ("api", "apis", "openapi"):
             return Reply(404, text="404 page not found\n")
         raise status.no_such_resource()
 
-    def served(self, group: str, version: str, rest: list[str]) -> bool:
-        return version in self.catalogue.groups().get(group, []) or REAL_KINDS & set(rest) != set()
-
     # --- where to ---------------------------------------------------------------------------------------------------
 
     def resource(self, ask: Ask, user: User, group: str, version: str, rest: list[str]) -> Reply:
-        target = self.target(group, version, rest)
+        target = paths.target(self.catalogue, group, version, rest)
         resource = target.resource
         if resource in (resources.ACCESS_REVIEWS, resources.SUBJECT_REVIEWS):
             return self.review(ask, user, resource)
-        watch = ask.flag("watch") or ask.flag("w")
         if ask.method in ("GET", "HEAD"):
-            verb = "watch" if watch else "get" if target.name else "list"
+            verb = "watch" if ask.flag("watch") or ask.flag("w") else "get" if target.name else "list"
         elif ask.method == "DELETE" and not target.name:
             verb = "deletecollection"
         else:
@@ -155,15 +101,15 @@ class Api:
             case "list":
                 return self.list(ask, target)
             case "watch":
-                return self.watch(ask, target)
+                return watch(self.store, ask, target)
             case "create" if not target.name:
-                options = self.options(ask, user)
-                document = self.body(ask, resource)
+                options = requests.options(ask)
+                document = requests.body(ask, resource)
                 made = self.writer.create(resource, target.namespace, document, options)
                 return self.shown(ask, resource, made, 201, options)
             case "update" if target.name:
-                options = self.options(ask, user)
-                document = self.body(ask, resource)
+                options = requests.options(ask)
+                document = requests.body(ask, resource)
                 made = self.writer.update(resource, target.namespace, target.name, "", document, options)
                 return self.shown(ask, resource, made, 200, options)
             case "patch" if target.name:
@@ -179,75 +125,6 @@ class Api:
         """A namespace's rights are those in it."""
         return target.name if target.resource == resources.NAMESPACES and target.name else ""
 
-    def target(self, group: str, version: str, rest: list[str]) -> Target:
-        namespace = ""
-        if rest[0] == "namespaces" and len(rest) > 2 and self.catalogue.find(group, version, rest[2]):
-            namespace, rest = rest[1], rest[2:]
-        elif rest[0] == "namespaces" and group:
-            namespace, rest = (rest[1] if len(rest) > 1 else ""), rest[2:]
-            if not rest:
-                raise status.no_such_resource()
-        elif rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
-            namespace, rest = rest[1], rest[2:]
-        plural, name, subresource = [*rest, "", ""][:3]
-        resource = self.catalogue.find(group, version, plural)
-        if resource is None:
-            if plural in REAL_KINDS:
-                raise status.unknown_to_us(status.qualified(plural, group))
-            raise status.no_such_resource()
-        if len(rest) > 3 or (subresource and subresource not in resource.subresources):
-            if resource == resources.PODS and subresource in ("attach", "exec", "portforward", "proxy"):
-                message = f"the sandbox's kubelet does not offer pods/{subresource}: pods are processes of this machine"
-                raise status.Refused(501, "NotImplemented", message)
-            if resource == resources.PODS or subresource == "token":
-                raise status.unknown_to_us(f"{resource.plural}/{subresource}")
-            raise status.no_such_resource()
-        if bool(namespace) != resource.namespaced and (name or namespace):
-            raise status.no_such_resource()
-        return Target(resource, namespace, name, subresource)
-
-    # --- what comes -------------------------------------------------------------------------------------------------
-
-    def options(self, ask: Ask, user: User) -> Options:
-        query = ask.query
-        dry = query.get("dryRun", "")
-        if dry not in ("", "All"):
-            cause = status.unsupported("dryRun", [dry], ["All"])
-            raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
-        strict = query.get("fieldValidation") or "Warn"
-        if strict not in ("Ignore", "Warn", "Strict"):
-            cause = status.unsupported("fieldValidation", strict, ["Ignore", "Warn", "Strict"])
-            raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
-        found = MANAGER.match(ask.agent)
-        manager = query.get("fieldManager") or (found[0] if found else "unknown")
-        return Options(manager[:128], bool(dry), strict, ask.flag("force"))
-
-    def body(self, ask: Ask, resource: Resource) -> Object:
-        if not ask.body:
-            raise status.bad_request("the body of the request is empty")
-        if "protobuf" in ask.kind or "cbor" in ask.kind:
-            message = (
-                f"the sandbox's stand-in for Kubernetes accepts objects as JSON or YAML, not as {ask.kind}; use "
-                "`kubectl apply`, which sends JSON, instead of `kubectl create NAME`"
-            )
-            raise status.Refused(415, "UnsupportedMediaType", message, {})
-        document = decode.load(ask.body, "yaml" in ask.kind)
-        self.check_kind(document, resource)
-        return document
-
-    @staticmethod
-    def check_kind(document: Object, resource: Resource) -> None:
-        kind, version = document.get("kind", resource.kind), document.get("apiVersion", resource.api_version)
-        if kind != resource.kind:
-            raise status.bad_request(
-                f'{kind} in version "{str(version).rpartition("/")[2]}" cannot be handled as a {resource.kind}: '
-                f"the object's kind is not the path's"
-            )
-        if version != resource.api_version:
-            raise status.bad_request(
-                f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
-            )
-
     def shown(
         self, ask: Ask, resource: Resource, document: Object, code: int = 200, options: Options | None = None
     ) -> Reply:
@@ -259,16 +136,8 @@ class Api:
 
     # --- reads ------------------------------------------------------------------------------------------------------
 
-    def fitting(self, ask: Ask) -> Callable[[Object], bool]:
-        tests = []
-        if ask.query.get("labelSelector"):
-            tests.append(selectors.by_labels(ask.query["labelSelector"]))
-        if ask.query.get("fieldSelector"):
-            tests.append(selectors.by_fields(ask.query["fieldSelector"]))
-        return lambda document: all(test(document) for test in tests)
-
     def list(self, ask: Ask, target: Target) -> Reply:
-        fits = self.fitting(ask)
+        fits = requests.fitting(ask)
         with self.store.lock:
             found = [one for one in self.store.list(target.resource, target.namespace) if fits(one)]
             meta: Object = {"resourceVersion": str(self.store.version)}
@@ -289,92 +158,10 @@ class Api:
             items = [{key: value for key, value in one.items() if key not in ("apiVersion", "kind")} for one in items]
         return Reply(200, {"kind": listed, "apiVersion": target.resource.api_version, "metadata": meta, "items": items})
 
-    def watch(self, ask: Ask, target: Target) -> Reply:
-        query = ask.query
-        fits = self.fitting(ask)
-        if target.name:
-            named = fits
-            fits = lambda document: document["metadata"]["name"] == target.name and named(document)  # noqa: E731
-        seconds = float(query.get("timeoutSeconds") or WATCH_SECONDS)
-        initial = ask.flag("sendInitialEvents")
-        version = query.get("resourceVersion", "")
-        table = "as=Table" in ask.accept
-        with self.store.lock:
-            first: list[Object] | None = None
-            if initial or version in ("", "0"):
-                first = [one for one in self.store.list(target.resource, target.namespace) if fits(one)]
-                at = self.store.version
-            else:
-                if not version.isdecimal():
-                    raise status.bad_request(
-                        f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: invalid syntax'
-                    )
-                at = int(version)
-                self.store.since(at)
-        bookmarks = ask.flag("allowWatchBookmarks")
-        ended = {"k8s.io/initial-events-end": "true"} if initial else None
-        return Reply(200, stream=self.events(target, fits, at, first, ended, bookmarks, seconds, table))
-
-    def events(
-        self,
-        target: Target,
-        fits: Callable[[Object], bool],
-        at: int,
-        first: list[Object] | None,
-        ended: Object | None,
-        bookmarks: bool,
-        seconds: float,
-        table: bool,
-    ) -> Iterator[bytes]:
-        def line(kind: str, document: Object) -> bytes:
-            if table and kind not in ("BOOKMARK", "ERROR"):
-                document = as_table(target.resource, [document], {})
-            return json.dumps({"type": kind, "object": document}, separators=(",", ":")).encode() + b"\n"
-
-        def mark(annotations: Object | None) -> bytes:
-            meta: Object = {"resourceVersion": str(at), "creationTimestamp": None}
-            if annotations:
-                meta["annotations"] = annotations
-            resource = target.resource
-            return line("BOOKMARK", {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta})
-
-        for document in first or []:
-            yield line("ADDED", document)
-        if ended:
-            yield mark(ended)
-        limit = time.monotonic() + seconds
-        marked = time.monotonic()
-        yield b""
-        while True:
-            with self.store.lock:
-                while True:
-                    try:
-                        changes = self.store.since(at)
-                    except status.Refused as refused:
-                        yield line("ERROR", refused.document())
-                        return
-                    left = min(limit, marked + BOOKMARK_SECONDS) - time.monotonic()
-                    if changes or self.store.closed or left <= 0:
-                        break
-                    self.store.changed.wait(left)
-                closed = self.store.closed
-            told = b""
-            for change in changes:
-                at = change.version
-                if change.key == target.resource.key:
-                    told += seen(change, target, fits, line)
-            if told:
-                yield told
-            if closed or time.monotonic() >= limit:
-                return
-            if time.monotonic() >= marked + BOOKMARK_SECONDS:
-                marked = time.monotonic()
-                yield mark(None) if bookmarks else b""
-
     # --- writes -----------------------------------------------------------------------------------------------------
 
     def patch(self, ask: Ask, user: User, target: Target) -> Reply:
-        resource, options = target.resource, self.options(ask, user)
+        resource, options = target.resource, requests.options(ask)
         kind = ask.kind.partition(";")[0].strip()
         where = (resource, target.namespace, target.name, target.subresource)
         if kind in (patch.APPLY, "application/apply-patch+cbor"):
@@ -382,7 +169,7 @@ class Api:
                 cause = status.missing("fieldManager", "is required for apply patch")
                 raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
             document = decode.load(ask.body, True)
-            self.check_kind(document, resource)
+            requests.check_kind(document, resource)
             for key in ("apiVersion", "kind"):
                 if key not in document:
                     raise status.bad_request(f"error decoding patch: {key} must be specified")
@@ -396,43 +183,12 @@ class Api:
         if ask.flag("force"):
             cause = status.forbidden_field("force", "may not be specified for non-apply patch")
             raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])
-        change = self.change(kind, ask.body, resource)
+        change = requests.change(kind, ask.body, resource)
         made = self.writer.patch(*where, change, options)
         return self.shown(ask, resource, made, 200, options)
 
-    @staticmethod
-    def change(kind: str, body: bytes, resource: Resource) -> Callable[[Object], Object]:
-        if kind == patch.JSON_PATCH:
-            try:
-                operations = json.loads(body)
-            except ValueError as error:
-                raise status.bad_request(f"error decoding patch: {error}") from None
-            return lambda live: patch.json_patch(live, operations)
-        document = decode.load(body)
-        if kind == patch.MERGE:
-            return lambda live: patch.merge(live, document)
-        if kind == patch.STRATEGIC and resource.custom is None:
-            return lambda live: patch.strategic(resource.node, live, document)
-        raise status.Refused(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-
-    def how(self, ask: Ask) -> Object:
-        """DeleteOptions, from the body or the query."""
-        how = decode.load(ask.body) if ask.body.strip() else {}
-        if "gracePeriodSeconds" in ask.query:
-            how["gracePeriodSeconds"] = int(ask.query["gracePeriodSeconds"])
-        for key in ("propagationPolicy", "dryRun"):
-            if key in ask.query:
-                how[key] = ask.query[key]
-        if isinstance(how.get("dryRun"), str):
-            how["dryRun"] = [how["dryRun"]]
-        policy = how.get("propagationPolicy")
-        if policy not in (None, "", "Background", "Foreground", "Orphan"):
-            cause = status.unsupported("propagationPolicy", policy, ["Foreground", "Background", "Orphan"])
-            raise status.invalid("DeleteOptions", "", "", [cause])
-        return how
-
     def delete(self, ask: Ask, target: Target) -> Reply:
-        resource, how = target.resource, self.how(ask)
+        resource, how = target.resource, requests.delete_options(ask)
         document, gone = self.writer.delete(resource, target.namespace, target.name, how, bool(how.get("dryRun")))
         if not gone or resource in TOLD_AGAIN:
             return self.shown(ask, resource, document)
@@ -442,7 +198,7 @@ class Api:
         )
 
     def delete_all(self, ask: Ask, target: Target) -> Reply:
-        how, fits = self.how(ask), self.fitting(ask)
+        how, fits = requests.delete_options(ask), requests.fitting(ask)
         with self.store.lock:
             found = [one for one in self.store.list(target.resource, target.namespace) if fits(one)]
             for one in found:
@@ -467,7 +223,7 @@ class Api:
             return self.shown(ask, target.resource, self.writer.find(target.resource, target.namespace, target.name))
         if ask.method == "PATCH":
             return self.patch(ask, user, target)
-        options, document = self.options(ask, user), self.body(ask, target.resource)
+        options, document = requests.options(ask), requests.body(ask, target.resource)
         made = self.writer.update(target.resource, target.namespace, target.name, target.subresource, document, options)
         return self.shown(ask, target.resource, made, 200, options)
 
@@ -480,14 +236,14 @@ class Api:
     def evict(self, ask: Ask, user: User, target: Target) -> Reply:
         if ask.method != "POST":
             raise status.not_allowed()
-        options, sent = self.options(ask, user), decode.load(ask.body)
+        options, sent = requests.options(ask), decode.load(ask.body)
         return Reply(201, eviction.evict(self.writer, target.namespace, target.name, sent, options))
 
     def scale(self, ask: Ask, user: User, target: Target) -> Reply:
         live = self.writer.find(target.resource, target.namespace, target.name)
         if ask.method in ("GET", "HEAD"):
             return Reply(200, scale_of(live))
-        options = self.options(ask, user)
+        options = requests.options(ask)
         document = decode.load(ask.body)
         if ask.method == "PATCH":
             document = patch.merge(scale_of(live), document)
@@ -506,7 +262,7 @@ class Api:
         return Reply(200, scale_of(made))
 
     def review(self, ask: Ask, user: User, resource: Resource) -> Reply:
-        document = self.body(ask, resource)
+        document = requests.body(ask, resource)
         if resource == resources.SUBJECT_REVIEWS:
             info = {"username": user.name, "groups": user.groups, **({"uid": user.uid} if user.uid else {})}
             return Reply(201, {**document, "status": {"userInfo": info}})
@@ -521,17 +277,6 @@ class Api:
         return Reply(201, {**document, "metadata": document.get("metadata") or {}, "status": {"allowed": allowed}})
 
 
-def seen(change: Change, target: Target, fits: Callable[[Object], bool], line: Callable[[str, Object], bytes]) -> bytes:
-    """What a watch says of a change: what begins or ceases to fit is new or gone to it."""
-    if target.namespace and change.document["metadata"].get("namespace") != target.namespace:
-        return b""
-    after = change.kind != "DELETED" and fits(change.document)
-    before = change.before is not None and fits(change.before)
-    if after:
-        return line("MODIFIED" if before else "ADDED", change.document)
-    return line("DELETED", change.document) if before else b""
-
-
 def scale_of(document: Object) -> Object:
     metadata = {
         key: document["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
@@ -543,37 +288,3 @@ def scale_of(document: Object) -> Object:
     spec = {"replicas": document["spec"].get("replicas", 0)}
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": made}
 
-
-class Local:
-    """The API for what lives in this process: as over HTTP, but without it. Safe for many threads."""
-
-    def __init__(self, api: Api, agent: str, port: int):
-        self.api = api
-        self.agent = agent
-        # Where others find it.
-        self.port = port
-
-    def raw(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Reply:
-        where, _, query = path.partition("?")
-        data = b"" if body is None else json.dumps(body).encode()
-        pairs = dict(part.partition("=")[::2] for part in query.split("&") if part)
-        return self.api.handle(Ask(method, where, pairs, data, kind, agent=self.agent), ROOT)
-
-    def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
-        """The answer's document. Raises `Refused`."""
-        reply = self.raw(method, path, body, kind)
-        if reply.code >= 300:
-            document = reply.document or {}
-            raise status.Refused(
-                reply.code, document.get("reason", ""), document.get("message", ""), document.get("details")
-            )
-        return copy.deepcopy(reply.document)
-
-    def get(self, path: str) -> Any:
-        """As `call`, but `None` for what is not there."""
-        try:
-            return self.call("GET", path)
-        except status.Refused as refused:
-            if refused.code == 404:
-                return None
-            raise

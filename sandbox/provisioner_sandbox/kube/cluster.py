@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from provisioner_sandbox.kube import access, nodes, resources, status
 from provisioner_sandbox.kube.access import Gate
 from provisioner_sandbox.kube.admission import UNDEAD, Admission
-from provisioner_sandbox.kube.api import Api, Local
+from provisioner_sandbox.kube.api import Api
 from provisioner_sandbox.kube.balancer import Balancers, Source
 from provisioner_sandbox.kube.balancing import seen
 from provisioner_sandbox.kube.balancing.of_ingresses import CLASS_PARAMETERS
@@ -17,6 +17,7 @@ from provisioner_sandbox.kube.certificates import Authority, Signer
 from provisioner_sandbox.kube.clock import Clock
 from provisioner_sandbox.kube.controllers.base import Context, set_condition
 from provisioner_sandbox.kube.controllers.manager import Manager
+from provisioner_sandbox.kube.in_process import Local
 from provisioner_sandbox.kube.kubelet.client import MERGE, STRATEGIC
 from provisioner_sandbox.kube.kubelet.events import Recorder
 from provisioner_sandbox.kube.kubelet.keeper import Keeper

@@ -79,7 +79,7 @@ def make(region: str, cluster: str, services: str, issuer: str) -> None:
     if SETTINGS.testbed is None:
         PLANES[region, cluster] = Plane(region, cluster, services, issuer)
         return
-    from provisioner_sandbox.kube.real import RealPlane
+    from provisioner_sandbox.kube.real.plane import RealPlane
 
     name = f"{region}-{cluster}-{uuid.uuid4().hex[:8]}"
     PLANES[region, cluster] = RealPlane(region, cluster, name, issuer, SETTINGS)

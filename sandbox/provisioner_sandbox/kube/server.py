@@ -8,12 +8,16 @@ import ssl
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from provisioner_sandbox.kube import access, status
-from provisioner_sandbox.kube.api import Api, Ask, Reply
 from provisioner_sandbox.kube.certificates import Authority
+from provisioner_sandbox.kube.message import Ask, Reply
+
+if TYPE_CHECKING:
+    # What is behind it is imported for the first cluster that gets a request.
+    from provisioner_sandbox.kube.api import Api
 
 HOST = "127.0.0.1"
 MOST_BYTES = 8 * 1024 * 1024

@@ -79,6 +79,7 @@ def captured(run):
 def prepare_sandbox():
     from moto.moto_api._internal import mock_random
     from provisioner_sandbox import __main__ as program, server, world  # noqa: F401
+    from provisioner_sandbox.kube import cluster  # noqa: F401
 
     program.warm_up(contextlib.nullcontext(), program.ALL_SERVICES)
 

@@ -1,5 +1,5 @@
 //! Python without its start: one process of each kind has its imports done, and forks for each request (`forks.py`).
-//! Starting a sandbox costs 2 s of a processor, boto3 0.5 s and the AWS CLI 1 s, each mostly for imports.
+//! Starting a sandbox costs 1 s of a processor, boto3 0.5 s and the AWS CLI 1 s, each mostly for imports.
 
 use super::{Ended, python};
 use serde_json::Value;

@@ -37,10 +37,8 @@ def release(call: Call) -> Answer:
 
 
 listing(
-    operation="DescribeAddresses",
     result="Addresses",
     id_member="AllocationId",
-    ids_param="AllocationIds",
     not_found=("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
     extra_params=("PublicIps",),
     filters={

@@ -41,8 +41,16 @@ class Listing:
     extra_params: tuple[str, ...] = field(default=())
 
 
-def listing(**fields: Any) -> Listing:
-    made = Listing(**fields)
+    def missing(self, wanted: str) -> AwsError:
+        code, message = self.not_found
+        return AwsError(code, message.format(wanted))
+
+
+def listing(result: str, id_member: str, **fields: Any) -> Listing:
+    """Registers a describe call, by default under the names that most have: `DescribeVpcs` returns `Vpcs`, whose member
+    `VpcId` is asked for with `VpcIds`."""
+    usual = {"operation": f"Describe{result}", "ids_param": f"{id_member}s"}
+    made = Listing(result=result, id_member=id_member, **{**usual, **fields})
     HANDLERS["ec2", made.operation] = lambda call: describe(call, made)
     return made
 
@@ -52,10 +60,15 @@ def describe(call: Call, spec: Listing) -> dict[str, Any]:
     ids = call.params.get(spec.ids_param) or []
     if ids:
         items = by_id(spec, items, ids)
+    page, token = select(call, spec, items)
+    return {spec.result: page, "NextToken": token} if token else {spec.result: page}
+
+
+def select(call: Call, spec: Listing, items: list[Item]) -> tuple[list[Item], str | None]:
+    """The page of the items that pass the call's filters, and the token of the next one."""
     for condition in call.params.get(spec.filters_param) or []:
         items = [item for item in items if passes(spec, item, condition)]
-    page, token = paginate(items, spec.id_member, call.params)
-    return {spec.result: page, "NextToken": token} if token else {spec.result: page}
+    return paginate(items, spec.id_member, call.params)
 
 
 def all_items(call: Call, spec: Listing) -> list[Item]:
@@ -71,8 +84,7 @@ def by_id(spec: Listing, items: list[Item], ids: list[str]) -> list[Item]:
     found = {item[spec.id_member]: item for item in items}
     for wanted in ids:
         if wanted not in found:
-            code, message = spec.not_found
-            raise AwsError(code, message.format(wanted))
+            raise spec.missing(wanted)
     return [found[wanted] for wanted in dict.fromkeys(ids)]
 
 

@@ -7,9 +7,8 @@ from typing import Any
 from moto.ec2.models.vpcs import AWS_ENDPOINT_SERVICES
 
 from provisioner_sandbox.endpoint_zones import has
-from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.ec2.describe import Item, Listing, paginate, passes
+from provisioner_sandbox.services.ec2.describe import Item, Listing, select
 
 # https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
 GATEWAY_SERVICES = ("s3", "dynamodb")
@@ -69,12 +68,9 @@ def describe(call: Call) -> dict[str, Any]:
     wanted = call.params.get("ServiceNames") or []
     for name in wanted:
         if not known(call.region, name):
-            code, message = SERVICES.not_found
-            raise AwsError(code, message.format(name))
+            raise SERVICES.missing(name)
     zones = [zone.name for zone in call.backend.describe_availability_zones()]
     items = [item for item in details(call.region, zones) if not wanted or item["ServiceName"] in wanted]
-    for condition in call.params.get("Filters") or []:
-        items = [item for item in items if passes(SERVICES, item, condition)]
-    page, token = paginate(items, SERVICES.id_member, call.params)
+    page, token = select(call, SERVICES, items)
     names = sorted({item["ServiceName"] for item in page})
     return {"ServiceNames": names, "ServiceDetails": page, "NextToken": token}

@@ -298,10 +298,8 @@ def decorate(call: Call, items: list[Item]) -> list[Item]:
 
 
 listing(
-    operation="DescribeVpcEndpoints",
     result="VpcEndpoints",
     id_member="VpcEndpointId",
-    ids_param="VpcEndpointIds",
     not_found=("InvalidVpcEndpointId.NotFound", "The VpcEndPoint ID '{}' does not exist"),
     decorate=decorate,
     filters={
@@ -316,10 +314,8 @@ listing(
 )
 
 listing(
-    operation="DescribePrefixLists",
     result="PrefixLists",
     id_member="PrefixListId",
-    ids_param="PrefixListIds",
     not_found=("InvalidPrefixListId.NotFound", "The prefix list ID '{}' does not exist"),
     taggable=False,
     filters={"prefix-list-id": "PrefixListId", "prefix-list-name": "PrefixListName"},

@@ -21,10 +21,8 @@ def delete(call: Call) -> dict:
 
 
 listing(
-    operation="DescribeFlowLogs",
     result="FlowLogs",
     id_member="FlowLogId",
-    ids_param="FlowLogIds",
     not_found=("InvalidFlowLogId.NotFound", "The flow log ID '{}' does not exist"),
     filters_param="Filter",
     filters={

@@ -10,6 +10,18 @@ from provisioner_sandbox.services.ec2.state import nat_state
 from provisioner_sandbox.services.ec2.vpc import dependency
 from provisioner_sandbox.wire.message import Answer
 
+GATEWAYS = listing(
+    result="InternetGateways",
+    id_member="InternetGatewayId",
+    not_found=("InvalidInternetGatewayID.NotFound", "The internetGateway ID '{}' does not exist"),
+    filters={
+        "attachment.state": "Attachments[].State",
+        "attachment.vpc-id": "Attachments[].VpcId",
+        "internet-gateway-id": "InternetGatewayId",
+        "owner-id": "OwnerId",
+    },
+)
+
 
 @handles("ec2", "CreateInternetGateway")
 def create(call: Call) -> Answer | dict:
@@ -59,8 +71,7 @@ def delete(call: Call) -> Answer:
 def find(backend, gateway_id: str):
     gateway = backend.internet_gateways.get(gateway_id)
     if not gateway:
-        message = f"The internetGateway ID '{gateway_id}' does not exist"
-        raise AwsError("InvalidInternetGatewayID.NotFound", message)
+        raise GATEWAYS.missing(gateway_id)
     return gateway
 
 
@@ -76,18 +87,3 @@ def has_public_addresses(backend, vpc_id: str) -> bool:
         for nat in backend.nat_gateways.values()
     )
     return public_nat or any(eni.vpc_id == vpc_id and eni.public_ip for eni in backend.enis.values())
-
-
-listing(
-    operation="DescribeInternetGateways",
-    result="InternetGateways",
-    id_member="InternetGatewayId",
-    ids_param="InternetGatewayIds",
-    not_found=("InvalidInternetGatewayID.NotFound", "The internetGateway ID '{}' does not exist"),
-    filters={
-        "attachment.state": "Attachments[].State",
-        "attachment.vpc-id": "Attachments[].VpcId",
-        "internet-gateway-id": "InternetGatewayId",
-        "owner-id": "OwnerId",
-    },
-)

@@ -118,10 +118,8 @@ PERMISSION_FILTERS = {
 }
 
 listing(
-    operation="DescribeSecurityGroups",
     result="SecurityGroups",
     id_member="GroupId",
-    ids_param="GroupIds",
     not_found=("InvalidGroup.NotFound", "The security group '{}' does not exist"),
     extra_params=("GroupNames",),
     filters={
@@ -148,10 +146,8 @@ def with_arn(call: Call, rules: list[Item]) -> list[Item]:
 
 
 listing(
-    operation="DescribeSecurityGroupRules",
     result="SecurityGroupRules",
     id_member="SecurityGroupRuleId",
-    ids_param="SecurityGroupRuleIds",
     not_found=(
         "InvalidSecurityGroupRuleId.NotFound",
         "The specified security group rule ID '{}' does not exist.",

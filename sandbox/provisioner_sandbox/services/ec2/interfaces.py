@@ -111,10 +111,8 @@ def delete(call: Call) -> Answer:
 
 
 listing(
-    operation="DescribeNetworkInterfaces",
     result="NetworkInterfaces",
     id_member="NetworkInterfaceId",
-    ids_param="NetworkInterfaceIds",
     not_found=("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),
     tags_member="TagSet",
     decorate=decorate,

@@ -10,10 +10,8 @@ from provisioner_sandbox.services.ec2.describe import listing
 from provisioner_sandbox.wire.message import Answer
 
 listing(
-    operation="DescribeKeyPairs",
     result="KeyPairs",
     id_member="KeyPairId",
-    ids_param="KeyPairIds",
     not_found=("InvalidKeyPair.NotFound", "The key pair ID '{}' does not exist"),
     filters={
         "key-pair-id": "KeyPairId",

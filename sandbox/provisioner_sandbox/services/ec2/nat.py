@@ -110,10 +110,8 @@ def decorate(call: Call, items: list[Item]) -> list[Item]:
 
 
 listing(
-    operation="DescribeNatGateways",
     result="NatGateways",
     id_member="NatGatewayId",
-    ids_param="NatGatewayIds",
     not_found=("NatGatewayNotFound", "NatGateway {} was not found"),
     filters_param="Filter",
     decorate=decorate,

@@ -103,10 +103,8 @@ def decorate(call: Call, tables: list[Item]) -> list[Item]:
 
 
 listing(
-    operation="DescribeRouteTables",
     result="RouteTables",
     id_member="RouteTableId",
-    ids_param="RouteTableIds",
     not_found=("InvalidRouteTableID.NotFound", "The routeTable ID '{}' does not exist"),
     decorate=decorate,
     filters={

@@ -103,10 +103,8 @@ def with_state(id_member: str):
 
 
 listing(
-    operation="DescribeVpcs",
     result="Vpcs",
     id_member="VpcId",
-    ids_param="VpcIds",
     not_found=("InvalidVpcID.NotFound", "The vpc ID '{}' does not exist"),
     decorate=with_state("VpcId"),
     filters={
@@ -129,10 +127,8 @@ listing(
 )
 
 listing(
-    operation="DescribeSubnets",
     result="Subnets",
     id_member="SubnetId",
-    ids_param="SubnetIds",
     not_found=("InvalidSubnetID.NotFound", "The subnet ID '{}' does not exist"),
     decorate=with_state("SubnetId"),
     filters={

@@ -52,10 +52,8 @@ def forget_subnet(backend: Any, subnet_id: str) -> None:
 
 
 listing(
-    operation="DescribeNetworkAcls",
     result="NetworkAcls",
     id_member="NetworkAclId",
-    ids_param="NetworkAclIds",
     not_found=("InvalidNetworkAclID.NotFound", "The networkAcl ID '{}' does not exist"),
     filters={
         "association.association-id": "Associations[].NetworkAclAssociationId",
@@ -75,19 +73,15 @@ listing(
 
 # Of these AWS filters by tags only.
 listing(
-    operation="DescribeEgressOnlyInternetGateways",
     result="EgressOnlyInternetGateways",
     id_member="EgressOnlyInternetGatewayId",
-    ids_param="EgressOnlyInternetGatewayIds",
     not_found=("InvalidGatewayID.NotFound", "The eigw ID '{}' does not exist"),
     filters={},
 )
 
 listing(
-    operation="DescribeVpnGateways",
     result="VpnGateways",
     id_member="VpnGatewayId",
-    ids_param="VpnGatewayIds",
     not_found=("InvalidVpnGatewayID.NotFound", "The vpnGateway ID '{}' does not exist"),
     filters={
         "amazon-side-asn": "AmazonSideAsn",
@@ -101,10 +95,8 @@ listing(
 )
 
 listing(
-    operation="DescribeVpcPeeringConnections",
     result="VpcPeeringConnections",
     id_member="VpcPeeringConnectionId",
-    ids_param="VpcPeeringConnectionIds",
     not_found=("InvalidVpcPeeringConnectionID.NotFound", "The vpcPeeringConnection ID '{}' does not exist"),
     filters={
         "accepter-vpc-info.cidr-block": "AccepterVpcInfo.CidrBlock",

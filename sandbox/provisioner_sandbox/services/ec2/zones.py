@@ -32,7 +32,6 @@ def check_known(member: str, values: list[str], items: list[Item]) -> None:
 
 
 listing(
-    operation="DescribeAvailabilityZones",
     result="AvailabilityZones",
     id_member="ZoneName",
     ids_param="",
