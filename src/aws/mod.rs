@@ -2,8 +2,8 @@
 //! fixed time.
 
 mod autoscaling_groups;
-mod blockers;
 mod call_hints;
+mod claim_volumes;
 mod classes;
 mod clients;
 mod cluster_endpoint;
@@ -12,6 +12,7 @@ mod eks;
 mod eks_updates;
 mod endpoints;
 mod facts;
+mod iam_leftovers;
 mod iam_scopes;
 mod key_state;
 mod leftovers;
@@ -34,7 +35,7 @@ mod workers;
 mod zones;
 
 pub use autoscaling_groups::{AutoscalingGroup, autoscaling_groups, suspended_processes};
-pub use blockers::blockers;
+pub use claim_volumes::{ClaimVolume, claim_volumes, is_of_driver};
 pub use clients::{CallerIdentity, Clients, ServiceEndpoint, connect};
 pub use cluster_endpoint::{ClusterEndpoint, cluster_endpoint};
 pub use context::{Cx, Local, complete_rules};
@@ -47,10 +48,10 @@ pub use facts::{
 };
 pub use key_state::{key_suspension, suspended_key};
 pub use leftovers::{
-    Left, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys, unknown,
+    Left, Traces, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys, tagged_of_type, unknown,
 };
 pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts};
-pub use obstacles::{Holdings, Obstacle, is_of_pods, obstacles};
+pub use obstacles::{Holdings, Obstacle, blockers, is_of_pods, names_of, obstacles};
 pub use permissions::{
     BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, NETWORK, STATE_KEY,
 };

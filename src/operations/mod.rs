@@ -21,6 +21,7 @@ mod cluster_access;
 mod conclusion;
 mod deletion;
 mod down_checks;
+mod ended_with_cluster;
 mod existing_network;
 mod facts;
 mod feasibility;

@@ -11,7 +11,7 @@ pub(super) use crate::{
         optional_text, required, required_text, retag, signed, single_shot, tag_map, tagged,
     },
     model::{
-        CallError, Changes, Desired, ErrorKind, Field, IamScope, Identity, In, Intent, KindInfo, Readiness,
+        Blockable, CallError, Changes, Desired, ErrorKind, Field, IamScope, Identity, In, Intent, KindInfo, Readiness,
         Resource, UpdateId, minutes, sorted_set,
     },
 };
