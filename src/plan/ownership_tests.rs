@@ -69,6 +69,7 @@ fn word(own: &Ownership) -> &'static str {
         Ownership::Ours => "ours",
         Ownership::TagsLost => "tags lost",
         Ownership::Foreign { .. } => "foreign",
+        Ownership::Leftover => "leftover",
         Ownership::Unproven => "unproven",
     }
 }

@@ -3,7 +3,7 @@
 use super::{Consent, Input, Strays, counts, make, render};
 use crate::model::{
     Action, Address, CallError, Changes, Entry, Graph, Identity, In, Kind, KindInfo, Node, Observation,
-    Observed, Origin, Owner, Plan, Readiness, ReplacementOrder, Snapshot, Stage, Verb,
+    Observed, Origin, Owner, Plan, Readiness, ReplacementOrder, ServiceMade, Snapshot, Stage, Verb,
 };
 use serde_json::{Value, json};
 

@@ -107,7 +107,7 @@ impl Told {
 }
 
 /// Creates one resource, deletes it under these conditions at this pace, and lets `failing` of the accepted deletions fail.
-async fn deleted(blocks: Blocks, pace: f64, failing: u32) -> Told {
+async fn deleted(blocks: Blocks, pace: f64, failing: usize) -> Told {
     let (cloud, state) = (Cloud::new(CloudFaults::default()), Arc::new(MemoryState::default()));
     let _ = process(&cloud, &state, &alone("named", &["one"], &json!({})), "zero").await;
     cloud.trouble.lock().unwrap().failing_deletes = failing;

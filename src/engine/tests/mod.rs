@@ -6,6 +6,7 @@ mod cloud;
 mod cloud_groups;
 mod drains;
 mod faulty_network;
+mod late_creations;
 mod operator;
 mod power;
 mod replacements;
