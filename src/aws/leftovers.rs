@@ -1,6 +1,9 @@
 //! The proof that nothing of a stack is left behind: a query by its tags.
 
-use super::{Call, ClaimVolume, Clients, Tags, claim_volumes, filter, iam_leftovers::left_in_iam, is_of_driver, tag_map};
+use super::{
+    Call, ClaimVolume, Clients, Tags, claim_volumes, filter, iam_leftovers::left_in_iam, is_of_driver,
+    tag_map,
+};
 use crate::model::{Address, CallError, ErrorKind, Owner, tag};
 use aws_sdk_ec2::types::{Instance, InstanceState, InstanceStateName, NatGatewayState, Reservation};
 use aws_sdk_kms::types::{KeyMetadata, KeyState};

@@ -48,7 +48,8 @@ pub use facts::{
 };
 pub use key_state::{key_suspension, suspended_key};
 pub use leftovers::{
-    Left, Traces, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys, tagged_of_type, unknown,
+    Left, Traces, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys,
+    tagged_of_type, unknown,
 };
 pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts};
 pub use obstacles::{Holdings, Obstacle, blockers, is_of_pods, names_of, obstacles};

@@ -118,7 +118,8 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
                 "proof: a query for the tag provisioner:stack={stack} finds nothing in {region}"
             ));
             for cluster in &proof.clusters {
-                let what = if proof.volumes.is_empty() && proof.data.is_empty() { "nothing" } else { "only data" };
+                let what =
+                    if proof.volumes.is_empty() && proof.data.is_empty() { "nothing" } else { "only data" };
                 ui.say(&format!("proof: queries for the tags of cluster {cluster} find {what} in {region}"));
             }
         }

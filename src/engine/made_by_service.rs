@@ -1,19 +1,19 @@
 //! What an AWS service creates in addition, and again after its deletion, such as the log group of a cluster.
 
-use super::{
-    budget,
-    provider::Provider,
-    step::Task,
-};
+use super::{budget, provider::Provider, step::Task};
 use crate::{
-    model::{Action, Address, CallError, Entry, ErrorKind, Event, Kind, Observation, Record, ServiceMade, Snapshot},
+    model::{
+        Action, Address, CallError, Entry, ErrorKind, Event, Kind, Observation, Record, ServiceMade, Snapshot,
+    },
     plan::Ownership,
     resources::Lookup,
 };
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::PoisonError, time::Duration};
+    sync::PoisonError,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// Returns where a service left what it created for a resource that no longer exists. What cannot be looked at is not
@@ -27,7 +27,9 @@ pub(super) async fn leftovers(
     for (address, found) in found.iter().filter(|(address, _)| !snapshot.resources.contains_key(*address)) {
         let Some(kind) = provider.kind(&found.kind) else { continue };
         let Ok(Some(made)) = (kind.service_made)(&found.live) else { continue };
-        if made.untouched && matches!(provider.find(made.by, &[maker(address, &made)]).await, Ok(makers) if makers.is_empty()) {
+        if made.untouched
+            && matches!(provider.find(made.by, &[maker(address, &made)]).await, Ok(makers) if makers.is_empty())
+        {
             all.insert(address.clone());
         }
     }
@@ -119,7 +121,12 @@ impl Task<'_> {
         }
     }
 
-    async fn delete_late_one(&self, kind: Kind, made: &ServiceMade, deleted: &Value) -> Result<(), CallError> {
+    async fn delete_late_one(
+        &self,
+        kind: Kind,
+        made: &ServiceMade,
+        deleted: &Value,
+    ) -> Result<(), CallError> {
         let Some(live) = self.look().await? else { return Ok(()) };
         let untouched = (kind.service_made)(&live)?.is_some_and(|made| made.untouched);
         let birth = |form: &Value| kind.birth_mark.and_then(|field| form.get(field).cloned());

@@ -98,8 +98,7 @@ impl Provider for AwsProvider {
     async fn blockers(&self, kind: &str, live: &Value, held: &[Entry]) -> Vec<Blocker> {
         let blockable = |kind: &str| known(kind).map_or(Blockable::Never, |handler| handler.kind.blockable);
         // A stack's cluster has the stack's name.
-        let mut holdings =
-            Holdings { former_cluster: self.cx.owner.stack.clone(), ..Holdings::default() };
+        let mut holdings = Holdings { former_cluster: self.cx.owner.stack.clone(), ..Holdings::default() };
         for entry in held {
             holdings.know(blockable(&entry.kind), &entry.live);
             holdings.delete(blockable(&entry.kind), &entry.spec, &entry.live);

@@ -1,6 +1,9 @@
 //! What blocks a deletion: looked for and named before anything is deleted.
 
-use super::{OperationError, Workspace, blocked_deletion::BlockedDeletion, cluster_access::name_of_cluster, workspace::kind};
+use super::{
+    OperationError, Workspace, blocked_deletion::BlockedDeletion, cluster_access::name_of_cluster,
+    workspace::kind,
+};
 use crate::{
     aws::{Holdings, Obstacle, names_of, obstacles, sweep_endpoints},
     model::{Action, Address, Blockable, Desired as _, ErrorKind, Observed, Plan, Snapshot, Stage},

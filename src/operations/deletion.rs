@@ -7,8 +7,9 @@ use super::{
     backend_removal::{check_backend_unused, name_spare_keys, remove_backend},
     blocked_deletions::{blocked_deletions, kept, sweep_network},
     conclusion::{End, refused},
-    ended_with_cluster::{ending_with_cluster, record_ended},
     down_checks::{forget_cluster_objects, refuse_dependents, refuse_other_workers},
+    ended_with_cluster::{ending_with_cluster, record_ended},
+    kept_objects::kept_objects,
     lease_holding::{Held, give_back, hold, recorded},
     planning::{decide, unrecorded},
     proof::{prove_removal, tell_kept_volumes, traces, traces_of},
@@ -183,7 +184,9 @@ impl Down<'_> {
         let traces = removal.traces.insert(traces_of(workspace, &plan, &writer.snapshot, &observed));
         control.reading(tell_kept_volumes(workspace, traces)).await?;
         let blocked = blocked_deletions(workspace, &plan, &writer.snapshot, &observed);
-        let blocked = control.reading(Box::pin(blocked)).await?;
+        let mut blocked = control.reading(Box::pin(blocked)).await?;
+        let objects = kept_objects(workspace, &self.options, &plan, &writer.snapshot, &observed, true);
+        blocked.extend(control.reading(Box::pin(objects)).await?);
         let kept = kept(&plan, &writer.snapshot, &observed, &blocked);
         let (whole_plan, mut plan) = (plan.clone(), plan.without(&kept));
         let known = writer.snapshot.version > 0;

@@ -27,6 +27,7 @@ mod facts;
 mod feasibility;
 mod given_keys;
 mod inspection;
+mod kept_objects;
 mod lease_holding;
 mod lost_state;
 mod machine;

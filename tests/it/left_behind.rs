@@ -66,7 +66,10 @@ fn volumes_of_claims_are_kept_and_named() {
     world.sandbox(600);
     world.run(&["up", "--sandbox", "--yes"]).with(0);
     let kubectl = Kubectl::of(&world).unwrap();
-    kubectl.apply(&world, &format!("{STORAGE}{}{}", claim("team", "data"), claim("demo-application", "uploads")));
+    kubectl.apply(
+        &world,
+        &format!("{STORAGE}{}{}", claim("team", "data"), claim("demo-application", "uploads")),
+    );
     until("both claims have a volume", || world.boto3(VOLUMES).as_array().unwrap().len() == 2);
     let volumes = world.boto3(VOLUMES);
 
@@ -95,9 +98,12 @@ fn a_log_group_that_comes_back_is_deleted() {
     let world = Provider::new(CLUSTER);
     world.run(&["up", "--sandbox", "--yes"]).with(0);
     world.configure(&json!({"lateLogs": true}));
-    let calls = world.calls_of(&["down", "--sandbox", "--yes"], 0);
-    let deletions = calls.iter().filter(|call| call.contains("logs:DeleteLogGroup")).count();
-    assert!(deletions >= 2, "{deletions}: {calls:?}");
+    world.run(&["down", "--sandbox", "--yes"]).with(0);
+    let deletions = world.boto3(
+        "log = json.loads(urllib.request.urlopen(e + '/_ext/log').read())
+print(len([c for c in log if c['action'] == 'DeleteLogGroup' and '/aws/eks/shop/cluster' in c['resource']]))",
+    );
+    assert!(deletions.as_u64().unwrap() >= 2, "{deletions}");
     // The last events arrive two minutes after the end of the cluster, which are two seconds here.
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(world.boto3(GROUPS), json!([]));
@@ -114,7 +120,8 @@ fn a_log_group_that_an_earlier_cluster_left_is_adopted_with_its_events() {
          print('null')",
     );
     let said = world.run(&["plan", "--sandbox", "--json"]).with(0);
-    let change = said.lines("change").into_iter().find(|line| line["address"] == "cluster/log-group").unwrap();
+    let change =
+        said.lines("change").into_iter().find(|line| line["address"] == "cluster/log-group").unwrap();
     assert_eq!(change["action"], "adopt");
     let text = world.run(&["plan", "--sandbox"]).with(0);
     assert!(text.out.contains("what it contains is kept") || text.err.contains("what it contains is kept"));
@@ -198,4 +205,42 @@ print('null')",
     let said = world.run(&["down", "--sandbox", "--yes"]).with(6);
     assert!(said.err.contains(":role/shop-eu-central-1-left"), "{}", said.err);
     assert!(!said.err.contains(":role/shop-us-east-1-left"), "{}", said.err);
+}
+
+/// `down app` leaves the cluster, and in it what others have in the application's Namespace.
+#[test]
+fn a_namespace_that_others_use_is_kept() {
+    if kubectl().is_none() {
+        return;
+    }
+    let world = Provider::new(
+        "name: shop\nregion: eu-central-1\nnetwork: {zones: 2}\ncluster: {}\nnodeGroups: [{name: main}]\n\
+         app: {replicas: 1, ingress: none}\n",
+    );
+    world.sandbox(600);
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    let kubectl = Kubectl::of(&world).unwrap();
+    let settings =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-a-team, namespace: demo-application}\n";
+    kubectl.apply(&world, settings);
+    let names = || kubectl.run(&["get", "namespaces,deployments,configmaps", "-A", "--output", "name"]).out;
+
+    let said = world.run(&["down", "app", "--sandbox", "--yes"]).with(6);
+    assert!(said.err.contains("objects of others ConfigMap of-a-team"), "{}", said.err);
+    assert!(said.err.contains("--replace application/namespace/demo-application"), "{}", said.err);
+    let left = names();
+    assert!(left.contains("namespace/demo-application") && left.contains("configmap/of-a-team"), "{left}");
+    assert!(!left.contains("deployment.apps/demo-application"), "{left}");
+
+    let replace =
+        ["down", "app", "--sandbox", "--yes", "--replace", "application/namespace/demo-application"];
+    world.run(&replace).with(0);
+    assert!(!names().contains("namespace/demo-application"));
+
+    // With the cluster, it ends, and is named.
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    kubectl.apply(&world, settings);
+    let said = world.run(&["down", "--sandbox", "--yes"]).with(0);
+    let told = "Namespace demo-application contains objects of others, which are deleted with the cluster: ConfigMap of-a-team";
+    assert!(said.err.contains(told), "{}", said.err);
 }

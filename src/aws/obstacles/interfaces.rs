@@ -131,8 +131,8 @@ fn obstacle(
         && interface.attached
         && known(text).is_none()
         && interface.groups.iter().any(|group| holdings.cluster_groups.contains(group));
-    let whose = balancer
-        .map(|name| balancers.map_or(Whose::Ending, |balancers| balancers.whose(name, holdings)));
+    let whose =
+        balancer.map(|name| balancers.map_or(Whose::Ending, |balancers| balancers.whose(name, holdings)));
     let ends = holdings.has(&interface.id)
         || holdings.has(owner)
         || of_cluster

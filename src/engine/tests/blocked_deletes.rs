@@ -179,7 +179,8 @@ async fn what_a_person_removed_just_now_blocks_for_as_long_as_lists_show_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_ends_alone_is_waited_for_and_named() {
-    let told = deleted(|since| if since.as_secs() < 900 { vec![gateway()] } else { Vec::new() }, 1.0, 0).await;
+    let told =
+        deleted(|since| if since.as_secs() < 900 { vec![gateway()] } else { Vec::new() }, 1.0, 0).await;
     assert!(matches!(told.outcome, Outcome::Done(_)), "{:?}", told.outcome);
     assert!(told.took >= Duration::from_mins(15), "{:?}", told.took);
     let named = "waiting for the end of network interface eni-2 (Interface for NAT Gateway nat-1)";

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     model::{
-        Action, CallError, Event, Graph, Intent, Kind, Outcome, Plan, Process, ServiceMade, Snapshot, UpdateId,
-        UpdateOutcome,
+        Action, CallError, Event, Graph, Intent, Kind, Outcome, Plan, Process, ServiceMade, Snapshot,
+        UpdateId, UpdateOutcome,
     },
     resources::{FoundResource, Lookup},
     store::{MemoryState, Register},
