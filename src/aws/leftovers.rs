@@ -1,8 +1,8 @@
 //! The proof that nothing of a stack is left behind: a query by its tags.
 
 use super::{
-    Call, ClaimVolume, Clients, Tags, claim_volumes, filter, iam_leftovers::left_in_iam, is_of_driver,
-    tag_map,
+    Call, ClaimVolume, Clients, Tags, Traces, claim_volumes, filter, iam_leftovers::left_in_iam,
+    is_of_driver, tag_map,
 };
 use crate::model::{Address, CallError, ErrorKind, Owner, tag};
 use aws_sdk_ec2::types::{Instance, InstanceState, InstanceStateName, NatGatewayState, Reservation};
@@ -25,30 +25,6 @@ pub enum Left {
     Data(String),
     /// What the query did not look for, and why.
     NotAsked(&'static str, CallError),
-}
-
-/// By what a stack that is deleted is looked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traces {
-    /// Its name.
-    pub stack: String,
-    /// Its region.
-    pub region: String,
-    /// Its lineage, if its state was found.
-    pub lineage: Option<String>,
-    /// The names of the clusters that were to be deleted.
-    pub clusters: BTreeSet<String>,
-    /// The name of the stack's cluster if an earlier run deleted it. Only volumes are looked for by it.
-    pub former_cluster: Option<String>,
-    /// The URLs of the clusters' issuers of tokens.
-    pub issuers: BTreeSet<String>,
-}
-
-impl Traces {
-    /// Returns how the names of the stack's roles begin.
-    pub fn role_prefix(&self) -> String {
-        format!("{}-{}-", self.stack, self.region)
-    }
 }
 
 /// Lists the resources of `stack` in the tagging API: the ARN and all tags of each.

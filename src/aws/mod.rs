@@ -30,6 +30,7 @@ mod sdk_error;
 mod swept;
 mod tag_calls;
 mod tags;
+mod traces;
 mod unreadable;
 mod workers;
 mod zones;
@@ -48,7 +49,7 @@ pub use facts::{
 };
 pub use key_state::{key_suspension, suspended_key};
 pub use leftovers::{
-    Left, Traces, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys,
+    Left, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys,
     tagged_of_type, unknown,
 };
 pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts};
@@ -71,6 +72,7 @@ pub use tag_calls::tags_by_arn;
 pub use tags::{
     MAX_VALUES, Tags, by_owner, ec2_list, ec2_tags, filter, from_ec2, has_tags, resource_of, tag_map, tagged,
 };
+pub use traces::Traces;
 pub use workers::workers;
 pub use zones::{Zone, zones};
 

@@ -103,6 +103,7 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
                 "id": it.id, "gigabytes": it.gigabytes, "claim": it.claim, "cluster": it.cluster,
             })).collect::<Vec<_>>(),
             "data": proof.data,
+            "notAsked": proof.not_asked.iter().map(|(what, _)| what).collect::<Vec<_>>(),
         }));
     } else {
         for (arn, date) in &proof.keys {

@@ -91,7 +91,7 @@ impl Task<'_> {
     }
 
     /// Deletes what the service creates again after the deletion, for as long as it may do so. The name alone proves nothing:
-    /// it did not exist after this run deleted it, nothing uses it, and nobody has touched it since.
+    /// it did not exist after this run deleted it, nothing uses it, and it is unchanged since.
     pub(super) async fn delete_late_ones(
         &self,
         kind: Kind,

@@ -28,13 +28,18 @@ impl KubeClient {
         for (kind, group, plural) in KINDS {
             let path = format!("{group}/namespaces/{namespace}/{plural}");
             let found = match self.items(&format!("list {plural}"), &path).await {
-                Err(error) if matches!(error.class, ErrorKind::Gone | ErrorKind::Denied) => continue,
+                Err(error) if is_passed_over(&error) => continue,
                 found => found?,
             };
             all.extend(found.into_iter().filter(|object| is_of_people(kind, object)).map(|it| (kind, it)));
         }
         Ok(all)
     }
+}
+
+/// Whether a kind is not known, or its objects may not be listed. A target other than Kubernetes does not serve all kinds.
+fn is_passed_over(error: &CallError) -> bool {
+    matches!(error.class, ErrorKind::Gone | ErrorKind::Denied) || error.code == "NotImplemented"
 }
 
 fn is_of_people(kind: &str, object: &Value) -> bool {

@@ -18,7 +18,7 @@ pub enum Ownership {
         /// What follows the resource's name in a sentence: `belongs to stack "other"`.
         who: String,
     },
-    /// An AWS service created it for a resource of this name that existed before, and nobody has touched it since. Enough to
+    /// An AWS service created it for a resource of this name that existed before, and it is unchanged since. Enough to
     /// adopt it if no resource of that name exists, not to delete it.
     Leftover,
     /// It carries the stack's tags, which anyone with tagging rights can write, and the state does not record it.

@@ -55,7 +55,7 @@ fn a_suspended_resource_names_the_command_that_resumes_it() {
 }
 
 #[test]
-fn what_a_service_left_is_adopted_only_if_nothing_uses_it_and_nobody_touched_it() {
+fn what_a_service_left_is_adopted_only_if_it_is_unused_and_unchanged() {
     let left = |untouched: bool, unused: bool| {
         let mut case = standing();
         case.snapshot.resources.remove("root");

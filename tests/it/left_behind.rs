@@ -135,7 +135,7 @@ fn a_log_group_that_an_earlier_cluster_left_is_adopted_with_its_events() {
 }
 
 #[test]
-fn a_log_group_that_somebody_uses_is_not_adopted() {
+fn a_log_group_that_another_caller_tagged_is_not_adopted() {
     let world = Provider::new(CLUSTER);
     world.sandbox(60);
     let made = |more: &str| {

@@ -141,8 +141,11 @@ fn obstacle(
         || holdings.is_of_pods(&interface.tags)
         || machine.is_some_and(|it| it.is_none_or(|it| it.ends || holdings.is_node(&it.tags)))
         || whose == Some(Whose::Ending);
-    // Endpoints of others are looked at by themselves.
-    let reported = text.starts_with("VPC Endpoint Interface") && holdings.vpc.is_some();
+    // Endpoints and attachments of others have a look of their own.
+    let reported = holdings.vpc.is_some()
+        && ["VPC Endpoint Interface", "Network Interface for Transit Gateway Attachment"]
+            .iter()
+            .any(|start| text.starts_with(start));
     if reported {
         return None;
     }

@@ -210,7 +210,10 @@ impl Look<'_> {
             let to = format!("to {}", it.transit_gateway_id().unwrap_or("a transit gateway"));
             let (id, tags) = (it.transit_gateway_attachment_id(), from_ec2(Some(it.tags())));
             let ends = it.state() == Some(&TransitGatewayAttachmentState::Deleting);
-            Some(Obstacle { ends, ..self.foreign("transit gateway attachment", id, &tags, &to, hint)? })
+            let mut found = self.foreign("transit gateway attachment", id, &tags, &to, hint)?;
+            found.blocks.extend(it.subnet_ids().iter().filter(|id| self.holdings.has(id)).cloned());
+            found.ends = ends;
+            Some(found)
         });
         Ok(found.collect())
     }
