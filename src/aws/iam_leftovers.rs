@@ -3,7 +3,10 @@
 
 use super::{Call, Clients, Tags, Traces, tag_map};
 use crate::model::{CallError, ErrorKind, tag};
-use aws_sdk_iam::types::{EntityType, RoleDetail, Tag};
+use aws_sdk_iam::{
+    operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput,
+    types::{EntityType, RoleDetail, Tag},
+};
 
 /// Returns the ARNs of the roles with the stack's tags and of the instance profiles that contain them, and of the OIDC
 /// providers with these tags or of an issuer of the stack's clusters.
@@ -15,7 +18,7 @@ pub async fn left_in_iam(clients: &Clients, traces: &Traces) -> Result<Vec<Strin
 async fn roles(clients: &Clients, traces: &Traces) -> Result<Vec<String>, CallError> {
     let call = clients.iam.get_account_authorization_details().filter(EntityType::Role).max_items(1000);
     let pages: Vec<_> = call.into_paginator().send().try_collect().await.call()?;
-    let all = pages.iter().flat_map(|page| page.role_detail_list());
+    let all = pages.iter().flat_map(GetAccountAuthorizationDetailsOutput::role_detail_list);
     Ok(all.filter(|role| is_role_of(role, traces)).flat_map(arns).collect())
 }
 

@@ -162,7 +162,74 @@ impl<'a> Deletions<'a> {
 
     /// Returns the id of the VPC.
     fn vpc(&self) -> Option<String> {
-        let vpcs = self.0.values().filter(|(kind, _)| *kind == vpc::Spec::KIND);
-        vpcs.filter_map(|(_, live)| Some(live.get("id")?.as_str()?.to_owned())).next()
+        let mut vpcs = self.0.values().filter(|(kind, _)| *kind == vpc::Spec::KIND);
+        vpcs.find_map(|(_, live)| Some(live.get("id")?.as_str()?.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Changes, Intent, Observation, Origin, Owner, PlannedChange, Process};
+    use serde_json::json;
+
+    fn deletion(address: &str, kind: &str, stage: Stage) -> PlannedChange {
+        PlannedChange {
+            address: address.into(),
+            kind: kind.to_owned(),
+            stage,
+            action: Action::Delete,
+            origin: Origin::File,
+            fields: Changes::default(),
+            note: None,
+            loses: None,
+        }
+    }
+
+    /// The first run ended before it recorded the VPC: only the intents know it and its subnet.
+    #[test]
+    fn what_only_an_intent_knows_is_kept_with_what_it_depends_on() {
+        let mut snapshot = Snapshot::new(&Owner { stack: "shop".into(), lineage: "l".into() }, "1", "r");
+        let intent = |kind: &str, dependencies: &[&str]| Intent {
+            kind: kind.to_owned(),
+            stage: Stage::Network,
+            nonce: "n".to_owned(),
+            token: "t".to_owned(),
+            signed_at: 0,
+            request: Value::Null,
+            dependencies: dependencies.iter().map(|on| Address::from(*on)).collect(),
+            owner: "run".to_owned(),
+            process: Process::default(),
+            made: false,
+        };
+        snapshot.intents.insert("network/vpc".into(), intent("vpc", &[]));
+        snapshot.intents.insert("network/subnet/a".into(), intent("subnet", &["network/vpc"]));
+        let mut observed = Observed::default();
+        for (address, kind, id) in
+            [("network/vpc", "vpc", "vpc-1"), ("network/subnet/a", "subnet", "subnet-1")]
+        {
+            let live = json!({"id": id});
+            observed.found.insert(address.into(), Observation { kind: kind.to_owned(), live });
+        }
+        let plan = Plan {
+            changes: vec![
+                deletion("network/vpc", "vpc", Stage::Network),
+                deletion("network/subnet/a", "subnet", Stage::Network),
+                deletion("cluster/key", "kms_key", Stage::Cluster),
+            ],
+            ..Plan::default()
+        };
+        let obstacle = Obstacle {
+            kind: "network interface",
+            id: "eni-1".to_owned(),
+            name: None,
+            detail: String::new(),
+            blocks: ["subnet-1".to_owned()].into(),
+            ends: false,
+            hint: String::new(),
+        };
+        let blocked = [BlockedDeletion { address: "network/subnet/a".into(), obstacle }];
+        let kept = kept(&plan, &snapshot, &observed, &blocked);
+        assert_eq!(kept, ["network/subnet/a".into(), "network/vpc".into()].into());
     }
 }

@@ -57,8 +57,8 @@ pub async fn kept_objects(
         let all = match workspace.patient(async || Ok(cluster.contents(namespace.name).await?)).await {
             Ok(all) => all,
             // What the plan could read before is not reachable now: nothing is deleted that was not looked at.
-            Err(error) if ends => {
-                workspace.warn(format!("not checked before the deletion: {}", text_of(&error)));
+            Err(OperationError::Step(problem)) if ends => {
+                workspace.warn(format!("not checked before the deletion: Namespaces: {}", problem.error));
                 continue;
             }
             Err(error) => return Err(error),
@@ -82,13 +82,6 @@ pub async fn kept_objects(
         }
     }
     Ok(kept)
-}
-
-fn text_of(error: &OperationError) -> String {
-    match error {
-        OperationError::Step(problem) => problem.error.to_string(),
-        _ => "the contents of Namespaces".to_owned(),
-    }
 }
 
 /// Returns the objects of a kind that a plan deletes.
