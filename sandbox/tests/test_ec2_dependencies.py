@@ -133,3 +133,23 @@ class TestParts:
             filters = [{"Name": "tag:provisioner:stack", "Values": [value]}]
             assert len(describe(Filters=filters)[result]) == count
         refused("InvalidParameterValue", describe, Filters=[{"Name": "colour", "Values": ["x"]}])
+
+
+class TestTransitGatewayAttachment:
+    """https://docs.aws.amazon.com/vpc/latest/tgw/how-transit-gateways-work.html"""
+
+    def test_holds_its_subnets_and_vpc_by_interfaces_that_end_with_it(self, ec2: Any, refused: Any) -> None:
+        network = Network(ec2, zones="a")
+        subnet = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [network.vpc]}])["Subnets"][0]["SubnetId"]
+        gateway = ec2.create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
+        made = ec2.create_transit_gateway_vpc_attachment(TransitGatewayId=gateway, VpcId=network.vpc, SubnetIds=[subnet])
+        attachment = made["TransitGatewayVpcAttachment"]["TransitGatewayAttachmentId"]
+        in_subnet = [{"Name": "subnet-id", "Values": [subnet]}]
+        (interface,) = ec2.describe_network_interfaces(Filters=in_subnet)["NetworkInterfaces"]
+        assert interface["Description"] == f"Network Interface for Transit Gateway Attachment {attachment}"
+        assert (interface["InterfaceType"], interface["RequesterManaged"]) == ("transit_gateway", True)
+        refused("DependencyViolation", ec2.delete_subnet, 400, SubnetId=subnet)
+        ec2.delete_transit_gateway_vpc_attachment(TransitGatewayAttachmentId=attachment)
+        assert ec2.describe_network_interfaces(Filters=in_subnet)["NetworkInterfaces"] == []
+        ec2.delete_subnet(SubnetId=subnet)
+        ec2.delete_vpc(VpcId=network.vpc)

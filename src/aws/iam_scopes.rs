@@ -79,6 +79,13 @@ impl IamScope {
         conditions: &[],
     };
 
+    /// Issuers of EKS, whose names are random.
+    pub const ISSUERS: IamScope = IamScope {
+        sid: "Issuer",
+        resources: &["arn:{partition}:iam::{account}:oidc-provider/oidc.eks.{region}.*"],
+        conditions: &[],
+    };
+
     /// Any role: clusters and node groups name roles that may be outside the stack.
     pub const READ_ROLES: IamScope =
         IamScope { sid: "ReadRoles", resources: &["arn:{partition}:iam::{account}:role/*"], conditions: &[] };

@@ -1,19 +1,30 @@
 //! The proof that nothing of a stack is left behind: a query by its tags.
 
-use super::{Call, Clients, Tags, filter, tag_map};
+use super::{
+    Call, ClaimVolume, Clients, Tags, Traces, claim_volumes, filter, iam_leftovers::left_in_iam,
+    is_of_driver, tag_map,
+};
 use crate::model::{Address, CallError, ErrorKind, Owner, tag};
 use aws_sdk_ec2::types::{Instance, InstanceState, InstanceStateName, NatGatewayState, Reservation};
 use aws_sdk_kms::types::{KeyMetadata, KeyState};
-use aws_sdk_resourcegroupstagging::types::TagFilter;
+use aws_sdk_resourcegroupstagging::{
+    operation::get_resources::builders::GetResourcesFluentBuilder, types::TagFilter,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A resource left behind, which carries the stack's tags.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Left {
     /// The resource with this ARN exists.
     There(String),
     /// The KMS key with this ARN is deleted at this time (RFC 3339) unless the deletion is cancelled.
     KeyUntil(String, String),
+    /// This volume was created for a claim in a cluster, and holds its data.
+    Volume(ClaimVolume),
+    /// The volume or snapshot with this ARN was created by the driver of such volumes.
+    Data(String),
+    /// What the query did not look for, and why.
+    NotAsked(&'static str, CallError),
 }
 
 /// Lists the resources of `stack` in the tagging API: the ARN and all tags of each.
@@ -28,7 +39,10 @@ async fn carrying(
     kind: Option<&str>,
 ) -> Result<Vec<(String, Tags)>, CallError> {
     let call = clients.tagging.get_resources().tag_filters(filter);
-    let call = call.set_resource_type_filters(kind.map(|kind| vec![kind.to_owned()]));
+    listed(call.set_resource_type_filters(kind.map(|kind| vec![kind.to_owned()]))).await
+}
+
+async fn listed(call: GetResourcesFluentBuilder) -> Result<Vec<(String, Tags)>, CallError> {
     let pages = call.into_paginator().items().send();
     let resources: Vec<_> = pages.try_collect().await.call()?;
     let named = resources.into_iter().filter_map(|resource| {
@@ -46,6 +60,11 @@ pub fn resources_with_tag<'a>(
 ) -> impl Future<Output = Result<Vec<(String, Tags)>, CallError>> + 'a {
     let filter = TagFilter::builder().key(key).set_values(value.map(|value| vec![value.to_owned()])).build();
     carrying(clients, filter, None)
+}
+
+/// Lists the ARN and the tags of all resources of a type that have tags.
+pub async fn tagged_of_type(clients: &Clients, kind: &str) -> Result<Vec<(String, Tags)>, CallError> {
+    listed(clients.tagging.get_resources().resource_type_filters(kind)).await
 }
 
 /// Returns the lineages of existing resources of `stack`: one for each stack of this name that was created and
@@ -117,13 +136,10 @@ pub async fn unknown(
 /// Returns everything that carries the tags of `stack`, and what its clusters and the controllers in them created, as the
 /// tagging API sees it.
 ///
-/// That API does not list IAM roles; the engine finds them by name and has waited for their deletion.
-pub async fn left_behind(
-    clients: &Clients,
-    stack: &str,
-    clusters: &BTreeSet<String>,
-) -> Result<Vec<Left>, CallError> {
-    let mut arns: BTreeSet<String> = tagged(clients, stack).await?.into_iter().map(|(arn, _)| arn).collect();
+/// IAM is asked itself.
+pub async fn left_behind(clients: &Clients, traces: &Traces) -> Result<Vec<Left>, CallError> {
+    let Traces { stack, clusters, .. } = traces;
+    let mut arns: BTreeMap<String, Tags> = tagged(clients, stack).await?.into_iter().collect();
     for cluster in clusters {
         // A subnet that a cluster may use has the value `shared`, and another owner.
         let of_cluster = format!("kubernetes.io/cluster/{cluster}");
@@ -133,12 +149,27 @@ pub async fn left_behind(
             (of_cluster.as_str(), "owned"),
         ];
         for (key, value) in queries {
-            let found = resources_with_tag(clients, key, Some(value)).await?;
-            arns.extend(found.into_iter().map(|(arn, _)| arn));
+            arns.extend(resources_with_tag(clients, key, Some(value)).await?);
         }
     }
-    let mut left = Vec::new();
-    for arn in arns {
+    let with_volumes = clusters.iter().chain(&traces.former_cluster).cloned().collect();
+    let volumes = claim_volumes(clients, &with_volumes).await?;
+    arns.retain(|arn, _| !volumes.iter().any(|volume| arn.ends_with(&format!(":volume/{}", volume.id))));
+    let mut left: Vec<Left> = volumes.into_iter().map(Left::Volume).collect();
+    match left_in_iam(clients, traces).await {
+        Ok(arns) => left.extend(arns.into_iter().map(Left::There)),
+        Err(error) if matches!(error.class, ErrorKind::Denied | ErrorKind::Unsupported) => {
+            left.push(Left::NotAsked("roles and OIDC providers", error));
+        }
+        Err(error) => return Err(error),
+    }
+    for (arn, tags) in arns {
+        if is_of_driver(&tags) && (arn.contains(":volume/") || arn.contains(":snapshot/")) {
+            if is_there(clients, &arn).await? {
+                left.push(Left::Data(arn));
+            }
+            continue;
+        }
         if !arn.contains(":kms:") {
             if is_there(clients, &arn).await? {
                 left.push(Left::There(arn));

@@ -2,9 +2,9 @@
 //! fixed time.
 
 mod autoscaling_groups;
-mod blockers;
 mod bounded_client;
 mod call_hints;
+mod claim_volumes;
 mod classes;
 mod clients;
 mod cluster_endpoint;
@@ -13,6 +13,7 @@ mod eks;
 mod eks_updates;
 mod endpoints;
 mod facts;
+mod iam_leftovers;
 mod iam_scopes;
 mod key_state;
 mod leftovers;
@@ -30,13 +31,14 @@ mod sdk_error;
 mod swept;
 mod tag_calls;
 mod tags;
+mod traces;
 mod unreadable;
 mod workers;
 mod zones;
 
 pub use autoscaling_groups::{AutoscalingGroup, autoscaling_groups, suspended_processes};
-pub use blockers::blockers;
 pub use bounded_client::MAX_ANSWER_BYTES;
+pub use claim_volumes::{ClaimVolume, claim_volumes, is_of_driver};
 pub use clients::{CallerIdentity, Clients, ServiceEndpoint, connect};
 pub use cluster_endpoint::{ClusterEndpoint, cluster_endpoint};
 pub use context::{Cx, Local, complete_rules};
@@ -49,10 +51,11 @@ pub use facts::{
 };
 pub use key_state::{key_suspension, suspended_key};
 pub use leftovers::{
-    Left, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys, unknown,
+    Left, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys,
+    tagged_of_type, unknown,
 };
 pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts, subnet_tags_of};
-pub use obstacles::{Holdings, Obstacle, is_of_pods, obstacles};
+pub use obstacles::{Holdings, Obstacle, blockers, is_of_pods, names_of, obstacles};
 pub use permissions::{
     BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, NETWORK, STATE_KEY,
 };
@@ -71,6 +74,7 @@ pub use tag_calls::tags_by_arn;
 pub use tags::{
     MAX_VALUES, Tags, by_owner, ec2_list, ec2_tags, filter, from_ec2, has_tags, resource_of, tag_map, tagged,
 };
+pub use traces::Traces;
 pub use workers::workers;
 pub use zones::{Zone, zones};
 

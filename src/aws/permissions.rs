@@ -52,8 +52,8 @@ pub const BEFORE_DELETION: &[IamGrant] = &[
     (IamScope::GUARDDUTY, &["ec2:DeleteVpcEndpoints"]),
 ];
 
-/// The additional actions of a stack with a cluster: versions, releases, what EKS deletes no cluster with, and the role
-/// behind the caller's session.
+/// The additional actions of a stack with a cluster: versions, releases, what EKS deletes no cluster with, the role behind
+/// the caller's session, and the look at IAM after a deletion.
 pub const CLUSTER: &[IamGrant] = &[
     (IamScope::ANYWHERE, &["autoscaling:DescribeAutoScalingGroups"]),
     (
@@ -62,6 +62,8 @@ pub const CLUSTER: &[IamGrant] = &[
     ),
     (IamScope::EKS, &["eks:ListFargateProfiles", "eks:ListNodegroups"]),
     (IamScope::READ_ROLES, &["iam:GetRole"]),
+    (IamScope::ANYWHERE, &["iam:GetAccountAuthorizationDetails", "iam:ListOpenIDConnectProviders"]),
+    (IamScope::ISSUERS, &["iam:GetOpenIDConnectProvider"]),
     (IamScope::BOTTLEROCKET, &["ssm:GetParameters"]),
 ];
 

@@ -99,6 +99,11 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
         ui.line(json!({
             "type": "proof", "query": format!("provisioner:stack={stack}"), "clusters": proof.clusters, "left": left,
             "keysPendingDeletion": keys,
+            "volumes": proof.volumes.iter().map(|it| json!({
+                "id": it.id, "gigabytes": it.gigabytes, "claim": it.claim, "cluster": it.cluster,
+            })).collect::<Vec<_>>(),
+            "data": proof.data,
+            "notAsked": proof.not_asked.iter().map(|(what, _)| what).collect::<Vec<_>>(),
         }));
     } else {
         for (arn, date) in &proof.keys {
@@ -107,15 +112,21 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
                 "key {id} will be deleted at {date}; to keep it, run `aws kms cancel-key-deletion --key-id {id}`"
             ));
         }
+        show_data(ui, proof);
         if left.is_empty() {
             let region = workspace.region();
             ui.say(&format!(
                 "proof: a query for the tag provisioner:stack={stack} finds nothing in {region}"
             ));
             for cluster in &proof.clusters {
-                ui.say(&format!("proof: queries for the tags of cluster {cluster} find nothing in {region}"));
+                let what =
+                    if proof.volumes.is_empty() && proof.data.is_empty() { "nothing" } else { "only data" };
+                ui.say(&format!("proof: queries for the tags of cluster {cluster} find {what} in {region}"));
             }
         }
+    }
+    for (what, error) in &proof.not_asked {
+        ui.warn(&format!("the proof does not include {what}: {error}"));
     }
     if left.is_empty() {
         return Exit::Done;
@@ -137,4 +148,20 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
          in another bucket, set `state.bucket`; what a controller of the cluster created, such as a load balancer, has no state: delete it by hand",
     ).into());
     Exit::Partial
+}
+
+/// Prints the data that is kept.
+fn show_data(ui: Ui, proof: &RemovalProof) {
+    let named: Vec<String> = proof.volumes.iter().map(ToString::to_string).collect();
+    if let Some(first) = proof.volumes.first() {
+        let (count, id) = (named.len(), &first.id);
+        let stay = if count == 1 { "volume is kept and costs" } else { "volumes are kept and cost" };
+        ui.say(&format!(
+            "{count} {stay} until deleted: {}; delete each with `aws ec2 delete-volume --volume-id {id}`",
+            named.join(", ")
+        ));
+    }
+    if !proof.data.is_empty() {
+        ui.say(&format!("snapshots and volumes of claims are kept: {}", proof.data.join(", ")));
+    }
 }

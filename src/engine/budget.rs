@@ -30,6 +30,21 @@ pub fn patience(class: ErrorKind) -> Option<Duration> {
     }
 }
 
+/// How long a deletion is repeated while only a person can remove what blocks it. Within it, what was deleted outside the run
+/// leaves AWS's lists.
+pub const BLOCKED: Duration = Duration::from_secs(90);
+
+/// The shortest such time at a faster pace: the target's own lists need some, too.
+const MIN_BLOCKED: Duration = Duration::from_secs(10);
+
+/// Returns [`BLOCKED`] at a pace.
+pub fn blocked(pace: Pace) -> Duration {
+    pace.of(BLOCKED).max(MIN_BLOCKED)
+}
+
+/// How often it is looked at what blocks a deletion.
+pub const BLOCKERS_INTERVAL: Duration = Duration::from_secs(10);
+
 /// How long a resource may be degraded before its step fails. Pods are scheduled and instances started within
 /// it.
 pub const TROUBLE: Duration = Duration::from_mins(3);
@@ -56,6 +71,14 @@ pub const MAX_DRAIN_REPEATS: u32 = 2;
 
 /// The pause before a delete call that failed afterwards is repeated; each further one is three times as long.
 pub const DELETE_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long an AWS service may create again what was deleted: the last log events of a cluster arrive one to two minutes
+/// after its end.
+/// Source: <https://github.com/terraform-aws-modules/terraform-aws-eks/issues/920>
+pub const LATE_CREATION: Duration = Duration::from_secs(125);
+
+/// The interval between two looks for it.
+pub const LATE_CREATION_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often a delete call that failed afterwards is repeated.
 pub const MAX_DELETE_REPEATS: u32 = 3;

@@ -15,7 +15,10 @@ impl Task<'_> {
         self.tell(StepState::Started);
         let started = Instant::now();
         let (live, new) = match self.create().await? {
-            Created::Found(live) => (Some(live), false),
+            Created::Found(live) => {
+                self.adopt_leftover(&live).await.map_err(|error| (error, LeftBehind::Nothing))?;
+                (Some(live), false)
+            }
             Created::New(live) => (live, true),
             Created::Nothing => (None, true),
         };

@@ -22,6 +22,7 @@
 //! through `Task::again`, which knows the patience of each class of error (`budget`).
 
 mod advice;
+mod blocking;
 mod budget;
 mod create;
 mod create_state;
@@ -34,6 +35,7 @@ mod lagging_reads;
 mod lease;
 mod lease_watch;
 mod look;
+mod made_by_service;
 mod nothing_left;
 mod observe;
 mod owner_check;

@@ -5,21 +5,20 @@ use super::{
     shutdown::{ShutdownPhase, ShutdownSignal},
 };
 use crate::{
-    aws::{Clients, Left, left_behind},
+    aws::{Clients, Left, Traces, left_behind},
     model::{CallError, ErrorKind},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long the tagging API may list deleted resources.
 const TAG_INDEX_LAG: Duration = Duration::from_secs(120);
 
-/// Returns the resources that still have the tags of the stack or of one of its clusters. Repeats the query while there are others than
-/// KMS keys that are pending deletion, as long as the tagging API may lag.
+/// Returns the resources that still have the tags of the stack or of one of its clusters. Repeats the query while there are
+/// others than KMS keys that are pending deletion and what is kept, as long as the tagging API may lag.
 pub async fn nothing_left(
     clients: &Clients,
-    stack: &str,
-    clusters: &BTreeSet<String>,
+    traces: &Traces,
     pace: Pace,
     shutdown: &ShutdownSignal,
 ) -> Result<Vec<Left>, CallError> {
@@ -27,7 +26,7 @@ pub async fn nothing_left(
     let deadline = started + pace.of(TAG_INDEX_LAG);
     let mut backoff = Backoff::default();
     loop {
-        let left = match left_behind(clients, stack, clusters).await {
+        let left = match left_behind(clients, traces).await {
             // Retries as long as a step would: without an answer the deletion is not proven.
             Err(error) if budget::patience(error.class).is_some_and(|time| started.elapsed() < time) => {
                 tokio::select! {

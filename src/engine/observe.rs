@@ -1,6 +1,6 @@
 //! Looking at everything that is wanted or recorded, without changing anything.
 
-use super::provider::Provider;
+use super::{made_by_service::leftovers, provider::Provider};
 use crate::{
     model::{Address, CallError, ErrorKind, Graph, Observation, Observed, Snapshot, tag},
     resources::{FoundResource, Lookup},
@@ -113,6 +113,7 @@ async fn look<'a>(
             }
         }
     }
+    observed.leftovers = leftovers(provider.as_ref(), snapshot, &observed.found).await;
     Ok(observed)
 }
 

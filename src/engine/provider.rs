@@ -1,8 +1,8 @@
 //! The interface through which the engine looks up, creates, updates and deletes resources.
 
 use crate::{
-    aws::Cx,
-    model::{CallError, Intent, Kind, Undrained, UpdateId, UpdateOutcome},
+    aws::{Cx, Holdings, blockers},
+    model::{Blockable, Blocker, CallError, Entry, Intent, Kind, Undrained, UpdateId, UpdateOutcome},
     resources::{FoundResource, Handler, Lookup, REGISTRY, handler},
 };
 use async_trait::async_trait;
@@ -31,8 +31,11 @@ pub trait Provider: Send + Sync {
     }
     /// See [`Lifecycle::delete`](crate::resources::Lifecycle::delete).
     async fn delete(&self, kind: &str, live: &Value) -> Result<(), CallError>;
-    /// Returns what prevents a deletion that AWS refused, one text for each dependency.
-    async fn blockers(&self, kind: &str, live: &Value) -> Vec<String>;
+    /// Returns what prevents a deletion that AWS refused: first what a person has to delete. `held` is all that the stack
+    /// records, or recorded when the run began.
+    async fn blockers(&self, _kind: &str, _live: &Value, _held: &[Entry]) -> Vec<Blocker> {
+        Vec::new()
+    }
     /// Returns the same provider without cached answers.
     fn fresh(&self) -> Box<dyn Provider>;
 }
@@ -92,12 +95,15 @@ impl Provider for AwsProvider {
         (known(kind)?.delete)(&self.cx, live).await
     }
 
-    async fn blockers(&self, kind: &str, live: &Value) -> Vec<String> {
-        let id = live.get("id").and_then(Value::as_str).unwrap_or_default();
-        match known(kind).ok().and_then(|handler| handler.kind.interface_filter) {
-            Some(filter) => crate::aws::blockers(&self.cx, filter, id).await,
-            None => Vec::new(),
+    async fn blockers(&self, kind: &str, live: &Value, held: &[Entry]) -> Vec<Blocker> {
+        let blockable = |kind: &str| known(kind).map_or(Blockable::Never, |handler| handler.kind.blockable);
+        // A stack's cluster has the stack's name.
+        let mut holdings = Holdings { former_cluster: self.cx.owner.stack.clone(), ..Holdings::default() };
+        for entry in held {
+            holdings.know(blockable(&entry.kind), &entry.live);
+            holdings.delete(blockable(&entry.kind), &entry.spec, &entry.live);
         }
+        blockers(&self.cx, blockable(kind), live, &holdings).await
     }
 
     fn fresh(&self) -> Box<dyn Provider> {

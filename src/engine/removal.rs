@@ -2,6 +2,7 @@
 
 use super::{
     advice::advice,
+    blocking::Blocking,
     budget::{self, Backoff},
     create::Created,
     step::{Failed, Retry, Task, late},
@@ -63,8 +64,13 @@ impl Task<'_> {
                 None => self.shared.journal.note(record),
             }
         }
+        let made = live.as_ref().map(|live| (kind.service_made)(live)).transpose().map_err(left)?.flatten();
+        let birth = live.clone();
         self.delete(kind, live).await.map_err(left)?;
         self.shared.journal.note(Record::Deleted(self.address().clone()));
+        if let (Some(made), Some(birth)) = (made, birth) {
+            self.delete_late_ones(kind, &made, &birth).await.map_err(left)?;
+        }
         self.tell(StepState::Done);
         Ok(true)
     }
@@ -77,9 +83,10 @@ impl Task<'_> {
         if self.shared.is_approved(self.address()) {
             return Ok(true);
         }
-        match self.ownership(live, true).await? {
-            Ownership::Ours => Ok(true),
-            Ownership::Foreign { who } if self.step.action == Action::Delete => {
+        let own = self.ownership(live, true).await?;
+        match own.foreign() {
+            None if own == Ownership::Ours => Ok(true),
+            Some(who) if self.step.action == Action::Delete => {
                 let name = aws_name(live).unwrap_or("it");
                 let text = format!(
                     "{}: {name} {who}: it is left as it is, and its record is dropped",
@@ -88,7 +95,7 @@ impl Task<'_> {
                 let _ = self.shared.events.send(Event::Notice(text));
                 Ok(false)
             }
-            own => Err(self.refused(&own, live)),
+            _ => Err(self.refused(&own, live)),
         }
     }
 
@@ -112,6 +119,7 @@ impl Task<'_> {
         let mut asked: Option<Instant> = None;
         let mut backoff = Backoff::polling(self.shared.settings.pace);
         let (mut refusals, mut failures) = (0_u32, 0_u32);
+        let mut blocking = Blocking::default();
         let id = live.as_ref().and_then(|live| live.get("id")).cloned();
         while let Some(there) = live {
             let another = asked.is_some() && id.is_some() && there.get("id") != id.as_ref();
@@ -122,8 +130,10 @@ impl Task<'_> {
             let failed = if asked.is_some() { (kind.delete_failed)(&there)? } else { None };
             if let Some(reason) = failed {
                 // The state is final until the call is repeated.
-                if failures >= budget::MAX_DELETE_REPEATS {
-                    return Err(self.undeletable(&there, &reason, failures).await);
+                self.look_at_blockers(&mut blocking, &there).await;
+                let repeats = if blocking.is_lasting() { 1 } else { budget::MAX_DELETE_REPEATS };
+                if failures >= repeats {
+                    return Err(blocking.told(undeletable(&reason, failures)));
                 }
                 let pause =
                     self.shared.settings.pace.of(budget::DELETE_PAUSE * 3_u32.saturating_pow(failures));
@@ -140,7 +150,11 @@ impl Task<'_> {
                     Err(mut error) => {
                         refusals = refusals.saturating_add(1);
                         if error.class == ErrorKind::Conflict && refusals >= 3 {
-                            error.message.push_str(&self.blockers(&there).await);
+                            self.look_at_blockers(&mut blocking, &there).await;
+                            error = blocking.told(error);
+                            if blocking.is_over(self.shared.settings.pace) {
+                                return Err(error);
+                            }
                         }
                         self.again(&mut retry, error).await?;
                     }
@@ -156,19 +170,12 @@ impl Task<'_> {
         }
         Ok(())
     }
+}
 
-    /// What blocks the deletion, to be appended to a message; empty if nothing is known of it.
-    async fn blockers(&self, live: &Value) -> String {
-        let blockers = self.shared.provider.blockers(&self.step.kind, live).await;
-        if blockers.is_empty() { String::new() } else { format!("; in the way: {}", blockers.join(", ")) }
-    }
-
-    /// The error of a deletion that AWS gave up again and again.
-    async fn undeletable(&self, live: &Value, reason: &str, repeats: u32) -> CallError {
-        let calls = repeats.saturating_add(1);
-        let blockers = self.blockers(live).await;
-        let text = format!("not deleted after {calls} delete calls: {reason}{blockers}");
-        let hint = advice(reason).unwrap_or("remove what is named, then run the same command again");
-        CallError::new(ErrorKind::Conflict, text).hint(hint)
-    }
+/// The error of a deletion that AWS gave up again and again.
+fn undeletable(reason: &str, repeats: u32) -> CallError {
+    let calls = repeats.saturating_add(1);
+    let text = format!("not deleted after {calls} delete calls: {reason}");
+    let hint = advice(reason).unwrap_or("remove what is named, then run the same command again");
+    CallError::new(ErrorKind::Conflict, text).hint(hint)
 }

@@ -10,6 +10,7 @@ mod evictions;
 mod field_owners;
 mod health;
 mod kubeconfig_file;
+mod namespace_contents;
 mod object_diff;
 mod rollout;
 

@@ -3,6 +3,7 @@
 mod abandoned;
 mod address;
 mod ahead;
+mod blocker;
 mod change;
 mod error;
 mod event;
@@ -19,6 +20,7 @@ mod report;
 mod resource;
 mod retired;
 mod secret;
+mod service_made;
 mod snapshot;
 mod state_limits;
 mod successor;
@@ -28,6 +30,7 @@ mod version;
 
 pub use address::{Address, BACKEND_OWNER, Owner, Stage, partition, tag};
 pub use ahead::{Ahead, NotApplied, Note};
+pub use blocker::{Blockable, Blocker};
 pub use change::{Change, Changes, sorted_set};
 pub use error::{CallError, ErrorKind, LeftBehind, StepError};
 pub use event::{Event, Outcome, StepState};
@@ -45,6 +48,7 @@ pub use resource::{
     DeletePolicy, Desired, Identity, Kind, KindInfo, Readiness, ReplacementOrder, Resource, minutes,
 };
 pub use secret::SecretSource;
+pub use service_made::ServiceMade;
 pub use snapshot::{Entry, Intent, Phase, Record, SCHEMA, Snapshot, SnapshotError, Writer};
 pub use successor::{is_name_of, next_name};
 pub use undrained::Undrained;

@@ -26,6 +26,9 @@ pub struct Observed {
     /// The kinds that could not be looked at, and why. Nothing is known of their resources.
     #[serde(skip)]
     pub failed: BTreeMap<String, CallError>,
+    /// Where an AWS service left what it created for a resource of the same name that no longer exists.
+    #[serde(skip)]
+    pub leftovers: BTreeSet<Address>,
 }
 
 /// What happens to a resource.

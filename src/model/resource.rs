@@ -1,6 +1,6 @@
 //! The pure half of a resource kind.
 
-use super::{Ahead, CallError, Changes, Field, IamGrant, NotApplied};
+use super::{Ahead, Blockable, CallError, Changes, Field, IamGrant, NotApplied, ServiceMade};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::time::Duration;
@@ -102,8 +102,8 @@ pub struct KindInfo {
     /// A number in the live form that AWS only increases during one life: a lower one than recorded is another
     /// resource under the same name. For kinds without a birth mark.
     pub birth_counter: Option<&'static str>,
-    /// The filter of EC2's network interfaces that takes the id of a live form, for a kind that they keep from being deleted.
-    pub interface_filter: Option<&'static str>,
+    /// What keeps it from being deleted.
+    pub blockable: Blockable,
     /// The text field of the live form with the time at which `birth_counter` got its value: the same count with another
     /// time is another resource under the same name.
     pub counted_at: Option<&'static str>,
@@ -142,7 +142,7 @@ impl KindInfo {
         holds: None,
         birth_mark: None,
         birth_counter: None,
-        interface_filter: None,
+        blockable: Blockable::Never,
         counted_at: None,
         self_marked: false,
         setting: None,
@@ -221,6 +221,10 @@ pub trait Resource: Send + Sync + Sized + 'static {
     fn delete_failed(_live: &Self::Live) -> Option<String> {
         None
     }
+    /// For which resource an AWS service creates it, if one does.
+    fn service_made(_live: &Self::Live) -> Option<ServiceMade> {
+        None
+    }
     /// What its deletion does beside deleting it, if a reader of the plan should know.
     fn deletion_note(_live: &Self::Live) -> Option<String> {
         None
@@ -264,6 +268,8 @@ pub struct Kind {
     pub not_applied: fn(&Value, &Value, Option<&Value>) -> Result<Option<NotApplied<Value>>, CallError>,
     /// [`Resource::delete_failed`], over a serialised live form.
     pub delete_failed: fn(&Value) -> Result<Option<String>, CallError>,
+    /// [`Resource::service_made`], over a serialised live form.
+    pub service_made: fn(&Value) -> Result<Option<ServiceMade>, CallError>,
     /// [`Resource::deletion_note`], over a serialised live form.
     pub deletion_note: fn(&Value) -> Result<Option<String>, CallError>,
     /// [`Resource::holds`], over a serialised live form.
@@ -306,6 +312,7 @@ impl Kind {
                 Ok(Some(NotApplied { spec: CallError::encode(R::KIND, &spec)?, message, hint, pending }))
             },
             delete_failed: |live| Ok(R::delete_failed(&CallError::decode(R::KIND, live)?)),
+            service_made: |live| Ok(R::service_made(&CallError::decode(R::KIND, live)?)),
             deletion_note: |live| Ok(R::deletion_note(&CallError::decode(R::KIND, live)?)),
             holds: |live| Ok(R::holds(&CallError::decode(R::KIND, live)?)),
             deletion_guard: |live| Ok(R::deletion_guard(&CallError::decode(R::KIND, live)?)),

@@ -5,9 +5,11 @@ use super::{
     api_access::{self, Unreachable},
     backend::{BackendStatus, backend_status},
     backend_creation::make_backend,
+    blocked_deletion::BlockedDeletion,
     conclusion::{End, refused},
     existing_network::check_network,
     feasibility::{infeasible, refuse},
+    kept_objects::kept_objects,
     lease_holding::{Held, give_back, hold, recorded},
     planning::{begin, desired, planned},
     rollback::way_back,
@@ -160,7 +162,9 @@ impl Up<'_> {
         }
         if backend.is_some() {
             Box::pin(check_network(workspace, &plan)).await?;
-            let refusals = Box::pin(infeasible(workspace, &graph, snapshot, &plan, &observed)).await?;
+            let mut refusals = Box::pin(infeasible(workspace, &graph, snapshot, &plan, &observed)).await?;
+            let kept = Box::pin(kept_objects(workspace, options, &plan, snapshot, &observed, false)).await?;
+            refusals.extend(kept.iter().map(BlockedDeletion::problem));
             if !refusals.is_empty() {
                 return Err(refuse(workspace, &refusals));
             }

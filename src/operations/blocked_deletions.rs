@@ -1,10 +1,13 @@
 //! What blocks a deletion: looked for and named before anything is deleted.
 
-use super::{OperationError, Workspace, blocked_deletion::BlockedDeletion, cluster_access::name_of_cluster};
+use super::{
+    OperationError, Workspace, blocked_deletion::BlockedDeletion, cluster_access::name_of_cluster,
+    workspace::kind,
+};
 use crate::{
-    aws::{Holdings, Obstacle, obstacles, sweep_endpoints},
-    model::{Action, Address, Desired as _, ErrorKind, Observed, Plan, Snapshot, Stage},
-    resources::{eks_cluster, iam_role, manifest, security_group, vpc},
+    aws::{Holdings, Obstacle, names_of, obstacles, sweep_endpoints},
+    model::{Action, Address, Blockable, Desired as _, ErrorKind, Observed, Plan, Snapshot, Stage},
+    resources::{eks_cluster, vpc},
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +54,7 @@ pub async fn blocked_deletions(
 /// Deletes what services left in a VPC that is to be deleted (`aws/swept.rs`). The rest is deleted with the
 /// resource that it blocks.
 pub async fn sweep_network(workspace: &Workspace, plan: &Plan, snapshot: &Snapshot, observed: &Observed) {
-    if let Some(vpc) = Deletions::of(plan, snapshot, observed).texts(vpc::Spec::KIND, "id").next() {
+    if let Some(vpc) = Deletions::of(plan, snapshot, observed).vpc() {
         sweep_endpoints(&workspace.target.clients, &vpc).await;
     }
 }
@@ -59,55 +62,60 @@ pub async fn sweep_network(workspace: &Workspace, plan: &Plan, snapshot: &Snapsh
 /// Returns what stays because of the obstacles: what they block, all of the network if its VPC stays, the cluster, in which
 /// some of them have to be removed, and everything on which these depend. If a load balancer of the cluster is among them,
 /// its controller is needed, and so is everything but the application.
-pub fn kept(plan: &Plan, snapshot: &Snapshot, blocked: &[BlockedDeletion]) -> BTreeSet<Address> {
+pub fn kept(
+    plan: &Plan,
+    snapshot: &Snapshot,
+    observed: &Observed,
+    blocked: &[BlockedDeletion],
+) -> BTreeSet<Address> {
     if blocked.is_empty() {
         return BTreeSet::new();
     }
+    let deletions = Deletions::of(plan, snapshot, observed);
     let ids: BTreeSet<&String> = blocked.iter().flat_map(|it| &it.obstacle.blocks).collect();
     let balanced = ids.iter().any(|id| id.starts_with("cluster/"));
-    let is_kind = |address: &Address, kind: &str| {
-        snapshot.resources.get(address).is_some_and(|entry| entry.kind == kind)
-    };
-    let keeps = |address: &Address| {
-        let Some(entry) = snapshot.resources.get(address) else { return false };
-        let is_blocked = names(&entry.kind, &entry.live).any(|name| ids.contains(&name));
-        let is_cluster = entry.kind == eks_cluster::Spec::KIND;
-        is_blocked || is_cluster || (balanced && !is_application(snapshot, address))
+    let keeps = |address: &Address, kind: &str| {
+        let is_blocked = deletions.names(address).iter().any(|name| ids.contains(name));
+        is_blocked || kind == eks_cluster::Spec::KIND || (balanced && !is_application(snapshot, address))
     };
     let deleted = || plan.changes.iter().filter(|change| change.action == Action::Delete);
-    let mut kept: BTreeSet<Address> =
-        deleted().map(|change| &change.address).filter(|address| keeps(address)).cloned().collect();
+    let first = deleted().filter(|change| keeps(&change.address, &change.kind));
+    let mut kept: BTreeSet<Address> = first.map(|change| change.address.clone()).collect();
     let mut open: Vec<Address> = kept.iter().cloned().collect();
     while let Some(address) = open.pop() {
-        let Some(entry) = snapshot.resources.get(&address) else { continue };
         // The objects of controllers depend on those of the application only for their order.
-        let needed = entry.dependencies.iter().filter(|on| !is_application(snapshot, on));
+        let needed = dependencies(snapshot, &address).filter(|on| !is_application(snapshot, on));
         open.extend(needed.filter(|on| kept.insert((*on).clone())).cloned());
     }
-    if kept.iter().any(|address| is_kind(address, vpc::Spec::KIND)) {
+    if deleted().any(|change| change.kind == vpc::Spec::KIND && kept.contains(&change.address)) {
         let network = deleted().filter(|change| change.stage == Stage::Network);
         kept.extend(network.map(|change| change.address.clone()));
     }
     kept
 }
 
+/// Returns what a resource depends on that is recorded, or whose creation was begun.
+fn dependencies<'a>(snapshot: &'a Snapshot, address: &Address) -> impl Iterator<Item = &'a Address> {
+    let recorded = snapshot.resources.get(address).map(|entry| &entry.dependencies);
+    let begun = snapshot.intents.get(address).map(|intent| &intent.dependencies);
+    recorded.into_iter().chain(begun).flatten()
+}
+
+/// Returns the recorded spec of a resource, else the one with which its creation was begun.
+fn spec<'a>(snapshot: &'a Snapshot, address: &Address) -> Option<&'a Value> {
+    let begun = || snapshot.intents.get(address).map(|intent| &intent.request);
+    snapshot.resources.get(address).map(|entry| &entry.spec).or_else(begun)
+}
+
 /// Returns whether a resource is an object of the application. A Namespace is none: it may hold objects of others.
 fn is_application(snapshot: &Snapshot, address: &Address) -> bool {
-    let Some(entry) = snapshot.resources.get(address) else { return false };
-    let text = |path: &str| entry.spec.pointer(path).and_then(Value::as_str);
+    let text = |path: &str| spec(snapshot, address)?.pointer(path).and_then(Value::as_str);
     text("/part") == Some("app") && text("/object/kind") != Some("Namespace")
 }
 
-/// Returns how obstacles name a resource: by its id, `cluster/NAME` or `role/NAME`, and by the id of the group that EKS
-/// creates with a cluster.
-fn names<'a>(kind: &'a str, live: &'a Value) -> impl Iterator<Item = String> + 'a {
-    let of = |field: &str| live.get(field).and_then(Value::as_str).map(str::to_owned);
-    let typed = match kind {
-        eks_cluster::Spec::KIND => of("name").map(|name| format!("cluster/{name}")),
-        iam_role::Spec::KIND => of("name").map(|name| format!("role/{name}")),
-        _ => None,
-    };
-    [of("id"), of("securityGroup"), typed].into_iter().flatten()
+/// Returns what a resource of a kind can be blocked by.
+fn blockable(name: &str) -> Blockable {
+    kind(name).map_or(Blockable::Never, |kind| kind.blockable)
 }
 
 /// The live forms of what a plan deletes or replaces, by address, with their kinds.
@@ -124,56 +132,104 @@ impl<'a> Deletions<'a> {
         Deletions(all.collect())
     }
 
+    /// Returns how obstacles name the resource at an address.
+    fn names(&self, address: &Address) -> Vec<String> {
+        self.0.get(address).map(|(kind, live)| names_of(blockable(kind), live)).unwrap_or_default()
+    }
+
     /// Returns the address of the resource that AWS knows by this id or name.
     fn address(&self, id: &str) -> Option<Address> {
-        let mut all = self.0.iter();
-        let found = all.find(|(_, (kind, live))| names(kind, live).any(|name| name == id));
-        found.map(|(address, _)| (*address).clone())
+        let mut all = self.0.keys();
+        all.find(|address| self.names(address).iter().any(|name| name == id)).map(|it| (*it).clone())
     }
 
-    /// Returns whether nothing in it can be blocked.
+    /// Returns whether nothing in it can be blocked by what is looked for.
     fn is_harmless(&self) -> bool {
-        let kinds =
-            [vpc::Spec::KIND, security_group::Spec::KIND, eks_cluster::Spec::KIND, iam_role::Spec::KIND];
-        !self.0.values().any(|(kind, _)| kinds.contains(kind))
-    }
-
-    /// Returns a field of all live forms of a kind.
-    fn texts(&self, kind: &'static str, field: &'static str) -> impl Iterator<Item = String> {
-        let of = self.0.values().filter(move |(of, _)| *of == kind);
-        of.filter_map(move |(_, live)| Some(live.get(field)?.as_str()?.to_owned()))
+        use Blockable::{Cluster, Role, SecurityGroup, Vpc};
+        !self.0.values().any(|(kind, _)| matches!(blockable(kind), Vpc | SecurityGroup | Cluster | Role))
     }
 
     fn holdings(&self, snapshot: &Snapshot, observed: &Observed, former_cluster: String) -> Holdings {
+        let mut all = Holdings { former_cluster, ..Holdings::default() };
         let recorded = snapshot.resources.values().map(|entry| (&entry.kind, &entry.live));
         let lives = recorded.chain(observed.found.values().map(|found| (&found.kind, &found.live)));
-        let groups = self
-            .texts(security_group::Spec::KIND, "id")
-            .chain(self.texts(eks_cluster::Spec::KIND, "securityGroup"));
-        Holdings {
-            vpc: self.texts(vpc::Spec::KIND, "id").next(),
-            groups: groups.collect(),
-            ids: lives.flat_map(|(kind, live)| names(kind, live)).collect(),
-            clusters: self.texts(eks_cluster::Spec::KIND, "name").collect(),
-            cluster_groups: self.texts(eks_cluster::Spec::KIND, "securityGroup").collect(),
-            former_cluster,
-            balanced: self.balanced(snapshot).collect(),
-            roles: self.texts(iam_role::Spec::KIND, "name").collect(),
+        lives.for_each(|(kind, live)| all.know(blockable(kind), live));
+        for (address, (kind, live)) in &self.0 {
+            all.delete(blockable(kind), spec(snapshot, address).unwrap_or(&Value::Null), live);
+        }
+        all
+    }
+
+    /// Returns the id of the VPC.
+    fn vpc(&self) -> Option<String> {
+        let mut vpcs = self.0.values().filter(|(kind, _)| *kind == vpc::Spec::KIND);
+        vpcs.find_map(|(_, live)| Some(live.get("id")?.as_str()?.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Changes, Intent, Observation, Origin, Owner, PlannedChange, Process};
+    use serde_json::json;
+
+    fn deletion(address: &str, kind: &str, stage: Stage) -> PlannedChange {
+        PlannedChange {
+            address: address.into(),
+            kind: kind.to_owned(),
+            stage,
+            action: Action::Delete,
+            origin: Origin::File,
+            fields: Changes::default(),
+            note: None,
+            loses: None,
         }
     }
 
-    /// Returns `NAMESPACE/NAME` of the Services and Ingresses that are deleted, with their load balancers, and the groups
-    /// of the Ingresses.
-    fn balanced(&self, snapshot: &Snapshot) -> impl Iterator<Item = String> {
-        let objects = self.0.iter().filter(|(_, (kind, _))| *kind == manifest::Spec::KIND);
-        let objects = objects.filter_map(|(address, _)| snapshot.resources.get(*address)?.spec.get("object"));
-        objects.flat_map(|object| {
-            let text = |path: &str| object.pointer(path).and_then(Value::as_str);
-            let is_balanced = matches!(text("/kind"), Some("Service" | "Ingress"));
-            let namespace = text("/metadata/namespace").unwrap_or("default");
-            let name = format!("{namespace}/{}", text("/metadata/name").unwrap_or_default());
-            let group = text("/metadata/annotations/alb.ingress.kubernetes.io~1group.name");
-            [Some(name), group.map(str::to_owned)].into_iter().flatten().filter(move |_| is_balanced)
-        })
+    /// The first run ended before it recorded the VPC: only the intents know it and its subnet.
+    #[test]
+    fn what_only_an_intent_knows_is_kept_with_what_it_depends_on() {
+        let mut snapshot = Snapshot::new(&Owner { stack: "shop".into(), lineage: "l".into() }, "1", "r");
+        let intent = |kind: &str, dependencies: &[&str]| Intent {
+            kind: kind.to_owned(),
+            stage: Stage::Network,
+            nonce: "n".to_owned(),
+            token: "t".to_owned(),
+            signed_at: 0,
+            request: Value::Null,
+            dependencies: dependencies.iter().map(|on| Address::from(*on)).collect(),
+            owner: "run".to_owned(),
+            process: Process::default(),
+            made: false,
+        };
+        snapshot.intents.insert("network/vpc".into(), intent("vpc", &[]));
+        snapshot.intents.insert("network/subnet/a".into(), intent("subnet", &["network/vpc"]));
+        let mut observed = Observed::default();
+        for (address, kind, id) in
+            [("network/vpc", "vpc", "vpc-1"), ("network/subnet/a", "subnet", "subnet-1")]
+        {
+            let live = json!({"id": id});
+            observed.found.insert(address.into(), Observation { kind: kind.to_owned(), live });
+        }
+        let plan = Plan {
+            changes: vec![
+                deletion("network/vpc", "vpc", Stage::Network),
+                deletion("network/subnet/a", "subnet", Stage::Network),
+                deletion("cluster/key", "kms_key", Stage::Cluster),
+            ],
+            ..Plan::default()
+        };
+        let obstacle = Obstacle {
+            kind: "network interface",
+            id: "eni-1".to_owned(),
+            name: None,
+            detail: String::new(),
+            blocks: ["subnet-1".to_owned()].into(),
+            ends: false,
+            hint: String::new(),
+        };
+        let blocked = [BlockedDeletion { address: "network/subnet/a".into(), obstacle }];
+        let kept = kept(&plan, &snapshot, &observed, &blocked);
+        assert_eq!(kept, ["network/subnet/a".into(), "network/vpc".into()].into());
     }
 }

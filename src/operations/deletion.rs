@@ -8,21 +8,24 @@ use super::{
     blocked_deletions::{blocked_deletions, kept, sweep_network},
     conclusion::{End, refused},
     down_checks::{forget_cluster_objects, refuse_dependents, refuse_other_workers},
+    ended_with_cluster::{ending_with_cluster, record_ended},
+    kept_objects::kept_objects,
     lease_holding::{Held, give_back, hold, recorded},
     planning::{decide, unrecorded},
-    proof::prove_removal,
+    proof::{prove_removal, tell_kept_volumes, traces, traces_of},
     stack_record::record_stack,
     unsaved::dump,
     workspace::{drains, provider, settings},
 };
 use crate::{
+    aws::Traces,
     engine::{LeaseGuard, Run, Settings, StateWriter, sweep},
     model::{
         Address, CallError, Desired as _, ErrorKind, Graph, LeftBehind, Observed, Outcome, Phase, Plan,
         Record, Snapshot, StepError, Stray,
     },
     plan::{Strays, left_dependents},
-    resources::{eks_cluster, image, manifest},
+    resources::{image, manifest},
 };
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
@@ -51,8 +54,8 @@ pub struct Removal {
     pub backend: Option<Conclusion>,
     /// Whether the backend is left because another stack uses it.
     pub backend_in_use: bool,
-    /// The names of the clusters that were to be deleted.
-    pub clusters: BTreeSet<String>,
+    /// By what the stack is looked for in the end.
+    pub traces: Option<Traces>,
     /// What queries by the stack's tags and those of its clusters found in the end; `None` if the stack was not to be deleted completely.
     pub proof: Option<RemovalProof>,
     /// The error that ended it.
@@ -138,7 +141,7 @@ impl Down<'_> {
         let mut deleted = self.stack(&mut writer, removal).await;
         if self.scope == DownScope::StackAndBackend && matches!(deleted, Ok(true)) {
             // Deleting the backend deletes all old versions of the state, so nothing that they record may be left.
-            match prove_removal(workspace, &BTreeSet::new(), self.control).await {
+            match prove_removal(workspace, &traces(workspace), self.control).await {
                 Ok(proof) if proof.is_empty() => deleted = self.backend(lease, removal).await,
                 Ok(_) => give_back(workspace, lease).await,
                 Err(failure) => {
@@ -156,7 +159,8 @@ impl Down<'_> {
     }
 
     async fn prove(&self, removal: &mut Removal) -> Result<(), OperationError> {
-        removal.proof = Some(prove_removal(self.workspace, &removal.clusters, self.control).await?);
+        let by = removal.traces.clone().unwrap_or_else(|| traces(self.workspace));
+        removal.proof = Some(Box::pin(prove_removal(self.workspace, &by, self.control)).await?);
         Ok(())
     }
 
@@ -177,10 +181,13 @@ impl Down<'_> {
             refuse_dependents(&self.options.targets, &left_dependents(&plan, &writer.snapshot, &observed))?;
         }
         control.reading(refuse_other_workers(workspace, &plan, &writer.snapshot, &observed)).await?;
-        removal.clusters = deleted_clusters(&plan, &observed);
+        let traces = removal.traces.insert(traces_of(workspace, &plan, &writer.snapshot, &observed));
+        control.reading(tell_kept_volumes(workspace, traces)).await?;
         let blocked = blocked_deletions(workspace, &plan, &writer.snapshot, &observed);
-        let blocked = control.reading(Box::pin(blocked)).await?;
-        let kept = kept(&plan, &writer.snapshot, &blocked);
+        let mut blocked = control.reading(Box::pin(blocked)).await?;
+        let objects = kept_objects(workspace, &self.options, &plan, &writer.snapshot, &observed, true);
+        blocked.extend(control.reading(Box::pin(objects)).await?);
+        let kept = kept(&plan, &writer.snapshot, &observed, &blocked);
         let (whole_plan, mut plan) = (plan.clone(), plan.without(&kept));
         let known = writer.snapshot.version > 0;
         if !blocked.is_empty() {
@@ -218,8 +225,12 @@ impl Down<'_> {
         };
         let conclusion = removal.stack.insert(Conclusion::default());
         conclusion.intend(&whole_plan);
-        let outcome = run.execute(&plan, writer).await;
+        let ending = ending_with_cluster(&plan, &observed);
+        let outcome = run.execute(&plan.without(&ending), writer).await;
         conclusion.add(&outcome);
+        if outcome.report().saved {
+            record_ended(writer, &plan, &ending, conclusion).await?;
+        }
         blocked.iter().for_each(|blocked| conclusion.fail(blocked.problem()));
         match outcome.report().saved {
             true => record_stack(workspace, &writer.snapshot),
@@ -346,13 +357,6 @@ impl Down<'_> {
             }
         }
     }
-}
-
-/// Returns the names of the clusters that a plan deletes.
-fn deleted_clusters(plan: &Plan, observed: &Observed) -> BTreeSet<String> {
-    let deleted = plan.changes.iter().filter(|change| change.kind == eks_cluster::Spec::KIND);
-    let live = deleted.filter_map(|change| observed.found.get(&change.address));
-    live.filter_map(|found| Some(found.live.get("name")?.as_str()?.to_owned())).collect()
 }
 
 /// Returns the addresses of the application's objects and image. `None` if no application is deployed.

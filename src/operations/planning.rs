@@ -3,10 +3,12 @@
 use super::{
     OperationError, PlanOptions, Workspace, api_access,
     backend::{BackendStatus, backend_status},
+    blocked_deletion::BlockedDeletion,
     existing_network::check_network,
     facts,
     feasibility::infeasible,
     given_keys::{check_given_key, given_state_key_refusal},
+    kept_objects::kept_objects,
     lease_holding::recorded,
     lost_state::lost_state,
     stack_record::{self, other_stack},
@@ -55,7 +57,9 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     let (plan, observed) = planned(workspace, options, &graph, &snapshot).await?;
     Box::pin(check_network(workspace, &plan)).await?;
     api_access::warn(workspace, &graph, &plan);
-    let infeasible = Box::pin(infeasible(workspace, &graph, &snapshot, &plan, &observed)).await?;
+    let mut infeasible = Box::pin(infeasible(workspace, &graph, &snapshot, &plan, &observed)).await?;
+    let kept = Box::pin(kept_objects(workspace, options, &plan, &snapshot, &observed, false)).await?;
+    infeasible.extend(kept.iter().map(BlockedDeletion::problem));
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
     backend.refusals.extend(given_state_key_refusal(workspace).await?);
     Ok(Planned { backend, plan, infeasible, snapshot })

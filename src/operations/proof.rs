@@ -1,11 +1,17 @@
-//! The last step of a deletion: queries by the tags of the stack and of its clusters, which must find nothing.
+//! The last step of a deletion: queries by the tags of the stack and of its clusters, and in IAM, which must find nothing.
 
-use super::{OperationError, RunControl, Workspace};
-use crate::{aws::Left, engine::nothing_left};
+use super::{OperationError, RunControl, Workspace, cluster_access::name_of_cluster};
+use crate::{
+    aws::{ClaimVolume, Left, Traces, claim_volumes, cluster_endpoint},
+    engine::nothing_left,
+    model::{CallError, Desired as _, Observed, Plan, Snapshot},
+    resources::{eks_cluster, oidc_provider},
+};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What queries by the tags of the stack and of its clusters find after a deletion.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct RemovalProof {
     /// The names of the clusters whose tags were looked for.
     pub clusters: BTreeSet<String>,
@@ -13,27 +19,86 @@ pub struct RemovalProof {
     pub left: Vec<String>,
     /// ARNs of keys that are pending deletion, and when AWS deletes them.
     pub keys: Vec<(String, String)>,
+    /// Volumes of claims in the clusters, which are kept.
+    pub volumes: Vec<ClaimVolume>,
+    /// ARNs of snapshots and other volumes of the driver, which are kept.
+    pub data: Vec<String>,
+    /// What was not looked for, and why.
+    pub not_asked: Vec<(&'static str, CallError)>,
 }
 
 impl RemovalProof {
-    /// Returns whether nothing is left but keys that are pending deletion.
+    /// Returns whether nothing is left but keys that are pending deletion, and data that is kept.
     pub fn is_empty(&self) -> bool {
         self.left.is_empty()
     }
 }
 
+/// Returns by what a stack is looked for of which nothing is known but its file.
+pub fn traces(workspace: &Workspace) -> Traces {
+    let (stack, region) = (workspace.stack.name.clone(), workspace.stack.region.clone());
+    Traces { stack, region, ..Traces::default() }
+}
+
+/// Returns by what a stack is looked for after what a plan deletes.
+pub fn traces_of(workspace: &Workspace, plan: &Plan, snapshot: &Snapshot, observed: &Observed) -> Traces {
+    let deleted = |kind: &'static str, field: &'static str| {
+        let all = plan.changes.iter().filter(move |change| change.kind == kind);
+        let live = all.filter_map(|change| observed.found.get(&change.address));
+        live.filter_map(move |found| Some(found.live.get(field).and_then(Value::as_str)?.to_owned()))
+    };
+    Traces {
+        lineage: Some(snapshot.lineage.clone()),
+        clusters: deleted(eks_cluster::Spec::KIND, "name").collect(),
+        issuers: deleted(oidc_provider::Spec::KIND, "issuer").collect(),
+        ..traces(workspace)
+    }
+}
+
+/// Tells which volumes a deletion keeps.
+pub async fn tell_kept_volumes(workspace: &Workspace, traces: &Traces) -> Result<(), OperationError> {
+    let look = async || Ok(claim_volumes(&workspace.target.clients, &traces.clusters).await?);
+    let volumes = match workspace.patient(look).await {
+        Err(OperationError::Step(problem)) if problem.error.class == crate::model::ErrorKind::Denied => {
+            workspace.warn(format!("not checked before the deletion: volumes of claims: {}", problem.error));
+            return Ok(());
+        }
+        found => found?,
+    };
+    if !volumes.is_empty() {
+        let named: Vec<String> = volumes.iter().map(ToString::to_string).collect();
+        let (it, verb) = if volumes.len() == 1 { ("volume", "is") } else { ("volumes", "are") };
+        workspace.warn(format!(
+            "{} {it} of PersistentVolumeClaims {verb} kept, because `down` deletes no data that it did not create: {}",
+            volumes.len(),
+            named.join(", ")
+        ));
+    }
+    Ok(())
+}
+
 /// Runs the query, and looks again for a while if it finds anything.
 pub async fn prove_removal(
     workspace: &Workspace,
-    clusters: &BTreeSet<String>,
+    traces: &Traces,
     control: &RunControl,
 ) -> Result<RemovalProof, OperationError> {
-    let (clients, stack) = (&workspace.target.clients, &workspace.stack.name);
-    let mut proof = RemovalProof { clusters: clusters.clone(), ..RemovalProof::default() };
-    for left in nothing_left(clients, stack, clusters, workspace.target.pace, &control.shutdown).await? {
+    let clients = &workspace.target.clients;
+    let mut traces = traces.clone();
+    if workspace.stack.cluster.is_some() && traces.clusters.is_empty() {
+        let name = name_of_cluster(&workspace.stack);
+        // The volumes of a cluster that exists are its owner's.
+        let exists = cluster_endpoint(clients, &name).await.map_or(true, |found| found.is_some());
+        traces.former_cluster = (!exists).then_some(name);
+    }
+    let mut proof = RemovalProof { clusters: traces.clusters.clone(), ..RemovalProof::default() };
+    for left in nothing_left(clients, &traces, workspace.target.pace, &control.shutdown).await? {
         match left {
             Left::There(arn) => proof.left.push(arn),
             Left::KeyUntil(arn, date) => proof.keys.push((arn, date)),
+            Left::Volume(volume) => proof.volumes.push(volume),
+            Left::Data(arn) => proof.data.push(arn),
+            Left::NotAsked(what, error) => proof.not_asked.push((what, error)),
         }
     }
     Ok(proof)

@@ -143,7 +143,9 @@ impl Case<'_> {
         }
         // Tags alone change no computed field.
         let moved = changes.0.iter().any(|change| !change.path.starts_with("tags"));
-        let mut note = None;
+        let mut note = (own == Ownership::Leftover).then(|| {
+            "an AWS service created it for a resource of this name that no longer exists; what it contains is kept".to_owned()
+        });
         let mut replace = changes.force_replace();
         if let Readiness::Failed(reason) = readiness {
             note = Some(format!("it failed: {reason}"));
@@ -203,7 +205,8 @@ impl Case<'_> {
         match (&own, self.input.consent.adopts(address)) {
             (Ownership::Ours | Ownership::TagsLost, _)
             | (Ownership::Unproven, Some(_))
-            | (Ownership::Foreign { .. }, Some(true)) => Ok(own),
+            | (Ownership::Foreign { .. } | Ownership::Leftover, Some(true)) => Ok(own),
+            (Ownership::Leftover, _) if self.input.observed.leftovers.contains(address) => Ok(own),
             _ => {
                 let owner = self.input.snapshot.owner();
                 let (reason, hint) = not_ours(&own, &owner, address, self.kind.info, &found.live);

@@ -65,6 +65,7 @@ mod tests {
                 Ok(ahead.then_some(Ahead { spec, note, hint: None }))
             },
             not_applied: |_, _, _| Ok(None),
+            service_made: |_| Ok(None),
             delete_failed: |_| Ok(None),
             holds: |_| Ok(None),
             deletion_guard: |_| Ok(None),

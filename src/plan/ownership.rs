@@ -18,8 +18,22 @@ pub enum Ownership {
         /// What follows the resource's name in a sentence: `belongs to stack "other"`.
         who: String,
     },
+    /// An AWS service created it for a resource of this name that existed before, and it is unchanged since. Enough to
+    /// adopt it if no resource of that name exists, not to delete it.
+    Leftover,
     /// It carries the stack's tags, which anyone with tagging rights can write, and the state does not record it.
     Unproven,
+}
+
+impl Ownership {
+    /// Returns why it is another owner's, as what follows its name in a sentence.
+    pub fn foreign(&self) -> Option<&str> {
+        match self {
+            Ownership::Foreign { who } => Some(who),
+            Ownership::Leftover => Some("was not created by provisioner"),
+            _ => None,
+        }
+    }
 }
 
 /// How the live birth mark compares with the recorded one.
@@ -71,9 +85,15 @@ pub fn judge(
             Birth::Same => Ownership::TagsLost,
             Birth::Other(mark) => foreign(format!("was created again outside provisioner ({mark})")),
             Birth::Unknown if accepted => Ownership::Ours,
+            Birth::Unknown if entry.is_none() && is_untouched(kind, live) => Ownership::Leftover,
             Birth::Unknown => foreign("was not created by provisioner"),
         },
     }
+}
+
+/// Whether `live` is as an AWS service creates it. A form that cannot be read is not.
+fn is_untouched(kind: Kind, live: &Value) -> bool {
+    (kind.service_made)(live).is_ok_and(|made| made.is_some_and(|made| made.untouched))
 }
 
 fn foreign(who: impl Into<String>) -> Ownership {

@@ -18,6 +18,7 @@ fn kind(info: &KindInfo) -> Kind {
         holds: |_| Ok(None),
         ahead: |_, _, _| Ok(None),
         not_applied: |_, _, _| Ok(None),
+        service_made: |_| Ok(None),
         delete_failed: |_| Ok(None),
         deletion_guard: |_| Ok(None),
         deleting: |_| Ok(false),
@@ -68,6 +69,7 @@ fn word(own: &Ownership) -> &'static str {
         Ownership::Ours => "ours",
         Ownership::TagsLost => "tags lost",
         Ownership::Foreign { .. } => "foreign",
+        Ownership::Leftover => "leftover",
         Ownership::Unproven => "unproven",
     }
 }

@@ -55,6 +55,35 @@ fn a_suspended_resource_names_the_command_that_resumes_it() {
 }
 
 #[test]
+fn what_a_service_left_is_adopted_only_if_it_is_unused_and_unchanged() {
+    let left = |untouched: bool, unused: bool| {
+        let mut case = standing();
+        case.snapshot.resources.remove("root");
+        let live = case.live("root");
+        live["untouched"] = json!(untouched);
+        live["tags"] = json!({});
+        if unused {
+            case.observed.leftovers.insert("root".into());
+        }
+        case.make().unwrap()
+    };
+    let plan = left(true, true);
+    assert_eq!((refused(&plan), actions(&plan)), (vec![], vec![("root", Action::Adopt)]));
+    assert!(plan.changes[0].note.as_ref().is_some_and(|note| note.contains("what it contains is kept")));
+    for (untouched, unused) in [(true, false), (false, true), (false, false)] {
+        assert_eq!(refused(&left(untouched, unused)), [("root", 2)], "{untouched} {unused}");
+    }
+    // One that replaced a recorded resource is another owner's, as always.
+    let mut case = standing();
+    let live = case.live("root");
+    live["untouched"] = json!(true);
+    live["tags"] = json!({});
+    live["id"] = json!("another-birth");
+    case.observed.leftovers.insert("root".into());
+    assert_eq!(refused(&case.make().unwrap()), [("root", 2)]);
+}
+
+#[test]
 fn a_new_stack_adopts_nothing_without_being_told() {
     let mut case = standing();
     case.snapshot.resources.remove("child");

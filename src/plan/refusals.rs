@@ -53,9 +53,9 @@ pub fn not_ours(
     let (name, setting) = (aws_name(live).unwrap_or("?"), kind.setting.unwrap_or("state.keyArn"));
     let kind = kind.name;
     let import = format!("`provisioner state import {address} {name}");
-    let reason = match own {
-        Ownership::Foreign { who } => format!("{kind} {name} exists already and {who}"),
-        _ => format!(
+    let reason = match own.foreign() {
+        Some(who) => format!("{kind} {name} exists already and {who}"),
+        None => format!(
             "{kind} {name} carries this stack's tags, but the state does not record it, and anyone can write tags"
         ),
     };
@@ -63,7 +63,7 @@ pub fn not_ours(
         _ if owner.is_backend() => {
             format!("set another name as `{setting}`, or delete `{name}` if nothing uses it")
         }
-        Ownership::Foreign { .. } => {
+        Ownership::Foreign { .. } | Ownership::Leftover => {
             format!("adopt it with {import} --take-over`, or rename the stack or the resource")
         }
         _ => format!("adopt it with {import}`, or remove its `provisioner:` tags"),

@@ -114,8 +114,9 @@ fn recorded(
             false => may_delete(input, address, entry, kind, found)?,
         },
         Ownership::TagsLost => Some(tags_lost(address, kind.name, &found.live)),
-        Ownership::Foreign { who } => {
+        own @ (Ownership::Foreign { .. } | Ownership::Leftover) => {
             let name = aws_name(&found.live).unwrap_or("it");
+            let who = own.foreign().unwrap_or_default();
             plan.dropped.push(dropped(format!("{name} {who}")));
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use super::{Consent, Input, Strays, counts, make, render};
 use crate::model::{
     Action, Address, CallError, Changes, Entry, Graph, Identity, In, Kind, KindInfo, Node, Observation,
-    Observed, Origin, Owner, Plan, Readiness, ReplacementOrder, Snapshot, Stage, Verb,
+    Observed, Origin, Owner, Plan, Readiness, ReplacementOrder, ServiceMade, Snapshot, Stage, Verb,
 };
 use serde_json::{Value, json};
 
@@ -49,6 +49,14 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
         validate_change,
         ahead: |_, _, _| Ok(None),
         not_applied: |_, _, _| Ok(None),
+        service_made: |live| {
+            Ok(live["untouched"].as_bool().map(|untouched| ServiceMade {
+                by: "thing",
+                name: "maker".to_owned(),
+                while_set: "logs",
+                untouched,
+            }))
+        },
         delete_failed: |_| Ok(None),
         deletion_note: |_| Ok(Some("with all in it".to_owned())),
         holds: |live| Ok(live["images"].as_bool().unwrap_or_default().then_some("its images")),

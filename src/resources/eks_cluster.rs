@@ -35,6 +35,7 @@ impl Resource for EksCluster {
         identity: Identity::Name,
         supplies: &[ISSUER, ISSUER_HOST],
         arn_prefix: Some(":cluster/"),
+        blockable: Blockable::Cluster,
         ready_within: minutes(60),
         deleted_within: minutes(60),
         typical: Duration::from_secs(560),

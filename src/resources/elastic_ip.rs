@@ -41,6 +41,7 @@ impl Resource for ElasticIp {
         supplies: &[ID],
         typical: Duration::from_secs(3),
         birth_mark: Some("id"),
+        blockable: Blockable::ElasticIp,
         iam: &[
             (IamScope::EC2_READ, &["ec2:DescribeAddresses"]),
             (IamScope::EC2_WRITE, &["ec2:AllocateAddress", "ec2:CreateTags", "ec2:DeleteTags"]),

@@ -71,6 +71,7 @@ impl Desired for Spec {
 impl Resource for FargateProfile {
     const INFO: KindInfo = KindInfo {
         name: "fargate_profile",
+        blockable: Blockable::FargateProfile,
         identity: Identity::Name,
         replacement: ReplacementOrder::CreateFirst,
         max_name_len: 100,

@@ -92,6 +92,7 @@ impl Resource for IamRole {
         supplies: &[ARN],
         typical: Duration::from_secs(3),
         birth_mark: Some("birth"),
+        blockable: Blockable::Role,
         iam: &[
             (IamScope::ANYWHERE, &["iam:GetAccountAuthorizationDetails"]),
             (IamScope::READ_ROLES, &["iam:GetRole"]),

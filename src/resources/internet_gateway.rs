@@ -44,6 +44,7 @@ impl Resource for InternetGateway {
         identity: Identity::OwnerTag,
         supplies: &[ID],
         birth_mark: Some("id"),
+        blockable: Blockable::InternetGateway,
         iam: &[
             (IamScope::EC2_READ, &["ec2:DescribeInternetGateways"]),
             (

@@ -1,6 +1,7 @@
 //! A CloudWatch log group with retention, encrypted with a key of ours.
 
 use super::prelude::*;
+use crate::model::ServiceMade;
 use aws_sdk_cloudwatchlogs::primitives::DateTime;
 use aws_sdk_cloudwatchlogs::types::LogGroup as LogGroupAnswer;
 
@@ -91,6 +92,20 @@ impl Resource for LogGroup {
             .mutable("retentionDays", &want.retention_days, &live.retention_days)
             .mutable("key", &want.key, &live.key)
             .mutable("tags", &want.tags, &live.tags)
+    }
+
+    /// EKS writes a cluster's logs to the group of this name, and creates it if it does not exist, also for the last events
+    /// of a cluster that is deleted.
+    /// Sources: <https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html>,
+    /// <https://github.com/terraform-aws-modules/terraform-aws-eks/issues/920>
+    fn service_made(live: &Live) -> Option<ServiceMade> {
+        let name = live.name.strip_prefix("/aws/eks/")?.strip_suffix("/cluster")?;
+        Some(ServiceMade {
+            by: "eks_cluster",
+            name: name.to_owned(),
+            while_set: "logTypes",
+            untouched: live.tags.is_empty() && live.key.is_none() && live.retention_days.is_none(),
+        })
     }
 }
 

@@ -32,6 +32,7 @@ impl Resource for NodeGroup {
         identity: Identity::Name,
         replacement: ReplacementOrder::CreateFirst,
         max_name_len: 63,
+        blockable: Blockable::NodeGroup,
         parent: Some(("eks_cluster", "cluster")),
         ready_within: minutes(60),
         deleted_within: minutes(60),

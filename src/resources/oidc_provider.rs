@@ -42,13 +42,6 @@ pub struct Live {
 /// Field [`Live::arn`].
 pub const ARN: Field = Field::new("arn");
 
-/// Issuers of EKS, whose names are random.
-const ISSUERS: IamScope = IamScope {
-    sid: "Issuer",
-    resources: &["arn:{partition}:iam::{account}:oidc-provider/oidc.eks.{region}.*"],
-    conditions: &[],
-};
-
 impl Desired for Spec {
     const KIND: &'static str = OidcProvider::KIND;
 }
@@ -60,7 +53,7 @@ impl Resource for OidcProvider {
         supplies: &[ARN],
         birth_mark: Some("birth"),
         iam: &[(
-            ISSUERS,
+            IamScope::ISSUERS,
             &[
                 "iam:GetOpenIDConnectProvider",
                 "iam:CreateOpenIDConnectProvider",

@@ -11,8 +11,8 @@ pub(super) use crate::{
         optional_text, required, required_text, retag, signed, single_shot, tag_map, tagged,
     },
     model::{
-        CallError, Changes, Desired, ErrorKind, Field, IamScope, Identity, In, Intent, KindInfo, Readiness,
-        Resource, UpdateId, minutes, sorted_set,
+        Blockable, CallError, Changes, Desired, ErrorKind, Field, IamScope, Identity, In, Intent, KindInfo,
+        Readiness, Resource, UpdateId, minutes, sorted_set,
     },
 };
 pub(super) use serde::{Deserialize, Serialize};

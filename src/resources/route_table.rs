@@ -44,6 +44,7 @@ impl Resource for RouteTable {
         identity: Identity::Token,
         supplies: &[ID],
         birth_mark: Some("id"),
+        blockable: Blockable::RouteTable,
         iam: &[
             (IamScope::EC2_READ, &["ec2:DescribeRouteTables"]),
             (IamScope::EC2_WRITE, &["ec2:CreateRouteTable", "ec2:CreateTags", "ec2:DeleteTags"]),

@@ -60,7 +60,7 @@ impl Resource for SecurityGroup {
         identity: Identity::OwnerTag,
         supplies: &[ID],
         birth_mark: Some("id"),
-        interface_filter: Some("group-id"),
+        blockable: Blockable::SecurityGroup,
         iam: &[
             (
                 IamScope::EC2_READ,

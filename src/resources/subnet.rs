@@ -57,7 +57,7 @@ impl Resource for Subnet {
         supplies: &[ID],
         exclusive: &["cidr"],
         birth_mark: Some("id"),
-        interface_filter: Some("subnet-id"),
+        blockable: Blockable::Subnet,
         iam: &[
             (IamScope::EC2_READ, &["ec2:DescribeSubnets", "ec2:DescribeNetworkInterfaces"]),
             (IamScope::EC2_WRITE, &["ec2:CreateSubnet", "ec2:CreateTags", "ec2:DeleteTags"]),

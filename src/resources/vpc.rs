@@ -54,7 +54,7 @@ impl Resource for Vpc {
         identity: Identity::OwnerTag,
         supplies: &[ID],
         birth_mark: Some("id"),
-        interface_filter: Some("vpc-id"),
+        blockable: Blockable::Vpc,
         iam: &[
             (
                 IamScope::EC2_READ,

@@ -74,6 +74,9 @@ add('VPN gateway', vpn)
 away = ec2.create_vpc(CidrBlock='172.30.0.0/16')['Vpc']['VpcId']
 peering = ec2.create_vpc_peering_connection(VpcId=vpc, PeerVpcId=away)['VpcPeeringConnection']['VpcPeeringConnectionId']
 ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)
+transit = ec2.create_transit_gateway()['TransitGateway']['TransitGatewayId']
+attachment = ec2.create_transit_gateway_vpc_attachment(TransitGatewayId=transit, VpcId=vpc, SubnetIds=[subnet])
+add('transit gateway attachment', attachment['TransitGatewayVpcAttachment']['TransitGatewayAttachmentId'])
 endpoint = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName='com.amazonaws.eu-central-1.dynamodb')['VpcEndpoint']['VpcEndpointId']
 add('VPC endpoint', endpoint)
 role = [it['RoleName'] for it in iam.list_roles()['Roles'] if it['RoleName'].startswith('shop')][0]
@@ -119,6 +122,8 @@ for eni in ec2.describe_network_interfaces(Filters=of_vpc)['NetworkInterfaces']:
         ec2.delete_network_interface(NetworkInterfaceId=eni['NetworkInterfaceId'])
 ec2.delete_vpc_endpoints(VpcEndpointIds=[it['VpcEndpointId'] for it in ec2.describe_vpc_endpoints(Filters=of_vpc)['VpcEndpoints']
     if it['ServiceName'].endswith('dynamodb') and not it['Tags']])
+for it in ec2.describe_transit_gateway_vpc_attachments()['TransitGatewayVpcAttachments']:
+    ec2.delete_transit_gateway_vpc_attachment(TransitGatewayAttachmentId=it['TransitGatewayAttachmentId'])
 for it in ec2.describe_vpn_gateways()['VpnGateways']:
     ec2.detach_vpn_gateway(VpcId=vpc, VpnGatewayId=it['VpnGatewayId'])
 for it in ec2.describe_egress_only_internet_gateways()['EgressOnlyInternetGateways']:
@@ -242,4 +247,82 @@ fn a_load_balancer_of_another_service_keeps_the_cluster_and_its_controller() {
     until("the load balancer is deleted", || world.boto3(balancers).as_array().unwrap().is_empty());
     let said = world.run(&["down", "--sandbox", "--yes"]).with(0);
     assert!(said.err.contains("queries for the tags of cluster shop find nothing"), "{}", said.err);
+}
+
+/// What others have in the account, as boto3 describes it.
+const FOREIGN: &str = "
+def foreign():
+    ec2, iam, logs, elb = client('ec2'), client('iam'), client('logs'), client('elbv2')
+    mine = [{'Name': 'tag:team', 'Values': ['web']}]
+    return {
+        'vpcs': ec2.describe_vpcs(Filters=mine)['Vpcs'],
+        'subnets': ec2.describe_subnets(Filters=mine)['Subnets'],
+        'groups': ec2.describe_security_groups(Filters=mine)['SecurityGroups'],
+        'volumes': ec2.describe_volumes(Filters=mine)['Volumes'],
+        'role': [r for r in iam.list_roles()['Roles'] if r['RoleName'] == 'shopper'],
+        'logs': [g for g in logs.describe_log_groups()['logGroups'] if g['logGroupName'] == '/aws/eks/shopper/cluster'],
+        'balancers': elb.describe_load_balancers()['LoadBalancers'],
+    }
+";
+
+const PUT_FOREIGN: &str = "
+ec2, iam = client('ec2'), client('iam')
+tags = lambda kind: [{'ResourceType': kind, 'Tags': [{'Key': 'team', 'Value': 'web'}]}]
+vpc = ec2.create_vpc(CidrBlock='172.30.0.0/16', TagSpecifications=tags('vpc'))['Vpc']['VpcId']
+subnet = ec2.create_subnet(VpcId=vpc, CidrBlock='172.30.0.0/24', AvailabilityZone='eu-central-1a',
+    TagSpecifications=tags('subnet'))['Subnet']['SubnetId']
+ec2.create_security_group(GroupName='team', Description='team', VpcId=vpc, TagSpecifications=tags('security-group'))
+ec2.create_volume(AvailabilityZone='eu-central-1a', Size=1, TagSpecifications=tags('volume'))
+iam.create_role(RoleName='shopper', AssumeRolePolicyDocument=json.dumps({'Version': '2012-10-17', 'Statement': [
+    {'Effect': 'Allow', 'Principal': {'Service': 'ec2.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}))
+client('logs').create_log_group(logGroupName='/aws/eks/shopper/cluster')
+client('elbv2').create_load_balancer(Name='by-hand', Type='network', Scheme='internal', Subnets=[subnet])
+";
+
+/// A stack that was in use for a while, in an account with resources of others: boto3 asks every service, before and after.
+#[test]
+fn nothing_of_a_stack_in_use_is_left_but_its_data_and_nothing_of_others_is_touched() {
+    let Some(kubectl) = kubectl() else { return };
+    let world = Provider::new(
+        "name: shop\nregion: eu-central-1\nnetwork: {zones: 2}\ncluster:\n  addons: [{name: aws-ebs-csi-driver}]\n\
+         nodeGroups: [{name: main}]\napp: {replicas: 1, ingress: none}\n",
+    );
+    world.sandbox(120);
+    let census = include_str!("common/census.py");
+    let seen = || {
+        world.boto3(&format!(
+            "{census}\n{FOREIGN}\nprint(json.dumps([census('eu-central-1'), foreign()], default=str))"
+        ))
+    };
+    world.boto3(&format!("{PUT_FOREIGN}\nprint('null')"));
+    let balancer =
+        "print(json.dumps(client('elbv2').describe_load_balancers()['LoadBalancers'][0]['State']['Code']))";
+    until("the load balancer is active", || world.boto3(balancer) == json!("active"));
+    let before = seen();
+
+    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    world.configure(&json!({"lateLogs": true, "cniLeftovers": 2}));
+    let kubeconfig = world.path().join("kubeconfig");
+    let write = world.command(&["kubeconfig", "--sandbox"]).env("KUBECONFIG", &kubeconfig).output().unwrap();
+    Ended::of(&write).with(0);
+    let file = world.path().join("claim.yaml");
+    let text = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: now}\nprovisioner: ebs.csi.aws.com\n\
+        reclaimPolicy: Delete\nvolumeBindingMode: Immediate\n---\napiVersion: v1\nkind: PersistentVolumeClaim\n\
+        metadata: {name: data, namespace: demo-application}\nspec:\n  accessModes: [ReadWriteOnce]\n  \
+        storageClassName: now\n  resources: {requests: {storage: 1Gi}}\n";
+    std::fs::write(&file, text).unwrap();
+    let mut apply = std::process::Command::new(&kubectl);
+    apply.args(["apply", "--filename", file.to_str().unwrap()]).env("KUBECONFIG", &kubeconfig);
+    Ended::of(&apply.stdin(std::process::Stdio::null()).output().unwrap()).with(0);
+    let volumes = "print(json.dumps([v['VolumeId'] for v in client('ec2').describe_volumes(Filters=\
+        [{'Name': 'tag:ebs.csi.aws.com/cluster', 'Values': ['true']}])['Volumes']]))";
+    until("the claim has a volume", || world.boto3(volumes).as_array().unwrap().len() == 1);
+
+    world.run(&["down", "--backend", "--sandbox", "--yes"]).with(0);
+    let volume = world.boto3(volumes);
+    assert_eq!(volume.as_array().unwrap().len(), 1);
+    // The last log events arrive two minutes after the end of the cluster, which is a second here.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    world.boto3(&format!("client('ec2').delete_volume(VolumeId={})\nprint('null')", volume[0]));
+    assert_eq!(seen(), before);
 }

@@ -27,6 +27,7 @@ mod image;
 mod image_base;
 mod kube;
 mod kube_client;
+mod left_behind;
 mod lifecycle;
 mod lived_in;
 mod lock_model;

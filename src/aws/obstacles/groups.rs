@@ -2,7 +2,8 @@
 
 use super::{
     super::{Call, Clients, GUARDDUTY_TAG, MAX_VALUES, filter, from_ec2},
-    obstacle::{Holdings, Obstacle},
+    holdings::Holdings,
+    obstacle::{Obstacle, created_by},
 };
 use crate::model::CallError;
 use aws_sdk_ec2::types::{SecurityGroup, SecurityGroupRule};
@@ -16,16 +17,16 @@ pub(super) async fn find(clients: &Clients, holdings: &Holdings) -> Result<Vec<O
             found.insert(id, group);
         }
     }
-    found.retain(|id, group| {
-        let tags = from_ec2(Some(group.tags()));
-        !holdings.has(id) && !holdings.is_of_cluster(&tags)
-    });
+    found.retain(|id, _| !holdings.has(id));
     let rules = rules(clients, found.keys().cloned().collect()).await?;
     let mut obstacles = Vec::new();
     for (id, group) in found {
         let naming = rules.iter().filter(|rule| rule.group_id.as_ref() == Some(&id));
-        obstacles.extend(naming.filter_map(|rule| rule_obstacle(rule, &group, holdings)));
-        obstacles.extend(group_obstacle(&id, &group, holdings));
+        let all = naming.filter_map(|rule| rule_obstacle(rule, &group, holdings));
+        // What EKS and the controllers created ends with the cluster.
+        let ends = holdings.is_of_cluster(&from_ec2(Some(group.tags())));
+        let all = all.chain(group_obstacle(&id, &group, holdings));
+        obstacles.extend(all.map(|obstacle| Obstacle { ends, ..obstacle }));
     }
     Ok(obstacles)
 }
@@ -80,7 +81,12 @@ fn rule_obstacle(rule: &SecurityGroupRule, of: &SecurityGroup, holdings: &Holdin
         hint: format!("remove the rule: `aws ec2 {verb} --group-id {group} --security-group-rule-ids {id}`"),
         id,
         name: from_ec2(Some(rule.tags())).remove("Name"),
-        detail: format!("in security group {group} ({}), names {named}", of.group_name().unwrap_or_default()),
+        detail: format!(
+            "in security group {group} ({}), names {named}{}",
+            of.group_name().unwrap_or_default(),
+            created_by(&from_ec2(Some(of.tags())))
+        ),
+        ends: false,
         blocks: [named].into(),
     })
 }
@@ -98,7 +104,8 @@ fn group_obstacle(id: &str, group: &SecurityGroup, holdings: &Holdings) -> Optio
         kind: "security group",
         id: id.to_owned(),
         name: tags.get("Name").cloned(),
-        detail: format!("{name}, in {vpc}"),
+        detail: format!("{name}, in {vpc}{}", created_by(&tags)),
+        ends: false,
         blocks: [vpc].into(),
         hint: format!("delete it: `aws ec2 delete-security-group --group-id {id}`"),
     })

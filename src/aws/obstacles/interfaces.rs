@@ -2,8 +2,9 @@
 
 use super::{
     super::{Call, Clients, MAX_VALUES, Tags, filter, from_ec2},
-    balancers::Balancer,
-    obstacle::{Holdings, Obstacle},
+    balancers::{self, Balancers, Whose},
+    holdings::Holdings,
+    obstacle::{Obstacle, created_by},
 };
 use crate::model::CallError;
 use aws_sdk_ec2::types;
@@ -27,7 +28,15 @@ struct Interface {
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
     all: Vec<Interface>,
-    instances: BTreeMap<String, Tags>,
+    instances: BTreeMap<String, Instance>,
+}
+
+/// An instance that an interface is attached to.
+#[derive(Clone, Debug, Default)]
+struct Instance {
+    tags: Tags,
+    /// Whether it is terminated, or about to be.
+    ends: bool,
 }
 
 /// Lists the interfaces in the VPC that is to be deleted, or in the security groups.
@@ -37,6 +46,11 @@ pub(super) async fn list(clients: &Clients, holdings: &Holdings) -> Result<Inter
         (None, false) => filter("group-id", holdings.groups.iter().cloned().collect()),
         (None, true) => return Ok(Interfaces::default()),
     };
+    matching(clients, by).await
+}
+
+/// Lists the interfaces that a filter matches.
+pub(super) async fn matching(clients: &Clients, by: types::Filter) -> Result<Interfaces, CallError> {
     let pages = clients.ec2.describe_network_interfaces().filters(by).into_paginator().page_size(1000);
     let all: Vec<types::NetworkInterface> = pages.items().send().try_collect().await.call()?;
     let all: Vec<Interface> = all.into_iter().map(reduced).collect();
@@ -45,13 +59,16 @@ pub(super) async fn list(clients: &Clients, holdings: &Holdings) -> Result<Inter
 }
 
 impl Interfaces {
-    /// Returns those that are neither the stack's nor of a service that works for it. `balancers` are those of the stack's
-    /// clusters; without them no load balancer can be told from them.
-    pub(super) fn obstacles(&self, holdings: &Holdings, balancers: Option<&[Balancer]>) -> Vec<Obstacle> {
-        let names = |all: &[Balancer]| all.iter().map(|balancer| balancer.name.clone()).collect();
-        let known: Option<BTreeSet<String>> = balancers.map(names);
-        let found = self.all.iter().filter_map(|it| obstacle(it, &self.instances, holdings, known.as_ref()));
+    /// Returns what each belongs to. What is the stack's, or of a service that works for it, ends without anyone's doing.
+    /// Without `balancers`, so does each load balancer.
+    pub(super) fn obstacles(&self, holdings: &Holdings, balancers: Option<&Balancers>) -> Vec<Obstacle> {
+        let found = self.all.iter().filter_map(|it| obstacle(it, &self.instances, holdings, balancers));
         found.collect()
+    }
+
+    /// Returns those with a public address.
+    pub(super) fn public(self) -> Self {
+        Interfaces { all: self.all.into_iter().filter(|it| it.public).collect(), ..self }
     }
 }
 
@@ -70,8 +87,11 @@ fn reduced(interface: types::NetworkInterface) -> Interface {
     }
 }
 
-/// Returns the tags of these instances, by id.
-async fn instances(clients: &Clients, ids: BTreeSet<String>) -> Result<BTreeMap<String, Tags>, CallError> {
+/// Returns these instances, by id.
+async fn instances(
+    clients: &Clients,
+    ids: BTreeSet<String>,
+) -> Result<BTreeMap<String, Instance>, CallError> {
     let ids: Vec<String> = ids.into_iter().collect();
     let mut found = BTreeMap::new();
     for part in ids.chunks(MAX_VALUES) {
@@ -79,16 +99,21 @@ async fn instances(clients: &Clients, ids: BTreeSet<String>) -> Result<BTreeMap<
         let part: Vec<types::Reservation> =
             pages.into_paginator().items().send().try_collect().await.call()?;
         let all = part.iter().flat_map(types::Reservation::instances);
-        found.extend(all.filter_map(|it| Some((it.instance_id.clone()?, from_ec2(Some(it.tags()))))));
+        found.extend(all.filter_map(|it| {
+            use types::InstanceStateName::{ShuttingDown, Terminated};
+            let state = it.state().and_then(types::InstanceState::name);
+            let ends = matches!(state, Some(ShuttingDown | Terminated));
+            Some((it.instance_id.clone()?, Instance { tags: from_ec2(Some(it.tags())), ends }))
+        }));
     }
     Ok(found)
 }
 
 fn obstacle(
     interface: &Interface,
-    instances: &BTreeMap<String, Tags>,
+    instances: &BTreeMap<String, Instance>,
     holdings: &Holdings,
-    balancers: Option<&BTreeSet<String>>,
+    balancers: Option<&Balancers>,
 ) -> Option<Obstacle> {
     let text = interface.description.as_str();
     // Services put the id of what the interface belongs to last in the description, in brackets or not.
@@ -97,7 +122,7 @@ fn obstacle(
         .strip_prefix("Amazon EKS ")
         .is_some_and(|name| holdings.clusters.contains(name) || holdings.former_cluster == name);
     let instance = interface.instance.as_ref();
-    // One that ended meanwhile has no tags; its interface ends with it.
+    // The interface of one that ended meanwhile ends with it.
     let machine = instance.map(|id| instances.get(id));
     // `ELB net/NAME/ID`, `ELB app/NAME/ID` or `ELB NAME`.
     let balancer = text.strip_prefix("ELB ").map(|path| path.split('/').nth(1).unwrap_or(path));
@@ -106,17 +131,22 @@ fn obstacle(
         && interface.attached
         && known(text).is_none()
         && interface.groups.iter().any(|group| holdings.cluster_groups.contains(group));
-    let own = holdings.has(&interface.id)
+    let whose =
+        balancer.map(|name| balancers.map_or(Whose::Ending, |balancers| balancers.whose(name, holdings)));
+    let ends = holdings.has(&interface.id)
         || holdings.has(owner)
         || of_cluster
         || of_fargate
         || holdings.is_of_cluster(&interface.tags)
         || holdings.is_of_pods(&interface.tags)
-        || machine.is_some_and(|tags| tags.is_none_or(|tags| holdings.is_node(tags)))
-        || balancer.is_some_and(|name| balancers.is_none_or(|known| known.contains(name)));
-    // Endpoints of others are looked at by themselves.
-    let reported = text.starts_with("VPC Endpoint Interface") && holdings.vpc.is_some();
-    if own || reported {
+        || machine.is_some_and(|it| it.is_none_or(|it| it.ends || holdings.is_node(&it.tags)))
+        || whose == Some(Whose::Ending);
+    // Endpoints and attachments of others have a look of their own.
+    let reported = holdings.vpc.is_some()
+        && ["VPC Endpoint Interface", "Network Interface for Transit Gateway Attachment"]
+            .iter()
+            .any(|start| text.starts_with(start));
+    if reported {
         return None;
     }
     let mut blocks: BTreeSet<String> = interface.subnet.iter().chain(&interface.groups).cloned().collect();
@@ -130,11 +160,21 @@ fn obstacle(
         return Some(Obstacle {
             kind: "instance",
             id: id.clone(),
-            name: machine.flatten().and_then(|tags| tags.get("Name")).cloned(),
-            detail: format!("network interface {}{place}{public}", interface.id),
+            name: machine.flatten().and_then(|it| it.tags.get("Name")).cloned(),
+            detail: format!(
+                "network interface {}{place}{public}{}",
+                interface.id,
+                machine.flatten().map(|it| created_by(&it.tags)).unwrap_or_default()
+            ),
             blocks,
+            ends,
             hint,
         });
+    }
+    if let Some(Whose::Team(balancer)) = whose {
+        let mut found = balancers::obstacle(balancer, holdings);
+        found.blocks.extend(blocks);
+        return Some(found);
     }
     if let Some(name) = balancer {
         return Some(Obstacle {
@@ -143,20 +183,20 @@ fn obstacle(
             name: None,
             detail: format!("network interface {}{place}{public}", interface.id),
             blocks,
-            hint: format!(
-                "delete it: `aws elbv2 describe-load-balancers --names {name}` shows its ARN; its interfaces end some \
-                 minutes later"
-            ),
+            ends,
+            hint: balancers::by_hand(name),
         });
     }
     let (what, hint) = service(text, interface.attached);
-    let by = interface.requester.as_ref().map(|by| format!(", created by {by}")).unwrap_or_default();
+    let requester = interface.requester.as_ref().map(|by| format!(", created by {by}"));
+    let by = requester.unwrap_or_else(|| created_by(&interface.tags));
     Some(Obstacle {
         kind: "network interface",
         id: interface.id.clone(),
         name: interface.tags.get("Name").cloned(),
         detail: format!("{what}{place}{by}{public}"),
         blocks,
+        ends,
         hint: hint.replace("{id}", &interface.id).replace("{owner}", owner),
     })
 }
@@ -233,11 +273,14 @@ mod tests {
 
     #[test]
     fn interfaces_of_what_the_stack_deletes_are_no_obstacles() {
-        let node = Tags::from([
+        let tags = Tags::from([
             ("eks:cluster-name".to_owned(), "shop".to_owned()),
             ("eks:nodegroup-name".to_owned(), "main".to_owned()),
         ]);
-        let instances = BTreeMap::from([("i-node".to_owned(), node)]);
+        let instances = BTreeMap::from([
+            ("i-node".to_owned(), Instance { tags, ends: false }),
+            ("i-ends".to_owned(), Instance { ends: true, ..Instance::default() }),
+        ]);
         for own in [
             interface("Interface for NAT Gateway nat-1", None, &[]),
             interface("VPC Endpoint Interface vpce-1", None, &[]),
@@ -249,23 +292,21 @@ mod tests {
             Interface { groups: vec!["sg-cluster".to_owned()], ..attached("") },
             // Pods with security groups.
             interface("aws-k8s-branch-eni", None, &[("kubernetes.io/cluster/shop", "owned")]),
-            // Of a node that ended.
+            // Of a node that ended, and of another owner's instance that is about to.
             interface("", Some("i-ended"), &[]),
+            interface("", Some("i-ends"), &[]),
             interface("Amazon EKS former", None, &[]),
         ] {
-            assert_eq!(
-                obstacle(&own, &instances, &holdings(), Some(&["k8s-web".to_owned()].into())),
-                None,
-                "{own:?}"
-            );
+            let found = obstacle(&own, &instances, &holdings(), Some(&Balancers::default()));
+            assert!(found.is_none_or(|found| found.ends), "{own:?}");
         }
     }
 
     #[test]
     fn interfaces_of_others_are_named_with_what_they_block() {
         let bastion = Tags::from([("Name".to_owned(), "bastion".to_owned())]);
-        let instances = BTreeMap::from([("i-1".to_owned(), bastion)]);
-        let none = BTreeSet::new();
+        let instances = BTreeMap::from([("i-1".to_owned(), Instance { tags: bastion, ends: false })]);
+        let none = Balancers::default();
         let named =
             |interface: Interface| obstacle(&interface, &instances, &holdings(), Some(&none)).unwrap();
         let instance = named(interface("", Some("i-1"), &[]));
@@ -288,7 +329,8 @@ mod tests {
         named(interface("aws-K8S-i-0123", None, &[("kubernetes.io/cluster/shop", "shared")]));
         // A node of another cluster.
         let other = Tags::from([("eks:cluster-name".to_owned(), "other".to_owned())]);
-        let instances = BTreeMap::from([("i-1".to_owned(), other)]);
-        assert!(obstacle(&interface("", Some("i-1"), &[]), &instances, &holdings(), Some(&none)).is_some());
+        let instances = BTreeMap::from([("i-1".to_owned(), Instance { tags: other, ends: false })]);
+        let found = obstacle(&interface("", Some("i-1"), &[]), &instances, &holdings(), Some(&none)).unwrap();
+        assert!(!found.ends && found.detail.ends_with("created by EKS cluster other"), "{found}");
     }
 }

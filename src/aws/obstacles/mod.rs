@@ -2,13 +2,18 @@
 //! only when the rest is gone, and mostly without its name.
 
 mod balancers;
+mod blocked;
+mod cluster_workers;
 mod groups;
+mod holdings;
 mod interfaces;
 mod obstacle;
 mod parts;
 mod profiles;
 
-pub use obstacle::{Holdings, Obstacle, is_of_pods};
+pub use blocked::blockers;
+pub use holdings::{Holdings, is_of_pods, names_of};
+pub use obstacle::Obstacle;
 
 use super::Clients;
 use crate::model::CallError;
@@ -31,8 +36,8 @@ impl Obstacles {
     }
 }
 
-/// Looks for everything that blocks the deletion of these resources. A query that fails does not stop the others: AWS
-/// refuses the deletion of what it would have found.
+/// Looks for everything that blocks the deletion of these resources until a person acts. A query that fails does not stop
+/// the others: AWS refuses the deletion of what it would have found.
 pub async fn obstacles(clients: &Clients, holdings: &Holdings) -> Obstacles {
     let mut all = Obstacles::default();
     let (interfaces, groups, parts, balancers, profiles) = tokio::join!(
@@ -42,15 +47,16 @@ pub async fn obstacles(clients: &Clients, holdings: &Holdings) -> Obstacles {
         balancers::list(clients, holdings),
         profiles::find(clients, holdings),
     );
-    let known = balancers.as_deref().ok();
+    let known = balancers.as_ref().ok();
     all.add("network interfaces", interfaces.map(|interfaces| interfaces.obstacles(holdings, known)));
     all.add("security groups", groups);
     for (what, answer) in parts {
         all.add(what, answer);
     }
-    all.add("load balancers", balancers.map(|balancers| balancers::obstacles(&balancers, holdings)));
+    all.add("load balancers", balancers.map(|balancers| balancers.obstacles(holdings)));
     all.add("instance profiles", profiles);
     all.found = merged(all.found);
+    all.found.retain(|obstacle| !obstacle.ends);
     all
 }
 

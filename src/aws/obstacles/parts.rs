@@ -2,7 +2,8 @@
 
 use super::{
     super::{Call, Clients, GUARDDUTY_TAG, Tags, filter, from_ec2},
-    obstacle::{Holdings, Obstacle},
+    holdings::Holdings,
+    obstacle::{Obstacle, created_by},
 };
 use crate::model::CallError;
 use aws_sdk_ec2::types::{
@@ -41,6 +42,17 @@ pub(super) async fn find(clients: &Clients, holdings: &Holdings) -> Vec<Answer> 
     ]
 }
 
+/// Returns the subnets of other owners that use a route table.
+pub(super) async fn associations(
+    clients: &Clients,
+    holdings: &Holdings,
+    table: &str,
+) -> Result<Vec<Obstacle>, CallError> {
+    let call = clients.ec2.describe_route_tables().filters(filter("route-table-id", vec![table.to_owned()]));
+    let all: Vec<RouteTable> = call.into_paginator().items().send().try_collect().await.call()?;
+    Ok(all.iter().flat_map(|table| foreign_associations(table, holdings)).collect())
+}
+
 /// One look at a VPC.
 struct Look<'a> {
     clients: &'a Clients,
@@ -70,7 +82,8 @@ impl Look<'_> {
             kind,
             id: id.to_owned(),
             name: tags.get("Name").cloned(),
-            detail: detail.to_owned(),
+            detail: format!("{detail}{}", created_by(tags)),
+            ends: false,
             blocks: [self.vpc.to_owned()].into(),
             hint: hint.replace("{id}", id).replace("{vpc}", self.vpc),
         })
@@ -103,19 +116,7 @@ impl Look<'_> {
             let found = self.foreign("route table", Some(id), &tags, "in the VPC", hint);
             return found.filter(|_| !main).into_iter().collect();
         }
-        let foreign = table.associations().iter().filter_map(|it| {
-            let subnet = it.subnet_id.as_ref().filter(|subnet| !self.holdings.has(subnet))?;
-            let association = it.route_table_association_id.clone()?;
-            Some(Obstacle {
-                kind: "route table association",
-                hint: format!("remove it: `aws ec2 disassociate-route-table --association-id {association}`"),
-                id: association,
-                name: None,
-                detail: format!("of {subnet} with {id}"),
-                blocks: [id.to_owned()].into(),
-            })
-        });
-        foreign.collect()
+        foreign_associations(table, self.holdings)
     }
 
     async fn acls(&self) -> Result<Vec<Obstacle>, CallError> {
@@ -164,7 +165,12 @@ impl Look<'_> {
         let found = there.filter_map(|it| {
             let hint = "detach it: `aws ec2 detach-vpn-gateway --vpn-gateway-id {id} --vpc-id {vpc}`";
             let tags = from_ec2(Some(it.tags()));
-            self.foreign("VPN gateway", it.vpn_gateway_id(), &tags, "attached to the VPC", hint)
+            let found =
+                self.foreign("VPN gateway", it.vpn_gateway_id(), &tags, "attached to the VPC", hint)?;
+            let here = it.vpc_attachments().iter().filter(|at| at.vpc_id() == Some(self.vpc));
+            let ends = here.clone().all(|at| at.state() != Some(&AttachmentStatus::Attached))
+                && here.clone().any(|at| at.state() == Some(&AttachmentStatus::Detaching));
+            Some(Obstacle { ends, ..found })
         });
         Ok(found.collect())
     }
@@ -203,7 +209,11 @@ impl Look<'_> {
             let hint = "delete it: `aws ec2 delete-transit-gateway-vpc-attachment --transit-gateway-attachment-id {id}`";
             let to = format!("to {}", it.transit_gateway_id().unwrap_or("a transit gateway"));
             let (id, tags) = (it.transit_gateway_attachment_id(), from_ec2(Some(it.tags())));
-            self.foreign("transit gateway attachment", id, &tags, &to, hint)
+            let ends = it.state() == Some(&TransitGatewayAttachmentState::Deleting);
+            let mut found = self.foreign("transit gateway attachment", id, &tags, &to, hint)?;
+            found.blocks.extend(it.subnet_ids().iter().filter(|id| self.holdings.has(id)).cloned());
+            found.ends = ends;
+            Some(found)
         });
         Ok(found.collect())
     }
@@ -213,7 +223,7 @@ impl Look<'_> {
         let all: Vec<VpcEndpoint> = call.into_paginator().items().send().try_collect().await.call()?;
         // AWS spells the states in lower case, the API's model does not.
         let state = |it: &VpcEndpoint| it.state().map(|state| state.as_str().to_ascii_lowercase());
-        let there = all.iter().filter(|it| !state(it).is_some_and(|state| state.starts_with("delet")));
+        let there = all.iter().filter(|it| state(it).is_none_or(|state| state != "deleted"));
         let found = there.filter_map(|it| {
             let (tags, service) = (from_ec2(Some(it.tags())), it.service_name().unwrap_or_default());
             // Deleted with the network.
@@ -223,10 +233,30 @@ impl Look<'_> {
             let hint = "delete it: `aws ec2 delete-vpc-endpoints --vpc-endpoint-ids {id}`";
             let mut found = self.foreign("VPC endpoint", it.vpc_endpoint_id(), &tags, service, hint)?;
             found.blocks.extend(it.subnet_ids().iter().filter(|id| self.holdings.has(id)).cloned());
+            found.ends = state(it).is_some_and(|state| state == "deleting");
             Some(found)
         });
         Ok(found.collect())
     }
+}
+
+/// Returns the associations of a table of the stack with subnets of other owners.
+fn foreign_associations(table: &RouteTable, holdings: &Holdings) -> Vec<Obstacle> {
+    let id = table.route_table_id().unwrap_or_default();
+    let foreign = table.associations().iter().filter_map(|it| {
+        let subnet = it.subnet_id.as_ref().filter(|subnet| !holdings.has(subnet))?;
+        let association = it.route_table_association_id.clone()?;
+        Some(Obstacle {
+            kind: "route table association",
+            hint: format!("remove it: `aws ec2 disassociate-route-table --association-id {association}`"),
+            id: association,
+            name: None,
+            detail: format!("of {subnet} with {id}"),
+            ends: false,
+            blocks: [id.to_owned()].into(),
+        })
+    });
+    foreign.collect()
 }
 
 /// Returns whether a connection still holds its VPCs: AWS lists ended ones for hours.

@@ -229,6 +229,7 @@ pub(super) fn kind_of(info: &'static KindInfo) -> Kind {
         },
         ahead: |_, _, _| Ok(None),
         not_applied: |_, _, _| Ok(None),
+        service_made: |_| Ok(None),
         delete_failed: |live| {
             let failed = live["status"] == "DELETE_FAILED";
             Ok(failed.then(|| "DependencyViolation: sg-1 is in use".to_owned()))
@@ -387,10 +388,6 @@ impl Provider for Cloud {
             *self.gaps.lock().unwrap() += 1;
         }
         Ok(())
-    }
-
-    async fn blockers(&self, _: &str, _: &Value) -> Vec<String> {
-        Vec::new()
     }
 
     fn fresh(&self) -> Box<dyn Provider> {

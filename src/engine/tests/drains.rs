@@ -81,10 +81,6 @@ impl Provider for Busy {
         self.cloud.delete(kind, live).await
     }
 
-    async fn blockers(&self, _: &str, _: &Value) -> Vec<String> {
-        Vec::new()
-    }
-
     fn fresh(&self) -> Box<dyn Provider> {
         Box::new(self.clone())
     }

@@ -163,10 +163,6 @@ impl Provider for RemoteProvider {
         self.change(format!("delete {}", live["id"]), call).await
     }
 
-    async fn blockers(&self, _: &str, _: &Value) -> Vec<String> {
-        Vec::new()
-    }
-
     fn fresh(&self) -> Box<dyn Provider> {
         Box::new(self.clone())
     }

@@ -1,10 +1,12 @@
 //! The engine against a cloud in memory, under paused time: lists lag, answers are lost, and the power fails
 //! after every write of the state and every call that writes.
 
+mod blocked_deletes;
 mod cloud;
 mod cloud_groups;
 mod drains;
 mod faulty_network;
+mod late_creations;
 mod operator;
 mod power;
 mod replacements;

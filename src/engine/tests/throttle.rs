@@ -74,10 +74,6 @@ impl Provider for Narrow {
         self.cloud.delete(kind, live).await
     }
 
-    async fn blockers(&self, kind: &str, live: &Value) -> Vec<String> {
-        self.cloud.blockers(kind, live).await
-    }
-
     fn fresh(&self) -> Box<dyn Provider> {
         Box::new(self.clone())
     }

@@ -19,6 +19,7 @@ from provisioner_sandbox.services.ec2 import (  # noqa: F401  each registers its
     nat,
     routes,
     tags,
+    transit,
     vpc,
     vpc_contents,
     zones,

@@ -47,6 +47,8 @@ BALANCERS = {
         BALANCER, True, "gateway_load_balancer", owner=BALANCER, attachment="eni-attach", address_owner=BALANCER
     ),
 }
+# AWS documents no id of a transit gateway's interfaces, only their type.
+TRANSIT_GATEWAY = Requester(AWS_OWNER, True, "transit_gateway")
 FILE_SYSTEM = Requester("AROASANDBOXAMAZONEFS1:001540145697", True)
 
 

@@ -9,6 +9,7 @@ from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
 from provisioner_sandbox.services.ec2.state import VPC_PENDING, ec2_state, nat_state, remove
+from provisioner_sandbox.services.ec2.transit import attached
 from provisioner_sandbox.services.ec2.vpc_contents import forget_subnet, go_with_vpc, holds_vpc
 from provisioner_sandbox.wire.message import Answer
 
@@ -84,6 +85,7 @@ def has_dependencies(backend, vpc_id: str) -> bool:
             nat.vpc_id == vpc_id and nat_state(backend, nat.id) not in ("deleted", "failed")
             for nat in backend.nat_gateways.values()
         )
+        or bool(attached(backend, vpc_id))
         or holds_vpc(backend, vpc_id)
     )
 
