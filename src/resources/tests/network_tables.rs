@@ -1,6 +1,6 @@
 //! Tables of the kinds of the network: VPC, subnets, gateways, routes, endpoints and flow logs.
 
-use super::{Table, failed, row, rows, state, tag_row, unknown, updates_of, waiting};
+use super::{Table, failed, row, rows, state, suspended, tag_row, unknown, updates_of, waiting};
 use crate::resources::vpc_endpoint::{self, VpcEndpoint};
 use serde_json::{Value, json};
 
