@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -54,6 +55,7 @@ class Control:
             200,
             {
                 "running": True,
+                "pid": os.getpid(),
                 "version": __version__,
                 "timeScale": world.config.time_scale,
                 "calls": world.calls,

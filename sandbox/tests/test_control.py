@@ -17,7 +17,9 @@ def test_start_writes_the_endpoint_once_it_answers_and_sigterm_ends_it(tmp_path:
     process = start(tmp_path, "--port", "0", "--time-scale", "7")
     try:
         endpoint = await_endpoint(tmp_path, process)
-        assert set(endpoint) == {"endpoint", "port", "pid", "version"}
+        assert set(endpoint) == {
+            "endpoint", "port", "pid", "startTime", "version", "accessKeyId", "secretAccessKey",
+        }  # fmt: skip
         assert endpoint["pid"] == process.pid
         assert endpoint["endpoint"] == f"http://127.0.0.1:{endpoint['port']}"
         status, answer = Sandbox(endpoint["endpoint"]).ext("GET", "status")
@@ -25,7 +27,7 @@ def test_start_writes_the_endpoint_once_it_answers_and_sigterm_ends_it(tmp_path:
         python = f"{sys.version_info[0]}.{sys.version_info[1]}"
         assert answer.pop("platform").startswith("linux/")
         assert answer == {
-            "running": True, "version": endpoint["version"], "timeScale": 7.0, "calls": 0, "held": None, "python": python,
+            "running": True, "pid": process.pid, "version": endpoint["version"], "timeScale": 7.0, "calls": 0, "held": None, "python": python,
             "kubernetes": "stand-in",
         }  # fmt: skip
     finally:
