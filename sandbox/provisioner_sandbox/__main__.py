@@ -58,6 +58,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     from provisioner_sandbox.endpoint_file import write_endpoint
     from provisioner_sandbox.kube.planes import SETTINGS
+    from provisioner_sandbox.kube.processes.isolation import ISOLATION
     from provisioner_sandbox.server import Server
     from provisioner_sandbox.world import World
 
@@ -65,6 +66,8 @@ def main() -> int:
     SETTINGS.folder = options.state_dir.resolve() / "kubernetes"
     SETTINGS.testbed = options.kubernetes
     SETTINGS.tidy()
+    # A process with threads should not fork.
+    ISOLATION.trouble()
     world = World(options.time_scale)
     server = Server(options.port, world)
     serving = threading.Thread(target=server.serve_forever, name="serve")
