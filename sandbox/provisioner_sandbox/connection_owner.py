@@ -44,7 +44,7 @@ def owners() -> set[int]:
     found = {0, os.geteuid()}
     try:
         if Path("/proc/self/uid_map").read_text().split() != ALL_USERS:
-            # Here this number may be anybody.
+            # Here this number stands for every user that has none.
             found.discard(int(Path(OVERFLOW).read_text()))
     except (OSError, ValueError):
         pass

@@ -13,9 +13,11 @@ from typing import Any
 
 from provisioner_sandbox import signatures
 from provisioner_sandbox.browsers import Refused
+from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.key_pairs import key_pairs
 from provisioner_sandbox.kube import planes
 from provisioner_sandbox.own_keys import own_keys
+from provisioner_sandbox.wire.identify import identify
 from provisioner_sandbox.wire.message import Request
 
 SECRET_HEADER = "X-Provisioner-Secret"
@@ -52,10 +54,8 @@ def check(request: Request, guard: AbstractContextManager[Any]) -> None:
         return
     if request.path.startswith(LAYERS) and own_keys().is_sealed(request.path, request.query):
         return
-    if request.form.get("Action") == "AssumeRoleWithWebIdentity" and "Authorization" not in request.headers:
-        # AWS takes it unsigned. A token that a cluster of this sandbox has given its pod proves more than a signature.
-        if planes.claims(request.form.get("WebIdentityToken", "")) is not None:
-            return
+    if is_of_a_pod(request):
+        return
     given = signatures.signature_of(request)
     with guard:
         known = key_pairs(region_of(given))
@@ -65,11 +65,23 @@ def check(request: Request, guard: AbstractContextManager[Any]) -> None:
         raise Refused(refused.code, f"{refused}: {strangers()}") from None
 
 
+def is_of_a_pod(request: Request) -> bool:
+    """Whether it is the one call that AWS takes unsigned, with a token that a cluster of this sandbox has given its pod."""
+    if planes.claims(request.form.get("WebIdentityToken", "")) is None or signatures.claims_signature(request):
+        return False
+    try:
+        # As the gateway will understand it, whatever else the request says.
+        target = identify(request)
+    except AwsError:
+        return False
+    return (target.service, target.operation.name) == ("sts", "AssumeRoleWithWebIdentity")
+
+
 def region_of(given: signatures.Signature | None) -> str:
     return given.scope[1] if given is not None and len(given.scope) == 4 else "us-east-1"
 
 
 def check_secret(headers: Message) -> None:
-    """Raises `Refused` for a wrong secret, whoever sends it: it is meant for another sandbox."""
+    """Raises `Refused` for a wrong secret, from every caller: it is meant for another sandbox."""
     if not own_keys().is_secret(headers.get(SECRET_HEADER, own_keys().secret)):
         raise Refused("AccessDenied", f"the header {SECRET_HEADER} does not hold the secret of this sandbox")

@@ -1,4 +1,4 @@
-"""The key pair of this start: whoever has it may call the sandbox, also as another user of the machine."""
+"""The access key of this start: with it, other users of the machine may call the sandbox too."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        # Once for a connection, and at once: of one that its caller has closed nobody knows whose it was.
+        # Once for a connection, and at once: when its caller has closed it, its user is unknown.
         self.is_own = is_own(self.connection)
 
     def respond(self) -> None:

@@ -51,10 +51,17 @@ class Signature:
     in_url: bool
 
 
+def claims_signature(request: Request) -> bool:
+    """Whether it says that it is signed, in whichever form."""
+    return "Authorization" in request.headers or any(name.startswith("X-Amz-") for name in request.query_items)
+
+
 def signature_of(request: Request) -> Signature | None:
-    """What a request says of its signature; `None` if it has none."""
-    match = HEADER.match(request.headers.get("Authorization", ""))
-    if match:
+    """What a request says of its signature; `None` if it has none. One in the headers goes first, as when it is read."""
+    if "Authorization" in request.headers:
+        match = HEADER.fullmatch(request.headers["Authorization"].strip())
+        if match is None:
+            return None
         key, *scope = match["credential"].split("/")
         date, token = request.headers.get("X-Amz-Date", ""), request.headers.get("X-Amz-Security-Token")
         signed = match["signed"].split(";")

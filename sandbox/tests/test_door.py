@@ -12,17 +12,19 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
 import pytest
-from conftest import REGION, Sandbox, await_endpoint, start
-from kubernetes import Kube, token
+from conftest import REGION, Sandbox, await_endpoint, start, until
+from kubernetes import SLOW, Kube, pod_spec, push, token
 from eks import trust
 
 from provisioner_sandbox import browsers, connection_owner
+from provisioner_sandbox.kube import tokens
 
 STRANGER = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="another user is only had by root")
@@ -114,7 +116,7 @@ WHO_AM_I = "Action=GetCallerIdentity&Version=2011-06-15"
 
 
 def unsigned(key: str) -> dict[str, str]:
-    """What the sandbox takes for signed if nobody looks."""
+    """A signature that does not hold."""
     scope = f"Credential={key}/20260101/{REGION}/sts/aws4_request"
     return {**FORM, "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature={'0' * 64}"}
 
@@ -143,8 +145,6 @@ def test_the_file_is_its_owners_alone_and_replaces_a_link(tmp_path: Path) -> Non
 
 
 def await_endpoint_after_link(folder: Path, process: Any) -> dict[str, Any]:
-    from conftest import until
-
     until(lambda: not (folder / "endpoint.json").is_symlink(), 60)
     return await_endpoint(folder, process)
 
@@ -172,7 +172,7 @@ def test_any_credentials_work_for_the_user_who_started_it(own: Sandbox) -> None:
     assert own.ext("GET", "log")[0] == 200
 
 
-def test_a_wrong_secret_is_refused_whoever_sends_it(own: Sandbox, record: dict[str, Any]) -> None:
+def test_a_wrong_secret_is_refused_from_every_caller(own: Sandbox, record: dict[str, Any]) -> None:
     assert ext(own.endpoint, "status", {"X-Provisioner-Secret": record["secretAccessKey"]})[0] == 200
     for wrong in ("", "x", record["secretAccessKey"][:-1], "\xe9" * 40):
         assert ext(own.endpoint, "status", {"X-Provisioner-Secret": wrong})[0] == 403
@@ -244,8 +244,6 @@ def test_another_user_with_the_keys_may_call(own: Sandbox, record: dict[str, Any
 @as_root
 @pytest.mark.parametrize("name", ["plain.txt", "a b/c+d=(e)~é.json", "x//y/../z"])
 def test_the_signature_of_every_path_is_understood(own: Sandbox, record: dict[str, Any], other: Ask, name: str) -> None:
-    from urllib.parse import quote
-
     s3 = own.client("s3")
     s3.create_bucket(Bucket="mine", CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket="mine", Key=name, Body=b"content")
@@ -289,6 +287,20 @@ def test_a_role_is_not_assumed_with_a_token_that_no_cluster_gave(own: Sandbox, o
 
 
 @as_root
+def test_a_signed_url_says_who_calls_as_signed_headers_do(own: Sandbox, other: Ask) -> None:
+    """A key of a role is that role's, and not the administrator's, in both forms and with both at once."""
+    own.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
+    role = own.client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/r", RoleSessionName="ci")["Credentials"]
+    keys = (role["AccessKeyId"], role["SecretAccessKey"])
+    place = f"{own.endpoint}/?{WHO_AM_I}"
+    url, _ = signed(place, "sts", *keys, method="GET", session=role["SessionToken"], query=True)
+    assert other(url)[0] == 200
+    other_key = f"Credential=other/20260101/{REGION}/sts/aws4_request"
+    for also in (f"AWS4-HMAC-SHA256 {other_key}, SignedHeaders=host, Signature={'0' * 64}", other_key, "Bearer x", ""):
+        assert other(url, headers={"Authorization": also})[0] == 403
+
+
+@as_root
 def test_a_large_body_of_a_stranger_is_not_read(own: Sandbox, other: Ask) -> None:
     # The answer comes although nothing of the body was sent.
     status, _ = other(f"{own.endpoint}/mine/key", "PUT", None, {"Content-Length": str(1 << 40)})
@@ -296,9 +308,7 @@ def test_a_large_body_of_a_stranger_is_not_read(own: Sandbox, other: Ask) -> Non
 
 
 @as_root
-def test_layers_are_read_by_whoever_has_their_address(own: Sandbox, other: Ask) -> None:
-    from kubernetes import push
-
+def test_a_layer_is_read_by_its_address_alone(own: Sandbox, other: Ask) -> None:
     push(own)
     ecr = own.client("ecr")
     manifest = json.loads(
@@ -314,7 +324,7 @@ def test_layers_are_read_by_whoever_has_their_address(own: Sandbox, other: Ask) 
 
 
 @as_root
-def test_a_connection_that_its_caller_has_closed_is_nobodys() -> None:
+def test_a_connection_that_its_caller_has_closed_has_no_owner() -> None:
     """The kernel shows the socket of a program that is gone as root's."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         code = (
@@ -369,10 +379,103 @@ def test_another_user_gets_nothing_of_a_cluster(own: Sandbox, record: dict[str, 
     key, secret = record["accessKeyId"], record["secretAccessKey"]
     assert ask(token(key=key, secret=secret)) == 200
     assert ask(token(key=key, secret="sandbox")) == 401
-    # A pod's token counts whoever brings it: its pods are other users.
-    made = kube.api("POST", f"{kube.ns}/serviceaccounts/default/token", {"spec": {}})
-    if made[0] == 201:
-        assert ask(made[1]["status"]["token"]) in (200, 403)
+
+
+# What a pod does that has a role: it takes it, and asks who it is; and it tries what is not its own.
+POD = b"""
+import base64, json, os, re, time, urllib.error, urllib.parse, urllib.request
+import tokens
+
+endpoint = os.environ["AWS_ENDPOINT_URL"]
+held = open(os.environ["AWS_WEB_IDENTITY_TOKEN_FILE"]).read()
+body = urllib.parse.urlencode({
+    "Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "RoleArn": os.environ["AWS_ROLE_ARN"],
+    "RoleSessionName": "web", "WebIdentityToken": held,
+}).encode()
+taken = urllib.request.urlopen(endpoint, body).read().decode()
+key, secret, session = (re.search(f"<{name}>(.*?)</{name}>", taken)[1] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+made = tokens.presign(cluster="demo", region="eu-central-1", key=key, secret=secret, session=session, now=time.time(), sts=endpoint)
+made = made.removeprefix(tokens.PREFIX)
+url = base64.urlsafe_b64decode(made + "=" * (-len(made) % 4)).decode()
+who = urllib.request.urlopen(urllib.request.Request(url, headers={"x-k8s-aws-id": "demo"})).read().decode()
+try:
+    urllib.request.urlopen(f"{endpoint}/_ext/log")
+    control = 200
+except urllib.error.HTTPError as error:
+    control = error.code
+own = open("/account/token").read()
+print(json.dumps({"uid": os.getuid(), "who": who, "control": control, "held": held, "own": own}))
+"""
+
+
+@as_root
+def test_a_pod_is_let_in_with_its_token_and_gets_nothing_but_its_role(own: Sandbox, other: Ask) -> None:
+    kube = Kube(own, nodes=1)
+    kube.namespace()
+    issuer = kube.cluster()["identity"]["oidc"]["issuer"]
+    made = kube.iam.create_open_id_connect_provider(Url=issuer, ClientIDList=["sts.amazonaws.com"])
+    trusted = {
+        "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+        "Principal": {"Federated": made["OpenIDConnectProviderArn"]},
+    }  # fmt: skip
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
+    role = kube.iam.create_role(RoleName="app", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    annotations = {"eks.amazonaws.com/role-arn": role}
+    kube.api("POST", f"{kube.ns}/serviceaccounts", {"metadata": {"name": "web", "annotations": annotations}})
+    image = push(own, {"app": None, "app/web.py": POD, "app/tokens.py": Path(tokens.__file__).read_bytes()})
+    spec = pod_spec(image, readinessProbe=None)
+    spec |= {"serviceAccountName": "web", "restartPolicy": "Never"}
+    spec["volumes"].append({"name": "account", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}})
+    spec["containers"][0]["volumeMounts"].append({"name": "account", "mountPath": "/account"})
+    try:
+        code, answer = kube.api("POST", f"{kube.ns}/pods", {"metadata": {"name": "web"}, "spec": spec})
+        assert code == 201, answer
+        until(lambda: kube.api.get(f"{kube.ns}/pods/web")["status"].get("phase") in ("Succeeded", "Failed"), SLOW)
+        code, said = kube.api("GET", f"{kube.ns}/pods/web/log")
+        assert isinstance(said, dict), said
+    finally:
+        kube.clear()
+    assert said["uid"] == 65532 and said["control"] == 403
+    assert "assumed-role/app/web" in said["who"]
+    # What is in the pod's folders is not for other users.
+    assert stat.S_IMODE((running_folder(own) / "kubernetes").stat().st_mode) == 0o700
+    # Its own token is known to the cluster, where it has no rights.
+    endpoint = kube.cluster()["endpoint"]
+    kube.namespace()
+    kube.api("POST", f"{kube.ns}/serviceaccounts", {"metadata": {"name": "web"}})
+    bearer = {"Authorization": f"Bearer {said['own'].strip()}"}
+    assert other(f"{endpoint}/api/v1/namespaces", headers=bearer)[0] == 403
+    opens_nothing_else(own, other, said["held"].strip(), role)
+
+
+def running_folder(sandbox: Sandbox) -> Path:
+    """The folder of the sandbox, as its process has it."""
+    words = Path(f"/proc/{sandbox.ext('GET', 'status')[1]['pid']}/cmdline").read_text().split("\0")
+    return Path(words[words.index("--state-dir") + 1])
+
+
+def opens_nothing_else(own: Sandbox, other: Ask, held: str, role: str) -> None:
+    """With a token that holds, the request may be for the one call alone, however it is written."""
+    body = f"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={role}&RoleSessionName=ss&WebIdentityToken={held}"
+    assert other(f"{own.endpoint}/", "POST", body, FORM)[0] == 200
+    own.ext("DELETE", "log")
+    tables = {**FORM, "X-Amz-Target": "DynamoDB_20120810.ListTables"}
+    scope = f"x/20260101/{REGION}/dynamodb/aws4_request"
+    signed_for = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={'0' * 64}"
+    for query, headers in (
+        ("", tables),
+        ("", {**tables, "Authorization": signed_for}),
+        (f"?X-Amz-Credential={scope}", tables),
+        (f"?X-Amz-Credential=x/20260101/{REGION}/ec2/aws4_request", FORM),
+        ("", {**FORM, "Authorization": f"Other Credential=x/20260101/{REGION}/sts/aws4_request"}),
+        ("", {**FORM, "smithy-protocol": "rpc-v2-cbor", "Authorization": ""}),
+    ):
+        status, text = other(f"{own.endpoint}/{query}", "POST", body, headers)
+        assert status == 403 and "sandbox env" in text, (query, headers)
+    assert own.log() == []
+    # By its action it is the same call, whatever the method and the path.
+    assert other(f"{own.endpoint}/bucket?{body}", "PUT")[0] == 200
+    assert [call["action"] for call in own.log()] == ["AssumeRoleWithWebIdentity"]
 
 
 # --- web pages --------------------------------------------------------------------------------------------------------

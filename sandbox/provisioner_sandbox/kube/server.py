@@ -85,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
-        # Once for a connection, and at once: of one that its caller has closed nobody knows whose it was.
+        # Once for a connection, and at once: when its caller has closed it, its user is unknown.
         self.is_own = is_own(self.request)
         # Where the accepting thread did it, one slow client would hold up all others.
         self.request.settimeout(10)

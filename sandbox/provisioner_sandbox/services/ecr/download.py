@@ -14,7 +14,7 @@ PREFIX = "/_ecr/"
 
 
 def url(call: Call, repository: str, digest: str) -> str:
-    """At the address by which the caller itself came; as in AWS, whoever has it may read the layer."""
+    """At the address by which the caller itself came; as in AWS, it is all that a reader needs."""
     path = f"{PREFIX}{call.region}/{quote(repository)}/{quote(digest, safe=':')}"
     return f"http://{call.request.headers['Host']}{path}?{own_keys().seal(path)}"
 
