@@ -128,7 +128,10 @@ fn show(ui: Ui, running: &Running) -> Result<(), SandboxError> {
         }
         ui.say("any credentials work for the user who started it, and the access key for every user:");
         let key = &running.access_key;
-        ui.say(&format!("  access key ID {}, secret access key {}", key.access_key_id, key.secret_access_key));
+        ui.say(&format!(
+            "  access key ID {}, secret access key {}",
+            key.access_key_id, key.secret_access_key
+        ));
         ui.say("  eval \"$(provisioner sandbox env)\" && aws ec2 describe-vpcs");
     }
     Ok(())
@@ -142,9 +145,8 @@ fn region(global: &Global) -> String {
     let named = read_stack(global).ok().map(|stack| stack.region);
     let named = named.or_else(|| std::env::var("AWS_REGION").ok());
     // It becomes part of a shell command.
-    let plain = |region: &String| {
-        !region.is_empty() && region.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-    };
+    let plain =
+        |region: &String| !region.is_empty() && region.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     named.filter(plain).unwrap_or_else(|| DEFAULT_REGION.to_owned())
 }
 
@@ -167,7 +169,8 @@ fn print_variables(ui: Ui, running: &Running, region: &str) {
     // Endpoints of single services would take precedence, and calls would go to AWS.
     let services = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let services = services.filter(|name| name.starts_with("AWS_ENDPOINT_URL_") && is_name(name));
-    let mut unset = vec!["AWS_SESSION_TOKEN".to_owned(), "AWS_PROFILE".to_owned(), "AWS_DEFAULT_PROFILE".to_owned()];
+    let mut unset =
+        vec!["AWS_SESSION_TOKEN".to_owned(), "AWS_PROFILE".to_owned(), "AWS_DEFAULT_PROFILE".to_owned()];
     unset.extend(["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS".to_owned()]);
     unset.extend(services);
     // Each command ends with a semicolon: an unquoted `$(...)` joins the lines.

@@ -56,8 +56,7 @@ impl TargetEndpoint {
         match self {
             TargetEndpoint::Aws => connect(&ServiceEndpoint::Configured, region).await,
             TargetEndpoint::Sandbox { url, access_key, .. } => {
-                let endpoint =
-                    ServiceEndpoint::Sandbox { url: url.clone(), access_key: access_key.clone() };
+                let endpoint = ServiceEndpoint::Sandbox { url: url.clone(), access_key: access_key.clone() };
                 connect(&endpoint, region).await
             }
         }

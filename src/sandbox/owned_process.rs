@@ -87,7 +87,9 @@ mod kernel {
         let Some(inode) = listening_socket(port) else { return false };
         let wanted = format!("socket:[{inode}]");
         let files = fs::read_dir(format!("{folder}/fd")).into_iter().flatten().flatten();
-        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|link| link.as_os_str() == wanted.as_str())
+        files
+            .filter_map(|file| fs::read_link(file.path()).ok())
+            .any(|link| link.as_os_str() == wanted.as_str())
     }
 
     /// Returns the inode of the socket that listens at 127.0.0.1 and this port.

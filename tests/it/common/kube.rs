@@ -130,8 +130,11 @@ impl Plane {
             "access": {CALLER: {"groups": groups}},
         }));
         let access_key = AccessKey::new("sandbox", "sandbox");
-        let clients =
-            connect(&ServiceEndpoint::Sandbox { url: "http://127.0.0.1:9".to_owned(), access_key }, "eu-central-1").await;
+        let clients = connect(
+            &ServiceEndpoint::Sandbox { url: "http://127.0.0.1:9".to_owned(), access_key },
+            "eu-central-1",
+        )
+        .await;
         let reach =
             ClusterEndpoint { arn: CALLER.to_owned(), endpoint: self.endpoint.clone(), ca: self.ca.clone() };
         KubeClient::new(&clients, &reach, name, "eu-central-1").unwrap()
