@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
 import pytest
-from conftest import REGION, Sandbox, await_endpoint, start, until
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from conftest import REGION, ROOT, Sandbox, await_endpoint, start, until
 from kubernetes import SLOW, Kube, pod_spec, push, token
 from eks import trust
 
@@ -355,6 +358,91 @@ def test_the_owner_of_a_connection_is_found_both_ways(family: int) -> None:
             nowhere = ("127.0.0.1", 1)
             assert connection_owner.by_kernel(nowhere, ends[1]) is None
             assert connection_owner.by_kernel(ends[1], nowhere) is None
+
+
+# --- where the user is not known --------------------------------------------------------------------------------------
+
+# As elsewhere than on Linux.
+UNKNOWN_USERS = """
+import sys
+from provisioner_sandbox import connection_owner
+connection_owner.is_own = lambda connection: False
+from provisioner_sandbox.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A sandbox that knows no caller's user: every request needs a key."""
+    directory = tmp_path_factory.mktemp("strict")
+    process = subprocess.Popen(
+        [sys.executable, "-c", UNKNOWN_USERS, "--state-dir", str(directory), "--time-scale", "200"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=(directory / "stderr").open("wb"),
+    )  # fmt: skip
+    try:
+        yield await_endpoint(directory, process)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def client(record: dict[str, Any], service: str, key: str | None = None, secret: str | None = None) -> Any:
+    return boto3.client(
+        service, region_name=REGION, endpoint_url=record["endpoint"], config=Config(retries={"max_attempts": 0}),
+        aws_access_key_id=key or record["accessKeyId"], aws_secret_access_key=secret or record["secretAccessKey"],
+    )  # fmt: skip
+
+
+def test_without_a_known_user_each_protocol_needs_the_key(strict: dict[str, Any]) -> None:
+    """All that botocore signs is understood: headers and bodies of each protocol, blanks, ARNs in paths, trailers."""
+    s3 = client(strict, "s3")
+    s3.create_bucket(Bucket="mine", CreateBucketConfiguration={"LocationConstraint": REGION})
+    name = "a b/c+d=(e)&~é.json"
+    s3.put_object(Bucket="mine", Key=name, Body=b"x" * 300_000, Metadata={"note": "two  blanks"}, ChecksumAlgorithm="SHA256")
+    s3.put_object(Bucket="mine", Key="empty", Body=b"")
+    assert len(s3.get_object(Bucket="mine", Key=name)["Body"].read()) == 300_000
+    found = s3.list_objects_v2(Bucket="mine", Prefix="a b/", Delimiter="&")
+    assert [one["Prefix"] for one in found["CommonPrefixes"]] == ["a b/c+d=(e)&"]
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": "mine", "Key": name})
+    with urllib.request.urlopen(url) as answer:
+        assert len(answer.read()) == 300_000
+    client(strict, "dynamodb").list_tables(Limit=3)
+    vpc = client(strict, "ec2").create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=[
+        {"ResourceType": "vpc", "Tags": [{"Key": "a+b", "Value": "c d/é"}]}
+    ])["Vpc"]["VpcId"]  # fmt: skip
+    assert client(strict, "ec2").describe_vpcs(VpcIds=[vpc])["Vpcs"]
+    role = client(strict, "iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust("eks.amazonaws.com"))["Role"]["Arn"]
+    eks = client(strict, "eks")
+    with pytest.raises(ClientError, match="ResourceNotFound|NotFound"):
+        eks.list_tags_for_resource(resourceArn=f"arn:aws:eks:{REGION}:123456789012:cluster/none")
+    ssm = client(strict, "ssm")
+    ssm.put_parameter(Name="/p/é", Value="v", Type="String")
+    logs = client(strict, "logs")
+    logs.create_log_group(logGroupName="/aws/x")
+    kms = client(strict, "kms").create_key()["KeyMetadata"]["KeyId"]
+    assert client(strict, "sts").get_caller_identity()["Arn"].endswith("user/sandbox") and role and kms
+    ecr = client(strict, "ecr")
+    ecr.create_repository(repositoryName="team/app")
+    upload = ecr.initiate_layer_upload(repositoryName="team/app")["uploadId"]
+    ecr.upload_layer_part(
+        repositoryName="team/app", uploadId=upload, partFirstByte=0, partLastByte=199_999, layerPartBlob=b"l" * 200_000
+    )
+
+
+@pytest.mark.parametrize("service", ["s3", "ec2", "iam", "sts", "dynamodb", "eks", "ssm"])
+def test_without_a_known_user_other_credentials_are_told_why(strict: dict[str, Any], service: str) -> None:
+    call = {
+        "s3": "list_buckets", "ec2": "describe_vpcs", "iam": "list_roles", "sts": "get_caller_identity",
+        "dynamodb": "list_tables", "eks": "list_clusters", "ssm": "describe_parameters",
+    }[service]  # fmt: skip
+    with pytest.raises(ClientError, match="provisioner sandbox env") as caught:
+        getattr(client(strict, service, "any", "thing"), call)()
+    assert caught.value.response["Error"]["Code"] == "InvalidClientTokenId"
+    with pytest.raises(ClientError, match="provisioner sandbox env") as caught:
+        getattr(client(strict, service, secret="thing"), call)()
+    assert caught.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
+    assert ext(strict["endpoint"], "log", {})[0] == 403
 
 
 # --- Kubernetes -------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ impl OwnedProcess {
 
 #[cfg(target_os = "linux")]
 mod kernel {
-    use super::{OwnedProcess, Pid, Signal};
+    use super::{OwnedProcess, Signal};
     use rustix::process::{PidfdFlags, geteuid, kill_process, pidfd_open, pidfd_send_signal};
     use std::{
         fs::{self, File},

@@ -153,7 +153,7 @@ def mask(place: str) -> None:
 
 
 def turn(root: str) -> None:
-    """Makes it the root of these mounts, and lets go of what was it before. Raises `OSError` where `/` is no mount."""
+    """Makes it the root of these mounts, and lets go of what was it before. Raises `OSError` if `/` is not a mount point."""
     os.chdir(root)
     check(libc().pivot_root(b".", b"."), "pivot_root")
     # Both are at the same place now, the old root on top.
