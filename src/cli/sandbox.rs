@@ -30,7 +30,7 @@ pub enum SandboxCommand {
     Stop,
     /// Show whether the sandbox is running, where, and its access key
     Status,
-    /// Print shell commands that point AWS clients at the sandbox: eval "$(provisioner sandbox env)"
+    /// Print the variables for AWS clients, as commands for `eval`
     Env,
     /// Delete everything in the sandbox
     Reset,
