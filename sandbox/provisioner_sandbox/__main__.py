@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import signal
 import sys
 import threading
@@ -12,7 +10,6 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from provisioner_sandbox import __version__
 from provisioner_sandbox.clock import DEFAULT_SCALE
 
 
@@ -30,15 +27,6 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     if parsed.time_scale <= 0:
         parser.error("--time-scale must be greater than 0")
     return parsed
-
-
-def write_endpoint(directory: Path, port: int) -> None:
-    """By rename, so that a reader that waits for the file never reads half of it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    endpoint = {"endpoint": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid(), "version": __version__}
-    partial = directory / f".endpoint.{os.getpid()}"
-    partial.write_text(json.dumps(endpoint) + "\n")
-    partial.replace(directory / "endpoint.json")
 
 
 # What the first calls of every run need.
@@ -68,7 +56,9 @@ def main() -> int:
     # The system's own action ends the process at once, whatever a thread is doing; there is no
     # state to save.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    from provisioner_sandbox.endpoint_file import write_endpoint
     from provisioner_sandbox.kube.planes import SETTINGS
+    from provisioner_sandbox.kube.processes.isolation import ISOLATION
     from provisioner_sandbox.server import Server
     from provisioner_sandbox.world import World
 
@@ -76,6 +66,8 @@ def main() -> int:
     SETTINGS.folder = options.state_dir.resolve() / "kubernetes"
     SETTINGS.testbed = options.kubernetes
     SETTINGS.tidy()
+    # A process with threads should not fork.
+    ISOLATION.trouble()
     world = World(options.time_scale)
     server = Server(options.port, world)
     serving = threading.Thread(target=server.serve_forever, name="serve")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
 from provisioner_sandbox import __version__
 from provisioner_sandbox.config import ConfigError
 from provisioner_sandbox.kube.processes.images import machine
+from provisioner_sandbox.kube.processes.isolation import ISOLATION
 from provisioner_sandbox.kube.settings import SETTINGS
 from provisioner_sandbox.wire.message import Answer, Request
 from provisioner_sandbox.world import World
@@ -54,6 +56,7 @@ class Control:
             200,
             {
                 "running": True,
+                "pid": os.getpid(),
                 "version": __version__,
                 "timeScale": world.config.time_scale,
                 "calls": world.calls,
@@ -62,6 +65,8 @@ class Control:
                 "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
                 "platform": f"linux/{machine()}",
                 "kubernetes": SETTINGS.kubernetes(),
+                # Why pods are plain processes of this user, where they are.
+                "unisolated": ISOLATION.trouble(),
             },
         )
 

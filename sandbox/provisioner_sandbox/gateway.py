@@ -102,7 +102,12 @@ class Gateway:
         service, _ = scope(request)
         action = request.form.get("Action") or request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         self.world.record(service, action or f"{request.method} {request.path}", None, error.status, None)
-        return render_error(protocol_guess(request, service), error, request)
+        return refusal(request, error)
+
+
+def refusal(request: Request, error: AwsError) -> Answer:
+    """An error in the form that the caller expects, as far as it can be told."""
+    return render_error(protocol_guess(request, scope(request)[0]), error, request)
 
 
 def update_error(fault: Fault) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from provisioner_sandbox.backend import backend
 from provisioner_sandbox.wire.message import Request
 
 KEY = re.compile(r"Credential=(?P<key>[^/,\s]+)/")
+IN_URL = "X-Amz-Credential"
 
 
 def pods(sts: Any) -> set[str]:
@@ -19,7 +20,8 @@ def pods(sts: Any) -> set[str]:
 
 def session(request: Request) -> Any:
     """moto's session of a role, if the call is a pod's. Every other call is the one caller's, whatever the keys."""
-    found = KEY.search(request.headers.get("Authorization", ""))
+    said = request.headers.get("Authorization") or f"Credential={request.query_items.get(IN_URL, [''])[0]}"
+    found = KEY.search(said)
     sts = backend("sts", "us-east-1")
     if not found or found["key"] not in pods(sts):
         return None

@@ -31,8 +31,10 @@ CREATING = threading.Lock()
 
 
 class Sandbox:
-    def __init__(self, endpoint: str):
+    def __init__(self, endpoint: str, keys: tuple[str, str] = ("sandbox", "sandbox")):
         self.endpoint = endpoint
+        # For tokens of clusters.
+        self.keys = keys
         self.clients: dict[tuple[str, str], Any] = {}
         self.made: dict[str, Any] = {}
 

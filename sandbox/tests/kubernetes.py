@@ -144,7 +144,7 @@ class Kube(Eks):
             )  # fmt: skip
             self.has("ACTIVE", lambda: self.call("describe_nodegroup", nodegroupName="g")["nodegroup"])
         self.sandbox.configure(timeScale=200)
-        self.api = Client(self.cluster())
+        self.api = Client(self.cluster(), token(key=sandbox.keys[0], secret=sandbox.keys[1]))
         self.ns = "/api/v1/namespaces/test"
 
     def namespace(self, **labels: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import signal
 import socket
@@ -17,7 +18,9 @@ def test_start_writes_the_endpoint_once_it_answers_and_sigterm_ends_it(tmp_path:
     process = start(tmp_path, "--port", "0", "--time-scale", "7")
     try:
         endpoint = await_endpoint(tmp_path, process)
-        assert set(endpoint) == {"endpoint", "port", "pid", "version"}
+        assert set(endpoint) == {
+            "endpoint", "port", "pid", "startTime", "version", "accessKeyId", "secretAccessKey",
+        }  # fmt: skip
         assert endpoint["pid"] == process.pid
         assert endpoint["endpoint"] == f"http://127.0.0.1:{endpoint['port']}"
         status, answer = Sandbox(endpoint["endpoint"]).ext("GET", "status")
@@ -25,8 +28,8 @@ def test_start_writes_the_endpoint_once_it_answers_and_sigterm_ends_it(tmp_path:
         python = f"{sys.version_info[0]}.{sys.version_info[1]}"
         assert answer.pop("platform").startswith("linux/")
         assert answer == {
-            "running": True, "version": endpoint["version"], "timeScale": 7.0, "calls": 0, "held": None, "python": python,
-            "kubernetes": "stand-in",
+            "running": True, "pid": process.pid, "version": endpoint["version"], "timeScale": 7.0, "calls": 0, "held": None, "python": python,
+            "kubernetes": "stand-in", "unisolated": None if os.geteuid() == 0 else answer["unisolated"],
         }  # fmt: skip
     finally:
         process.terminate()

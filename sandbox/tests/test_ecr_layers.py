@@ -22,7 +22,7 @@ class TestLayers:
         done = app.complete_layer_upload(uploadId=upload, layerDigests=["sha256:" + "0" * 64, digest_of(content)])
         assert done["layerDigest"] == digest_of(content)
         url = app.get_download_url_for_layer(layerDigest=digest_of(content))["downloadUrl"]
-        assert url == f"{sandbox.endpoint}/_ecr/eu-central-1/app/{digest_of(content)}"
+        assert url.partition("?")[0] == f"{sandbox.endpoint}/_ecr/eu-central-1/app/{digest_of(content)}"
         with urllib.request.urlopen(url) as answer:
             assert answer.read() == content
         head = urllib.request.Request(url, method="HEAD")

@@ -49,10 +49,15 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
         with pytest.MonkeyPatch.context() as patched:
             # It is there when it answers, which is no matter of the clock's pace.
             patched.setattr(Eks, "wait", patiently)
-            yield Kube(Sandbox(await_endpoint(folder, process)["endpoint"]), nodes=2)
+            yield Kube(reached(await_endpoint(folder, process)), nodes=2)
     finally:
         process.kill()
         process.wait()
+
+
+def reached(record: dict[str, Any]) -> Sandbox:
+    """With its own keys: a real API server cannot tell who of this machine's users calls, and takes no others."""
+    return Sandbox(record["endpoint"], (record["accessKeyId"], record["secretAccessKey"]))
 
 
 def patiently(self: Eks, condition: object) -> object:
@@ -270,7 +275,7 @@ def nothing_outlives(folder: Path, number: signal.Signals) -> None:
     """A sandbox that gets this signal, with a cluster and a pod."""
     process = unpacked(folder)
     try:
-        kube = Kube(Sandbox(await_endpoint(folder / "state", process)["endpoint"]), nodes=1)
+        kube = Kube(reached(await_endpoint(folder / "state", process)), nodes=1)
         until(lambda: kube.api.get("/api/v1/nodes")["items"], SLOW)
         kube.namespace()
         env = [{"name": "PLACE", "value": str(folder)}]
@@ -286,7 +291,10 @@ def nothing_outlives(folder: Path, number: signal.Signals) -> None:
 @needed
 def test_the_journey(real: Kube) -> None:
     assert real.api.get("/version")["gitVersion"] == f"v{real.sandbox.ext('GET', 'status')[1]['kubernetes']}"
-    assert Client(real.cluster(), token("other"))("GET", "/api/v1/namespaces")[0] == 401
+    key, secret = real.sandbox.keys
+    other = token("other", key=key, secret=secret)
+    for bearer in (other, token(), token(key=key, secret="sandbox")):
+        assert Client(real.cluster(), bearer)("GET", "/api/v1/namespaces")[0] == 401
     until(lambda: len(real.api.get("/api/v1/nodes")["items"]) == 2, SLOW)
     real.namespace(**RESTRICTED)
     install(real)

@@ -5,7 +5,7 @@ use super::{
     endpoints::{EndpointOverrides, is_aws},
     sdk_error::Call,
 };
-use crate::model::{CallError, ErrorKind};
+use crate::model::{AccessKey, CallError, ErrorKind};
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::{
     Credentials,
@@ -19,8 +19,13 @@ use std::time::Duration;
 pub enum ServiceEndpoint {
     /// AWS, or the endpoint that `AWS_ENDPOINT_URL` or the profile names, with the caller's own credentials.
     Configured,
-    /// The sandbox at this URL. Credentials, profiles and endpoints of the environment are ignored.
-    Sandbox(String),
+    /// A sandbox. Credentials, profiles and endpoints of the environment are ignored.
+    Sandbox {
+        /// URL of the sandbox.
+        url: String,
+        /// Access key of the sandbox.
+        access_key: AccessKey,
+    },
 }
 
 /// The SDK clients of all services that the program calls, for one region.
@@ -81,13 +86,13 @@ pub async fn connect(endpoint: &ServiceEndpoint, region: &str) -> Clients {
         .operation_timeout(Duration::from_secs(100))
         .build();
     let config = match endpoint {
-        ServiceEndpoint::Sandbox(url) => SdkConfig::builder()
+        ServiceEndpoint::Sandbox { url, access_key } => SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(url)
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-                "sandbox",
-                "sandbox",
+                &access_key.access_key_id,
+                &access_key.secret_access_key,
                 None,
                 None,
                 "provisioner sandbox",

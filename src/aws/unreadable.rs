@@ -40,7 +40,7 @@ pub fn describe(answer: &HttpResponse, cause: Option<&(dyn Error + 'static)>) ->
 mod tests {
     use crate::{
         aws::{Call as _, Clients, ServiceEndpoint, connect},
-        model::{CallError, ErrorKind},
+        model::{AccessKey, CallError, ErrorKind},
     };
     use std::io::{Read as _, Write as _};
 
@@ -61,7 +61,8 @@ mod tests {
                 stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
             }
         });
-        connect(&ServiceEndpoint::Sandbox(url), "eu-central-1").await
+        let access_key = AccessKey::new("sandbox", "sandbox");
+        connect(&ServiceEndpoint::Sandbox { url, access_key }, "eu-central-1").await
     }
 
     /// What a read of each protocol makes of the answer: EC2's, REST-XML, JSON and REST-JSON.

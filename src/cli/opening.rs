@@ -38,8 +38,8 @@ pub fn endpoint(global: &Global, ui: Ui) -> Result<TargetEndpoint, CommandError>
         Some(running) => running,
         None => sandbox.ensure(StartOptions::default(), &|text| ui.tell(&ui.paint("2", text)))?,
     };
-    let time_scale = Control::new(&running.endpoint).time_scale()?;
-    Ok(TargetEndpoint::Sandbox { url: running.endpoint, time_scale })
+    let time_scale = Control::new(&running).time_scale()?;
+    Ok(TargetEndpoint::Sandbox { url: running.endpoint, access_key: running.access_key, time_scale })
 }
 
 /// Reads the stack file, connects to the target and checks the account.

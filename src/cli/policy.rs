@@ -68,7 +68,11 @@ async fn account(global: &Global, stack: &Stack, ui: Ui) -> String {
     // A policy can be written before any credentials exist, and it is not worth starting a sandbox for.
     let endpoint =
         match sandbox_of(global).ok().filter(|_| global.sandbox).and_then(|sandbox| sandbox.running()) {
-            Some(running) => TargetEndpoint::Sandbox { url: running.endpoint, time_scale: 1.0 },
+            Some(running) => TargetEndpoint::Sandbox {
+                url: running.endpoint,
+                access_key: running.access_key,
+                time_scale: 1.0,
+            },
             None => TargetEndpoint::Aws,
         };
     if let Some(account) = caller_account(&endpoint, &stack.region).await {

@@ -3,7 +3,7 @@
 use super::{
     exit::{CommandError, Exit},
     global_options::Global,
-    opening::sandbox_of,
+    opening::{read_stack, sandbox_of},
 };
 use crate::{
     sandbox::{Control, Kubernetes, Running, SandboxError, StartOptions},
@@ -28,8 +28,10 @@ pub enum SandboxCommand {
     },
     /// Stop the sandbox; its contents are lost
     Stop,
-    /// Show whether the sandbox is running, and where
+    /// Show whether the sandbox is running, where, and its access key
     Status,
+    /// Print the variables for AWS clients, as commands for `eval`
+    Env,
     /// Delete everything in the sandbox
     Reset,
 }
@@ -53,7 +55,7 @@ pub fn run(global: &Global, command: &SandboxCommand, ui: Ui) -> Result<Exit, Co
             show(ui, &running)?;
         }
         (SandboxCommand::Start { port, time_scale, kubernetes }, Some(running)) => {
-            let scale = Control::new(&running.endpoint).time_scale()?;
+            let scale = Control::new(&running).time_scale()?;
             let others = [
                 port.ne(&0)
                     .then_some(*port)
@@ -84,23 +86,27 @@ pub fn run(global: &Global, command: &SandboxCommand, ui: Ui) -> Result<Exit, Co
         (SandboxCommand::Status, None) if ui.json => ui.document(&json!({"running": false}).to_string()),
         (SandboxCommand::Status | SandboxCommand::Stop, None) => ui.tell("the sandbox is not running"),
         (SandboxCommand::Stop, Some(_)) => {
-            sandbox.stop()?;
-            ui.tell("the sandbox was stopped and its contents deleted");
+            let text = match sandbox.stop()? {
+                true => "the sandbox was stopped and its contents deleted",
+                false => "the sandbox is not running",
+            };
+            ui.tell(text);
         }
+        (SandboxCommand::Env, Some(running)) => print_variables(ui, &running, &region(global)),
         (SandboxCommand::Reset, Some(running)) => {
-            Control::new(&running.endpoint).reset()?;
+            Control::new(&running).reset()?;
             sandbox.forget()?;
             ui.tell("the sandbox was reset and is empty");
         }
-        (SandboxCommand::Reset, None) => {
-            return Err(SandboxError::Silent("not running".to_owned()).into());
+        (SandboxCommand::Reset | SandboxCommand::Env, None) => {
+            return Err(SandboxError::NotRunning.into());
         }
     }
     Ok(Exit::Done)
 }
 
 fn show(ui: Ui, running: &Running) -> Result<(), SandboxError> {
-    let mut status = Control::new(&running.endpoint).status()?;
+    let mut status = Control::new(running).status()?;
     if let (Some(map), Value::Object(known)) = (status.as_object_mut(), json!(running)) {
         map.extend(known);
         map.insert("running".to_owned(), json!(true));
@@ -117,7 +123,61 @@ fn show(ui: Ui, running: &Running) -> Result<(), SandboxError> {
             None | Some("stand-in") => ui.say("clusters are served by the built-in stand-in for Kubernetes"),
             Some(version) => ui.say(&format!("clusters are served by Kubernetes {version}")),
         }
-        ui.say(&format!("  aws --endpoint-url {} ec2 describe-vpcs", running.endpoint));
+        if let Some(trouble) = status.get("unisolated").and_then(Value::as_str) {
+            ui.say(&format!("pods run without isolation: {trouble}"));
+        }
+        ui.say("any credentials work for the user who started it, and the access key for every user:");
+        let key = &running.access_key;
+        ui.say(&format!(
+            "  access key ID {}, secret access key {}",
+            key.access_key_id, key.secret_access_key
+        ));
+        ui.say("  eval \"$(provisioner sandbox env)\" && aws ec2 describe-vpcs");
     }
     Ok(())
+}
+
+/// Region of AWS clients if the stack file and the environment name none.
+const DEFAULT_REGION: &str = "eu-central-1";
+
+/// Returns the region of the stack file, else that of the environment.
+fn region(global: &Global) -> String {
+    let named = read_stack(global).ok().map(|stack| stack.region);
+    let named = named.or_else(|| std::env::var("AWS_REGION").ok());
+    // It becomes part of a shell command.
+    let plain =
+        |region: &String| !region.is_empty() && region.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    named.filter(plain).unwrap_or_else(|| DEFAULT_REGION.to_owned())
+}
+
+/// Prints the variables that point AWS clients at the sandbox, as commands of a shell or as JSON.
+fn print_variables(ui: Ui, running: &Running, region: &str) {
+    let variables = [
+        ("AWS_ENDPOINT_URL", running.endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", &running.access_key.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &running.access_key.secret_access_key),
+        ("AWS_REGION", region),
+        ("AWS_DEFAULT_REGION", region),
+    ];
+    if ui.json {
+        let object: serde_json::Map<String, Value> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        ui.data(&Value::Object(object).to_string());
+        return;
+    }
+    let set: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // Endpoints of single services would take precedence, and calls would go to AWS.
+    let services = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let services = services.filter(|name| name.starts_with("AWS_ENDPOINT_URL_") && is_name(name));
+    let mut unset =
+        vec!["AWS_SESSION_TOKEN".to_owned(), "AWS_PROFILE".to_owned(), "AWS_DEFAULT_PROFILE".to_owned()];
+    unset.extend(["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS".to_owned()]);
+    unset.extend(services);
+    // Each command ends with a semicolon: an unquoted `$(...)` joins the lines.
+    ui.data(&format!("export {};\nunset {};", set.join(" "), unset.join(" ")));
+}
+
+/// Returns whether a shell takes this for the name of a variable.
+fn is_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

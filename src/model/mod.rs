@@ -1,6 +1,7 @@
 //! The types that all layers share. Pure: no clock, no network, no file, no AWS crate.
 
 mod abandoned;
+mod access_key;
 mod address;
 mod ahead;
 mod blocker;
@@ -28,6 +29,7 @@ mod undrained;
 mod update;
 mod version;
 
+pub use access_key::AccessKey;
 pub use address::{Address, BACKEND_OWNER, Owner, Stage, partition, tag};
 pub use ahead::{Ahead, NotApplied, Note};
 pub use blocker::{Blockable, Blocker};

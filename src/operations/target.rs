@@ -4,6 +4,7 @@ use super::{Message, OperationError, Operator, patience::patiently};
 use crate::{
     aws::{CallerIdentity, Clients, ServiceEndpoint, connect},
     engine::Pace,
+    model::AccessKey,
 };
 
 /// The variable that allows a run whose state is at AWS and whose lock is not.
@@ -18,6 +19,8 @@ pub enum TargetEndpoint {
     Sandbox {
         /// Its URL.
         url: String,
+        /// Its access key.
+        access_key: AccessKey,
         /// How many times faster than in AWS time passes there.
         time_scale: f64,
     },
@@ -52,8 +55,9 @@ impl TargetEndpoint {
     pub async fn clients(&self, region: &str) -> Clients {
         match self {
             TargetEndpoint::Aws => connect(&ServiceEndpoint::Configured, region).await,
-            TargetEndpoint::Sandbox { url, .. } => {
-                connect(&ServiceEndpoint::Sandbox(url.clone()), region).await
+            TargetEndpoint::Sandbox { url, access_key, .. } => {
+                let endpoint = ServiceEndpoint::Sandbox { url: url.clone(), access_key: access_key.clone() };
+                connect(&endpoint, region).await
             }
         }
     }

@@ -2,11 +2,14 @@
 //! program.
 
 mod control;
+mod endpoint_record;
+mod owned_process;
 mod python;
 mod server;
 
 pub use control::Control;
-pub use server::{Kubernetes, Running, Sandbox, StartOptions};
+pub use endpoint_record::Running;
+pub use server::{Kubernetes, Sandbox, StartOptions};
 
 /// Why the sandbox cannot be installed, started or reached.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,9 @@ pub enum SandboxError {
     /// The process of the sandbox could not be started or stopped.
     #[error("sandbox: {0}")]
     Start(String),
+    /// No sandbox is running.
+    #[error("the sandbox is not running")]
+    NotRunning,
     /// The sandbox does not answer.
     #[error("the sandbox does not answer: {0}")]
     Silent(String),
@@ -64,6 +70,7 @@ impl SandboxError {
             SandboxError::Start(_) => {
                 "read its log in `state/sandbox/log`, run `provisioner sandbox stop`, then start it again"
             }
+            SandboxError::NotRunning => "run `provisioner sandbox start`",
             SandboxError::Silent(_) => {
                 "run `provisioner sandbox stop`, then start it again; its resources are lost"
             }

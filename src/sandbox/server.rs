@@ -1,13 +1,9 @@
 //! Starts and stops the process of the sandbox: one per `state/` folder, which keeps running between
 //! commands.
 
-use super::{Control, SandboxError, at, python};
+use super::{Control, SandboxError, at, endpoint_record::Running, python};
 use crate::os::{lock_file, new_private_file};
-use rustix::{
-    fs::{FlockOperation, flock},
-    process::{Pid, Signal, kill_process},
-};
-use serde::{Deserialize, Serialize};
+use rustix::fs::{FlockOperation, flock};
 use std::{
     fs,
     os::unix::process::CommandExt as _,
@@ -20,17 +16,6 @@ const ENDPOINT_FILE: &str = "endpoint.json";
 
 /// Timeout for the start of the sandbox.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// Address of a running sandbox: the content of `state/sandbox/endpoint.json` and of `sandbox status --json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Running {
-    /// URL of the sandbox: `http://127.0.0.1:PORT`.
-    pub endpoint: String,
-    /// Port on loopback.
-    pub port: u16,
-    /// Process ID.
-    pub pid: i32,
-}
 
 /// What serves the clusters of a sandbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -74,11 +59,10 @@ impl Sandbox {
         &self.folder
     }
 
-    /// Returns the address of the running sandbox, if one answers.
+    /// Returns the address of the running sandbox, if the process that it records is this user's sandbox and answers.
     pub fn running(&self) -> Option<Running> {
-        let bytes = fs::read(self.folder.join(ENDPOINT_FILE)).ok()?;
-        let running: Running = serde_json::from_slice(&bytes).ok()?;
-        Control::new(&running.endpoint).status().is_ok().then_some(running)
+        let running = Running::read(&self.folder.join(ENDPOINT_FILE))?;
+        (running.process().is_running() && Control::new(&running).answers()).then_some(running)
     }
 
     /// Returns the address of the running sandbox, or installs and starts one. `tell` is called with progress
@@ -182,11 +166,12 @@ impl Sandbox {
     /// Stops the sandbox. Returns false if none was running.
     pub fn stop(&self) -> Result<bool, SandboxError> {
         let Some(running) = self.running() else { return Ok(false) };
-        let Some(pid) = Pid::from_raw(running.pid) else { return Ok(false) };
-        // The sandbox answered at the recorded port, so the process ID was not taken by another program.
-        kill_process(pid, Signal::TERM).map_err(|error| {
+        let signalled = running.process().terminate().map_err(|error| {
             SandboxError::Start(format!("failed to stop process {}: {error}", running.pid))
         })?;
+        if !signalled {
+            return Ok(false);
+        }
         let started = Instant::now();
         while self.running().is_some() && started.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(50));

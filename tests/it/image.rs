@@ -8,7 +8,7 @@ use crate::common::{
 use provisioner::{
     aws::{Cx, ServiceEndpoint, connect},
     image::{self, BuildMethod, Built, ImagePlatform, LAYOUT, Remote, Store, push, survey, write_layout},
-    model::{CallError, ErrorKind, Intent, Owner, Process, Stage},
+    model::{AccessKey, CallError, ErrorKind, Intent, Owner, Process, Stage},
     resources::{Lookup, handler},
 };
 use serde_json::{Value, json};
@@ -22,6 +22,11 @@ use std::{
 };
 
 const BOTH: [ImagePlatform; 2] = [ImagePlatform::Amd64, ImagePlatform::Arm64];
+
+/// The sandbox of a folder, as every AWS client reaches it.
+fn sandbox_of(world: &Provider) -> ServiceEndpoint {
+    ServiceEndpoint::Sandbox { url: world.endpoint(), access_key: AccessKey::new("any", "any") }
+}
 
 /// Says to a copy of a test that it is one, and what it is to build.
 const CHILD: &str = "IMAGE_TEST_FOLDER";
@@ -260,7 +265,7 @@ fn an_image_of_another_registry_is_copied_to_the_byte() {
     let world = Provider::new("name: shop\nregion: eu-central-1\nrepositories: [{name: shop/controller}]\n");
     world.run(&["up", "--sandbox", "--yes"]).with(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let clients = runtime.block_on(connect(&ServiceEndpoint::Sandbox(world.endpoint()), "eu-central-1"));
+    let clients = runtime.block_on(connect(&sandbox_of(&world), "eu-central-1"));
     let remote = Remote { ecr: &clients.ecr, repository: "shop/controller" };
     runtime.block_on(push(remote, &both, &["v1-both".to_owned()])).unwrap();
     let there = world.boto3(
@@ -501,7 +506,7 @@ fn a_push_that_is_killed_or_disturbed_converges() {
 fn one_digest_has_several_tags_and_a_tag_stays_where_it_is() {
     let world = up();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let clients = runtime.block_on(connect(&ServiceEndpoint::Sandbox(world.endpoint()), "eu-central-1"));
+    let clients = runtime.block_on(connect(&sandbox_of(&world), "eu-central-1"));
     let local = provisioner::aws::Local {
         folder: world.path().into(),
         cache: world.path().join("cache"),

@@ -40,6 +40,7 @@ mod policy;
 mod role_tags;
 mod rollouts;
 mod sandbox;
+mod sandbox_record;
 mod stack;
 mod state;
 mod state_files;

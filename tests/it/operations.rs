@@ -34,8 +34,10 @@ impl Loopback {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::new(folder.path(), &super::common::cache().join("provisioner"));
         let running = sandbox.ensure(StartOptions::default(), &|_| {}).unwrap();
-        let time_scale = Control::new(&running.endpoint).time_scale().unwrap();
-        Loopback { folder, sandbox, endpoint: TargetEndpoint::Sandbox { url: running.endpoint, time_scale } }
+        let time_scale = Control::new(&running).time_scale().unwrap();
+        let endpoint =
+            TargetEndpoint::Sandbox { url: running.endpoint, access_key: running.access_key, time_scale };
+        Loopback { folder, sandbox, endpoint }
     }
 
     fn path(&self) -> &Path {

@@ -12,8 +12,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from provisioner_sandbox import whereabouts
-from provisioner_sandbox.backend import ACCOUNT, backend
-from provisioner_sandbox.caller import caller, principal_of
+from provisioner_sandbox.backend import ACCOUNT
+from provisioner_sandbox.caller import principal_of
+from provisioner_sandbox.key_pairs import key_pairs
 from provisioner_sandbox.kube import resources, status, tokens
 from provisioner_sandbox.kube.certificates import Signer
 from provisioner_sandbox.kube.store import Store
@@ -21,9 +22,11 @@ from provisioner_sandbox.services.eks.state import eks_state
 
 POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 MASTERS = "system:masters"
-# The sandbox's own credentials, which `provisioner --sandbox` uses.
-OWN_KEY = OWN_SECRET = "sandbox"
 EVERYWHERE = "0.0.0.0/0"
+STRANGER = (
+    "; for other users than the one who started the sandbox only the keys count that "
+    '`eval "$(provisioner sandbox env)"` sets for that user'
+)
 READS = ["get", "list", "watch"]
 WRITES = ["create", "delete", "deletecollection", "patch", "update"]
 ALL = ["*"]
@@ -95,24 +98,6 @@ class Attributes:
         return f"{self.plural}/{self.subresource}" if self.subresource else self.plural
 
 
-def credentials(region: str) -> dict[str, dict[str, Any]]:
-    """The keys whose secrets the sandbox knows: its own, those of IAM users, those of roles that were assumed.
-
-    The sandbox's AWS services accept any key and check no signature. Here the signature is what ties a token to its
-    cluster, so that a key whose secret is unknown is rejected.
-    """
-    found: dict[str, dict[str, Any]] = {OWN_KEY: {"secret": OWN_SECRET, "arn": caller().arn}}
-    for user in backend("iam", region).users.values():
-        for key in user.access_keys:
-            if key.status == "Active":
-                found[key.access_key_id] = {"secret": key.secret_access_key, "arn": user.arn}
-    for role in backend("sts", region).assumed_roles:
-        found[role.access_key_id] = {
-            "secret": role.secret_access_key, "arn": role.arn, "sessionToken": role.session_token,
-        }  # fmt: skip
-    return found
-
-
 class OutOfReach(Exception):
     """The API server is not open to where the caller is."""
 
@@ -142,8 +127,12 @@ class Gate:
         public = network.get("endpointPublicAccess", True) or not whereabouts.CALLER
         return public and whereabouts.inside(blocks)
 
-    def user(self, header: str) -> User:
-        """Returns the user that an Authorization header identifies. Raises `Refused`."""
+    def user(self, header: str, is_own: bool) -> User:
+        """Returns the user that an Authorization header identifies. Raises `Refused`.
+
+        The sandbox's AWS services accept any key and check no signature of the user who runs it. Here the signature is
+        what ties a token to its cluster, so that a key whose secret is unknown is rejected. `is_own`: that user calls.
+        """
         kind, _, token = header.partition(" ")
         if kind.lower() != "bearer" or not token:
             raise status.unauthorized("no bearer token")
@@ -153,14 +142,14 @@ class Gate:
         with self.guard:
             if not self.is_reached():
                 raise OutOfReach
-            known = credentials(self.region)
+            known = key_pairs(self.region, well_known=is_own)
             try:
                 arn = tokens.verify(
                     token, cluster=self.cluster, region=self.region, credentials=known, now=time.time(),
                     sts=self.endpoint(),
                 )  # fmt: skip
             except tokens.Refused as refused:
-                raise status.unauthorized(str(refused)) from None
+                raise status.unauthorized(f"{refused}{'' if is_own else STRANGER}") from None
             return self.of_entry(arn)
 
     def of_entry(self, arn: str) -> User:

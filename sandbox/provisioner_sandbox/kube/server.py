@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from provisioner_sandbox import browsers
+from provisioner_sandbox.connection_owner import is_own
 from provisioner_sandbox.kube import access, status
 from provisioner_sandbox.kube.certificates import Authority
 from provisioner_sandbox.kube.message import Ask, Reply
@@ -83,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
+        # Once for a connection, and at once: when its caller has closed it, its user is unknown.
+        self.is_own = is_own(self.request)
         # Where the accepting thread did it, one slow client would hold up all others.
         self.request.settimeout(10)
         self.request.do_handshake()
@@ -95,6 +99,12 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.send(Reply(413, status.Refused(413, "RequestEntityTooLarge", f"limit is {MOST_BYTES}").document()))
             return
+        try:
+            browsers.check_browser(self.headers)
+        except browsers.Refused as refused:
+            self.close_connection = True
+            self.send(Reply(403, status.Refused(403, "Forbidden", refused.message).document()))
+            return
         body = self.rfile.read(length) if length else self.chunked()
         path, _, query = self.path.partition("?")
         ask = Ask(
@@ -104,10 +114,10 @@ class Handler(BaseHTTPRequestHandler):
         )  # fmt: skip
         api: Api = self.server.begin()
         try:
-            user = api.gate.user(self.headers.get("Authorization", ""))
+            user = api.gate.user(self.headers.get("Authorization", ""), self.is_own)
         except status.Refused as refused:
             # Who only asks how it is needs no name.
-            public = path in ("/version", "/readyz", "/livez", "/healthz")
+            public = self.is_own and path in ("/version", "/readyz", "/livez", "/healthz")
             if not public or "Authorization" in self.headers:
                 self.send(Reply(refused.code, refused.document()))
                 return

@@ -31,7 +31,12 @@ class Settings:
         return self.folder
 
     def tidy(self) -> None:
-        """Takes away what ran for a sandbox before this one, and all but the last images."""
+        """Takes away what ran for a sandbox before this one, and all but the last images.
+
+        The folder is this user's alone: Secrets and tokens of pods are in it. Containers find theirs at other places.
+        """
+        self.place().mkdir(parents=True, exist_ok=True)
+        self.place().chmod(0o700)
         for left in (self.pods(), self.place() / "planes"):
             shutil.rmtree(left, ignore_errors=True)
         if self.images().is_dir():

@@ -4,6 +4,7 @@ use super::{Ended, python};
 use provisioner::{
     aws::{ClusterEndpoint, ServiceEndpoint, connect},
     kube::KubeClient,
+    model::AccessKey,
 };
 use serde_json::{Value, json};
 use std::{
@@ -128,8 +129,12 @@ impl Plane {
             "credentials": {"sandbox": {"secret": "sandbox", "arn": CALLER}},
             "access": {CALLER: {"groups": groups}},
         }));
-        let clients =
-            connect(&ServiceEndpoint::Sandbox("http://127.0.0.1:9".to_owned()), "eu-central-1").await;
+        let access_key = AccessKey::new("sandbox", "sandbox");
+        let clients = connect(
+            &ServiceEndpoint::Sandbox { url: "http://127.0.0.1:9".to_owned(), access_key },
+            "eu-central-1",
+        )
+        .await;
         let reach =
             ClusterEndpoint { arn: CALLER.to_owned(), endpoint: self.endpoint.clone(), ca: self.ca.clone() };
         KubeClient::new(&clients, &reach, name, "eu-central-1").unwrap()

@@ -281,7 +281,8 @@ impl Provider {
 impl Drop for Provider {
     fn drop(&mut self) {
         let pid = self.running().and_then(|record| record["pid"].as_i64());
-        let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        // Another number than a positive one would end a group of processes.
+        let pid = pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0).and_then(Pid::from_raw);
         if let Some(pid) = pid {
             let _ = kill_process(pid, Signal::TERM);
         }

@@ -18,6 +18,7 @@ from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
 from provisioner_sandbox.kube.processes.command import PATH, PYTHON, by_own_python, command, user
 from provisioner_sandbox.kube.processes.container import Container
 from provisioner_sandbox.kube.processes.images import Images
+from provisioner_sandbox.kube.processes.isolation import isolates
 from provisioner_sandbox.kube.processes.place import IRSA, IRSA_FOLDER, Place
 from provisioner_sandbox.kube.processes.probing import Probing
 from provisioner_sandbox.kube.processes.roots import rebased, rooted
@@ -34,10 +35,6 @@ WEBHOOKS = "webhook-server"
 IRSA_AUDIENCE = "sts.amazonaws.com"
 IRSA_SECONDS = 86400
 ROLE = "eks.amazonaws.com/role-arn"
-
-
-def isolates() -> bool:
-    return sys.platform == "linux" and os.geteuid() == 0
 
 
 class ProcessRunner(Runner):

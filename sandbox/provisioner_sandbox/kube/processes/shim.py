@@ -5,8 +5,11 @@ when it ends, however the sandbox ended, so does the container. To descriptor `r
 could not be started.
 
     {"report", "argv", "env", "cwd", "uid", "gid", "groups",     uid null: as the current user
-     "root", "mounts": [[SOURCE, TARGET, "ro"|"rw"|"tmpfs"|"proc"]], "seal",   root null: no root of its own
+     "root", "mounts": [[SOURCE, TARGET, "ro"|"rw"|"tmpfs"|"proc"|"link"]], "seal",   root null: no root of its own
      "join": PID}                                                 in the container of this process
+
+A container with a root of its own has its own mounts, process ids and System V IPC; nothing of the machine's tree is left in
+it, only devices that hold nothing, and, of root's rights, the one to listen at ports below 1024. It shares the network.
 """
 
 from __future__ import annotations
@@ -17,13 +20,30 @@ import json
 import os
 import select
 import signal
+import struct
 import sys
 
-NEW_MOUNTS, NEW_PIDS = 0x00020000, 0x20000000
-READ_ONLY, NO_SUID, NO_DEV, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+NEW_MOUNTS, NEW_IPC, NEW_PIDS = 0x00020000, 0x08000000, 0x20000000
+READ_ONLY, NO_SUID, NO_DEV, NO_EXEC, REMOUNT, NO_TIMES, NO_FOLDER_TIMES = 1, 2, 4, 8, 32, 1024, 2048
+BIND, RECURSIVE, PRIVATE, RELATIVE_TIMES = 4096, 16384, 1 << 18, 1 << 21
+# What a mount has and must keep, by `statvfs(3)`: another user namespace may have locked it.
+KEPT = {1: READ_ONLY, 2: NO_SUID, 4: NO_DEV, 8: NO_EXEC, 1024: NO_TIMES, 2048: NO_FOLDER_TIMES, 4096: RELATIVE_TIMES}
+DETACH = 2
 NO_NEW_PRIVILEGES, PARENT_DEATH = 38, 1
+DROP_FROM_BOUND, AMBIENT, CLEAR_ALL, READ_BOUND = 24, 47, 4, 23
+# The one right of root's that stays, with a container whose user is root: as in a cluster it may listen at port 80.
+NET_BIND_SERVICE = 10
+CAPABILITIES_VERSION = 0x20080522
+# In `/proc`, as in every container runtime: what tells of the machine, or changes it.
+# https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#masked-paths
+MASKED = (
+    "acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "sysrq-trigger", "timer_list",
+    "timer_stats",
+)  # fmt: skip
 NOT_STARTED = 128
 POLL_SECONDS = 0.02
+# Of a path, with all links in it.
+MOST_PARTS = 255
 
 
 def libc() -> ctypes.CDLL:
@@ -42,24 +62,25 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
 
 
 def enter(plan: dict) -> None:
-    """Into the root, which only this process and its children see."""
-    root = plan["root"]
+    """Into the root, which only this process and its children see, and which nothing leads out of."""
+    root = os.path.realpath(plan["root"])
+    check(libc().unshare(NEW_MOUNTS), "unshare")
     mount("none", "/", "none", PRIVATE | RECURSIVE)
     if plan.get("made"):
         # A root that is made of parts of this machine.
-        mount("tmpfs", root, "tmpfs", NO_SUID, "mode=0755")
+        mount("tmpfs", root, "tmpfs", NO_SUID | NO_DEV, "mode=0755")
     else:
         mount(root, root, "none", BIND)
     for source, target, how in plan["mounts"]:
-        place = root + target
+        place = within(root, target)
         if how == "proc":
             os.makedirs(place, exist_ok=True)
-            mount("proc", place, "proc", NO_SUID | NO_DEV)
+            mount("proc", place, "proc", NO_SUID | NO_DEV | NO_EXEC)
         elif how == "tmpfs":
             os.makedirs(place, exist_ok=True)
-            mount("tmpfs", place, "tmpfs", NO_SUID, "mode=0755")
+            mount("tmpfs", place, "tmpfs", NO_SUID | NO_DEV, "mode=0755")
         elif how == "link":
-            os.symlink(source, place)
+            os.symlink(source, root + target)
         else:
             if os.path.isdir(source):
                 os.makedirs(place, exist_ok=True)
@@ -67,33 +88,128 @@ def enter(plan: dict) -> None:
                 os.makedirs(os.path.dirname(place), exist_ok=True)
                 open(place, "wb").close()
             mount(source, place, "none", BIND | RECURSIVE)
-            if how == "ro":
-                mount(source, place, "none", BIND | REMOUNT | READ_ONLY | NO_SUID)
-    if plan["seal"]:
-        mount(root, root, "none", BIND | REMOUNT | READ_ONLY)
-    os.chroot(root)
+            restrict(place, READ_ONLY if how == "ro" else 0, source.startswith("/dev/"))
+    if any(how == "proc" for _, _, how in plan["mounts"]):
+        mask(within(root, "/proc"))
+    restrict_one(root, READ_ONLY if plan["seal"] else 0)
+    turn(root)
+
+
+def within(root: str, target: str) -> str:
+    """Where a path of the container is now: links, which the image has made, lead nowhere else."""
+    place, rest = root, [part for part in target.split("/") if part]
+    for _ in range(MOST_PARTS):
+        if not rest:
+            return place
+        part = rest.pop(0)
+        if part == "..":
+            place = place if place == root else os.path.dirname(place)
+            continue
+        path = f"{place}/{part}"
+        if part != "." and os.path.islink(path):
+            link = os.readlink(path)
+            place = root if link.startswith("/") else place
+            rest = [one for one in link.split("/") if one] + rest
+        elif part != ".":
+            place = path
+    raise OSError(errno.ELOOP, f"{target}: {os.strerror(errno.ELOOP)}")
+
+
+def restrict(place: str, flags: int, is_device: bool) -> None:
+    """A mount with all that is mounted below it, since a remount reaches one alone."""
+    for found in mounts_below(place):
+        restrict_one(found, flags, 0 if is_device else NO_DEV)
+
+
+def restrict_one(place: str, flags: int, devices: int = NO_DEV) -> None:
+    had = os.statvfs(place).f_flag
+    kept = sum(flag for bit, flag in KEPT.items() if had & bit)
+    mount("none", place, "none", BIND | REMOUNT | NO_SUID | devices | flags | kept)
+
+
+def mounts_below(place: str) -> list[str]:
+    """With itself. Fields of `/proc/self/mountinfo` have blanks and backslashes as octal numbers."""
+    found = {place}
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            point = line.split(" ")[4]
+            for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+                point = point.replace(code, character)
+            if point.startswith(f"{place}/"):
+                found.add(point)
+    return sorted(found)
+
+
+def mask(place: str) -> None:
+    """The kernel's own files: none can be written, since root may do that without any capability."""
+    for name in MASKED:
+        path = f"{place}/{name}"
+        if os.path.isdir(path):
+            mount("tmpfs", path, "tmpfs", NO_SUID | NO_DEV | NO_EXEC | READ_ONLY, "mode=0555,size=4k")
+        elif os.path.exists(path):
+            mount("/dev/null", path, "none", BIND)
+            restrict_one(path, NO_EXEC, 0)
+    restrict_one(place, READ_ONLY | NO_EXEC)
+
+
+def turn(root: str) -> None:
+    """Makes it the root of these mounts, and lets go of what was it before. Raises `OSError` if `/` is not a mount point."""
+    os.chdir(root)
+    check(libc().pivot_root(b".", b"."), "pivot_root")
+    # Both are at the same place now, the old root on top.
+    check(libc().umount2(b".", DETACH), "umount")
     os.chdir("/")
 
 
 def become(plan: dict) -> None:
+    isolated = plan["root"] is not None
+    kept = {NET_BIND_SERVICE} if isolated and plan["uid"] == 0 else set()
+    if isolated:
+        drop_bound(kept)
     if plan["uid"] is not None:
         os.setgroups(plan["groups"])
         os.setgid(plan["gid"])
         os.setuid(plan["uid"])
+    if isolated:
+        set_capabilities(kept)
     if sys.platform == "linux":
-        libc().prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-        libc().prctl(PARENT_DEATH, signal.SIGKILL, 0, 0, 0)
+        check(libc().prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0), "prctl")
+        check(libc().prctl(PARENT_DEATH, signal.SIGKILL, 0, 0, 0), "prctl")
 
 
-def join(plan: dict) -> None:
-    for name in ("pid", "mnt"):
-        descriptor = os.open(f"/proc/{plan['join']}/ns/{name}", os.O_RDONLY)
+def drop_bound(kept: set[int]) -> None:
+    """No program that is started from now on gets more than these."""
+    number = 0
+    # An error says that the kernel knows no more.
+    while (state := libc().prctl(READ_BOUND, number, 0, 0, 0)) >= 0:
+        if state == 1 and number not in kept:
+            check(libc().prctl(DROP_FROM_BOUND, number, 0, 0, 0), "prctl")
+        number += 1
+    check(libc().prctl(AMBIENT, CLEAR_ALL, 0, 0, 0), "prctl")
+
+
+def set_capabilities(kept: set[int]) -> None:
+    bits = sum(1 << number for number in kept)
+    head = struct.pack("=Ii", CAPABILITIES_VERSION, 0)
+    # Effective, permitted and inheritable, for the lower and the upper 32.
+    data = struct.pack("=6I", bits, bits, 0, 0, 0, 0)
+    check(libc().capset(head, data), "capset")
+
+
+def open_join(plan: dict) -> list[tuple[str, int]]:
+    """The namespaces of the container to join."""
+    names = ("ipc", "pid", "mnt")
+    return [(name, os.open(f"/proc/{plan['join']}/ns/{name}", os.O_RDONLY)) for name in names]
+
+
+def join(spaces: list[tuple[str, int]]) -> None:
+    for name, descriptor in spaces:
         check(libc().setns(descriptor, 0), f"setns {name}")
         os.close(descriptor)
 
 
-def run(plan: dict) -> None:
-    """In the child. Does not return."""
+def run(plan: dict, mounts: list[tuple[str, int]]) -> None:
+    """In the child. `mounts`: those of the container to join. Does not return."""
     report = plan["report"]
     try:
         os.setsid()
@@ -101,7 +217,9 @@ def run(plan: dict) -> None:
             signal.signal(number, signal.SIG_DFL)
         if plan["root"] is not None:
             if plan.get("join"):
-                os.chroot(plan["root"])
+                # Its root becomes this one's too.
+                join(mounts)
+                os.chdir("/")
             else:
                 enter(plan)
         nothing = os.open("/dev/null", os.O_RDONLY) if os.path.exists("/dev/null") else os.pipe()[0]
@@ -149,10 +267,13 @@ def main() -> None:
     plan = read_plan()
     report = plan["report"]
     os.set_inheritable(report, False)
+    spaces: list[tuple[str, int]] = []
     if plan.get("join"):
-        join(plan)
+        spaces = open_join(plan)
+        # The child alone enters the mounts: this process reads the machine's `/proc`.
+        join(spaces[:-1])
     elif plan["root"] is not None:
-        check(libc().unshare(NEW_MOUNTS | NEW_PIDS), "unshare")
+        check(libc().unshare(NEW_PIDS | NEW_IPC), "unshare")
     # No thread can be started once children are to have process numbers of their own: one loop for all.
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -162,7 +283,7 @@ def main() -> None:
     child = os.fork()
     if child == 0:
         signal.set_wakeup_fd(-1)
-        run(plan)
+        run(plan, spaces[-1:])
     os.write(report, f"pid {child}\n".encode())
     os.close(report)
     state = attend(child, woken, plan["root"] is not None and not plan.get("join"))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from provisioner_sandbox.key_pairs import key_pairs
 from provisioner_sandbox.kube import access
 from provisioner_sandbox.kube.kubelet.client import ApiError
 from provisioner_sandbox.kube.kubelet.remote import Api
@@ -51,7 +52,7 @@ class Identities:
             entries[principal] = {"groups": groups, **({} if "{{" in username else {"username": username})}
         if cluster and cluster.doc["accessConfig"]["authenticationMode"] == "CONFIG_MAP" and cluster.creator_is_admin:
             entries[cluster.creator] = {"groups": [access.MASTERS]}
-        known = access.credentials(self.region)
+        known = key_pairs(self.region)
         return json.dumps({"credentials": known, "access": entries}, sort_keys=True), used
 
     def write(self, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, unquote
 
 from provisioner_sandbox.backend import backend
+from provisioner_sandbox.own_keys import own_keys
 from provisioner_sandbox.registry import Call
 from provisioner_sandbox.services.ecr.state import contents
 from provisioner_sandbox.wire.message import Answer, Request
@@ -13,8 +14,9 @@ PREFIX = "/_ecr/"
 
 
 def url(call: Call, repository: str, digest: str) -> str:
-    """At the address by which the caller itself came."""
-    return f"http://{call.request.headers['Host']}{PREFIX}{call.region}/{quote(repository)}/{quote(digest, safe=':')}"
+    """At the address by which the caller itself came; as in AWS, it is all that a reader needs."""
+    path = f"{PREFIX}{call.region}/{quote(repository)}/{quote(digest, safe=':')}"
+    return f"http://{call.request.headers['Host']}{path}?{own_keys().seal(path)}"
 
 
 def serve(request: Request) -> Answer:
