@@ -10,9 +10,11 @@ mod cluster_endpoint;
 mod context;
 mod eks;
 mod eks_updates;
+mod endpoint_services;
 mod endpoints;
 mod facts;
 mod iam_scopes;
+mod key_policy;
 mod key_state;
 mod leftovers;
 mod network_facts;
@@ -40,19 +42,21 @@ pub use cluster_endpoint::{ClusterEndpoint, cluster_endpoint};
 pub use context::{Cx, Local, complete_rules};
 pub use eks::{eks_status, issues, launch_trouble};
 pub use eks_updates::EksUpdate;
+pub use endpoint_services::endpoint_services;
 pub use endpoints::EndpointOverrides;
 pub use facts::{
     AddonVersion, addon_schema, addon_versions, bottlerocket_releases, cluster_version, kubernetes_versions,
     principal, public_address,
 };
-pub use key_state::{key_suspension, suspended_key};
+pub use key_policy::{KeyUser, Verdict, verdict};
+pub use key_state::{KeyFacts, KeyFault, described_key, granted_operations, key_suspension, policy_of_key};
 pub use leftovers::{
     Left, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys, unknown,
 };
 pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts};
 pub use obstacles::{Holdings, Obstacle, is_of_pods, obstacles};
 pub use permissions::{
-    BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, NETWORK, STATE_KEY,
+    BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, GIVEN_KEY, NETWORK, STATE_KEY,
 };
 pub use policy_document::{normal, parse};
 pub use preflight::{InUse, Machine, count, in_use, machines, quota, refused};

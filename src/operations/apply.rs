@@ -10,6 +10,7 @@ use super::{
     feasibility::{infeasible, refuse},
     lease_holding::{Held, give_back, hold, recorded},
     planning::{begin, desired, planned},
+    pod_placement::check_pod_placement,
     rollback::way_back,
     stack_record::{check_place, record_stack},
     taken_fields::not_rolled_out,
@@ -160,6 +161,7 @@ impl Up<'_> {
         }
         if backend.is_some() {
             Box::pin(check_network(workspace, &plan)).await?;
+            check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
             let refusals = Box::pin(infeasible(workspace, &graph, snapshot, &plan, &observed)).await?;
             if !refusals.is_empty() {
                 return Err(refuse(workspace, &refusals));

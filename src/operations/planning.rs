@@ -9,8 +9,10 @@ use super::{
     given_keys::{check_given_key, given_state_key_refusal},
     lease_holding::recorded,
     lost_state::lost_state,
+    pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
     taken_fields,
+    unusable_key::explained,
     workspace::{kind, provider},
 };
 use crate::{
@@ -54,6 +56,7 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     let graph = desired(workspace, options, &mut snapshot).await?;
     let (plan, observed) = planned(workspace, options, &graph, &snapshot).await?;
     Box::pin(check_network(workspace, &plan)).await?;
+    check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
     api_access::warn(workspace, &graph, &plan);
     let infeasible = Box::pin(infeasible(workspace, &graph, &snapshot, &plan, &observed)).await?;
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
@@ -94,8 +97,10 @@ pub async fn planned(
     snapshot: &Snapshot,
 ) -> Result<(Plan, Observed), OperationError> {
     let observed = observed(workspace, options, graph, snapshot).await?;
-    let plan = decided(workspace, options, graph, snapshot, &observed)?;
-    Ok((plan, observed))
+    match decided(workspace, options, graph, snapshot, &observed) {
+        Err(failure) => Err(explained(workspace, failure).await),
+        Ok(plan) => Ok((plan, observed)),
+    }
 }
 
 /// Observes the targets, and what else carries the stack's tags.
