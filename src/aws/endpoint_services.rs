@@ -14,9 +14,8 @@ pub async fn endpoint_services(
     names: &[String],
 ) -> Result<BTreeMap<String, BTreeSet<String>>, CallError> {
     // By a filter: a name that does not exist is an error in the call's list of names.
-    let call = || {
-        clients.ec2.describe_vpc_endpoint_services().filters(filter("service-name", names.to_vec()))
-    };
+    let call =
+        || clients.ec2.describe_vpc_endpoint_services().filters(filter("service-name", names.to_vec()));
     let (mut found, mut token) = (BTreeMap::new(), None);
     loop {
         let answer = call().set_next_token(token).send().await.call()?;
@@ -48,7 +47,11 @@ mod tests {
         let service = |name: &str, kind: ServiceType, zones: &[&str]| {
             let kind = ServiceTypeDetail::builder().service_type(kind).build();
             let zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
-            ServiceDetail::builder().service_name(name).service_type(kind).set_availability_zones(Some(zones)).build()
+            ServiceDetail::builder()
+                .service_name(name)
+                .service_type(kind)
+                .set_availability_zones(Some(zones))
+                .build()
         };
         let mut found = BTreeMap::new();
         add(
@@ -61,6 +64,9 @@ mod tests {
             ],
         );
         let zones = |zones: &[&str]| zones.iter().map(|zone| (*zone).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(found, BTreeMap::from([("s3".to_owned(), zones(&["b"])), ("sts".to_owned(), zones(&["a"]))]));
+        assert_eq!(
+            found,
+            BTreeMap::from([("s3".to_owned(), zones(&["b"])), ("sts".to_owned(), zones(&["a"]))])
+        );
     }
 }

@@ -73,7 +73,9 @@ fn glob(pattern: &str, text: &str) -> bool {
         let mut next = vec![false; row.len()];
         for index in 0..row.len() {
             let before = index.checked_sub(1);
-            let of = |list: &[bool], at: Option<usize>| at.and_then(|at| list.get(at)).copied().unwrap_or_default();
+            let of = |list: &[bool], at: Option<usize>| {
+                at.and_then(|at| list.get(at)).copied().unwrap_or_default()
+            };
             let here = match sign {
                 '*' => of(&row, Some(index)) || of(&next, before),
                 '?' => of(&row, before),
@@ -158,10 +160,15 @@ mod tests {
     use serde_json::json;
 
     const KEY: &str = "arn:aws:kms:eu-central-1:1:key/k";
-    const ROLE: &str = "arn:aws:iam::1:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling";
+    const ROLE: &str =
+        "arn:aws:iam::1:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling";
 
     fn role() -> KeyUser {
-        let context = [("kms:calleraccount", "1"), ("aws:principalarn", ROLE), ("kms:viaservice", "ec2.r.amazonaws.com")];
+        let context = [
+            ("kms:calleraccount", "1"),
+            ("aws:principalarn", ROLE),
+            ("kms:viaservice", "ec2.r.amazonaws.com"),
+        ];
         KeyUser {
             arns: vec![ROLE.to_owned()],
             service: None,
@@ -177,33 +184,51 @@ mod tests {
     fn a_statement_is_compared_by_principal_action_resource_and_conditions() {
         let root = json!({"AWS": "arn:aws:iam::1:root"});
         let named = json!({"AWS": ["arn:aws:iam::1:role/other", ROLE]});
-        let allow = |principal: &Value, action: Value, condition: Value| {
-            json!({"Effect": "Allow", "Principal": principal, "Action": action, "Resource": "*", "Condition": condition})
-        };
+        let allow = |principal: &Value, action: Value, condition: Value| json!({"Effect": "Allow", "Principal": principal, "Action": action, "Resource": "*", "Condition": condition});
         let cases = [
             ("the default policy", json!([allow(&root, json!("kms:*"), json!({}))]), Verdict::No),
-            ("the role", json!([allow(&named, json!(["kms:Encrypt", "kms:decrypt"]), json!({}))]), Verdict::Yes),
+            (
+                "the role",
+                json!([allow(&named, json!(["kms:Encrypt", "kms:decrypt"]), json!({}))]),
+                Verdict::Yes,
+            ),
             ("a pattern", json!([allow(&named, json!("kms:De*"), json!({}))]), Verdict::Yes),
             ("another action", json!([allow(&named, json!("kms:Describe*"), json!({}))]), Verdict::No),
             ("one statement that is no list", allow(&named, json!("*"), json!({})), Verdict::Yes),
             (
                 "everyone with the role's ARN",
-                json!([allow(&json!("*"), json!("kms:*"), json!({"ArnLike": {"aws:PrincipalArn": "*/AWSServiceRoleForAutoScaling"}}))]),
+                json!([allow(
+                    &json!("*"),
+                    json!("kms:*"),
+                    json!({"ArnLike": {"aws:PrincipalArn": "*/AWSServiceRoleForAutoScaling"}})
+                )]),
                 Verdict::Yes,
             ),
             (
                 "another account",
-                json!([allow(&json!({"AWS": "*"}), json!("kms:*"), json!({"StringEquals": {"kms:CallerAccount": "2"}}))]),
+                json!([allow(
+                    &json!({"AWS": "*"}),
+                    json!("kms:*"),
+                    json!({"StringEquals": {"kms:CallerAccount": "2"}})
+                )]),
                 Verdict::No,
             ),
             (
                 "an organisation",
-                json!([allow(&json!({"AWS": "*"}), json!("kms:*"), json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}))]),
+                json!([allow(
+                    &json!({"AWS": "*"}),
+                    json!("kms:*"),
+                    json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}})
+                )]),
                 Verdict::Unsure,
             ),
             (
                 "another service",
-                json!([allow(&named, json!("kms:*"), json!({"StringEquals": {"kms:ViaService": ["rds.r.amazonaws.com"]}}))]),
+                json!([allow(
+                    &named,
+                    json!("kms:*"),
+                    json!({"StringEquals": {"kms:ViaService": ["rds.r.amazonaws.com"]}})
+                )]),
                 Verdict::No,
             ),
             (

@@ -25,7 +25,9 @@ pub fn key_suspension(id: &str, state: &str, deleted_at: Option<&str>) -> Option
         }
         "PendingImport" => Some((
             format!("the key has no key material: {lost}"),
-            format!("aws kms import-key-material --key-id {id} --import-token FILE --encrypted-key-material FILE"),
+            format!(
+                "aws kms import-key-material --key-id {id} --import-token FILE --encrypted-key-material FILE"
+            ),
         )),
         "Unavailable" => Some((
             format!("the key's custom key store is not connected: {lost}"),

@@ -85,7 +85,7 @@ pub(super) fn addon_address(name: &str) -> Address {
 }
 
 /// Returns the address of the key that the stack creates.
-pub fn key_address() -> Address {
+pub(super) fn key_address() -> Address {
     Address::from("network/key")
 }
 

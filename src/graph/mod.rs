@@ -21,7 +21,7 @@ mod scoped_policy;
 
 pub use access::{caller_has_entry, principal_slug};
 pub use addons::{AddonSettings, addons};
-pub use addresses::{app_image, cluster_name, fargate_profiles, key_address};
+pub use addresses::{app_image, cluster_name, fargate_profiles};
 pub use app_image::{builder, platforms};
 pub use application::{deploys, entrance, faces_internet, renders, variables};
 pub use backend_graph::{BACKEND, Backend, backend, backend_bucket, backend_key};

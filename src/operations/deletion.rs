@@ -13,7 +13,6 @@ use super::{
     proof::prove_removal,
     stack_record::record_stack,
     unsaved::dump,
-    unusable_key::explained,
     workspace::{drains, provider, settings},
 };
 use crate::{
@@ -275,10 +274,8 @@ impl Down<'_> {
         let provider = provider(workspace, &snapshot.owner(), &BTreeSet::new());
         let unknown = unrecorded(workspace, &nothing, snapshot).await?;
         let observed = sweep(&provider, &nothing, snapshot, &unknown).await?;
-        match decide(workspace, &self.options, &nothing, snapshot, &observed, strays) {
-            Err(error) => Err(explained(workspace, error.into()).await),
-            Ok(plan) => Ok((plan, observed)),
-        }
+        let plan = decide(workspace, &self.options, &nothing, snapshot, &observed, strays)?;
+        Ok((plan, observed))
     }
 
     /// Deletes the backend that an earlier run deleted in part. Without its table, no lease can be acquired.

@@ -11,10 +11,7 @@ use super::{
 };
 use crate::{
     aws::{count, machines, quota},
-    model::{
-        Action, Address, ErrorKind, Graph, Observed, Plan, PlannedChange, Snapshot,
-        StepError,
-    },
+    model::{Action, Address, ErrorKind, Graph, Observed, Plan, PlannedChange, Snapshot, StepError},
 };
 
 /// Returns the node groups that the plan creates or replaces.

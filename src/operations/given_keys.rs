@@ -85,7 +85,8 @@ pub async fn key_policy_refusals(
     for demand in demands {
         let mut missing = demand.missing(&policy, arn);
         if let (Some(grantee), false) = (&demand.grantee, missing.is_empty()) {
-            let asked = workspace.patient(async || Ok(granted_operations(clients, arn, grantee).await?)).await;
+            let asked =
+                workspace.patient(async || Ok(granted_operations(clients, arn, grantee).await?)).await;
             match asked {
                 Ok(granted) => missing.retain(|action| !granted.iter().any(|it| fits(it, action))),
                 Err(OperationError::Step(problem)) if unanswered(&problem.error) => {

@@ -56,9 +56,8 @@ pub struct Demand {
 impl Demand {
     /// Returns the actions that the policy of the key certainly does not allow.
     pub fn missing(&self, policy: &Value, key: &str) -> Vec<&'static str> {
-        let refused = |action: &&&str| {
-            self.users.iter().any(|user| verdict(policy, key, user, action) == Verdict::No)
-        };
+        let refused =
+            |action: &&&str| self.users.iter().any(|user| verdict(policy, key, user, action) == Verdict::No);
         self.actions.iter().filter(refused).copied().collect()
     }
 
@@ -171,7 +170,9 @@ fn caller_through(service: &str, region: &str, caller: &CallerIdentity) -> KeyUs
     let iam = format!("arn:{}:iam::{account}", partition(region));
     let mut arns = vec![caller.arn.clone(), account.clone(), format!("{iam}:root")];
     // The ARN of a session does not show the path of its role.
-    if let Some(role) = caller.arn.split_once(":assumed-role/").and_then(|(_, session)| session.split('/').next()) {
+    if let Some(role) =
+        caller.arn.split_once(":assumed-role/").and_then(|(_, session)| session.split('/').next())
+    {
         arns.extend([format!("{iam}:role/{role}"), format!("{iam}:role/*/{role}")]);
     }
     KeyUser {

@@ -12,7 +12,6 @@ use super::{
     pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
     taken_fields,
-    unusable_key::explained,
     workspace::{kind, provider},
 };
 use crate::{
@@ -97,10 +96,8 @@ pub async fn planned(
     snapshot: &Snapshot,
 ) -> Result<(Plan, Observed), OperationError> {
     let observed = observed(workspace, options, graph, snapshot).await?;
-    match decided(workspace, options, graph, snapshot, &observed) {
-        Err(failure) => Err(explained(workspace, failure).await),
-        Ok(plan) => Ok((plan, observed)),
-    }
+    let plan = decided(workspace, options, graph, snapshot, &observed)?;
+    Ok((plan, observed))
 }
 
 /// Observes the targets, and what else carries the stack's tags.

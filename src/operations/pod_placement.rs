@@ -40,7 +40,8 @@ struct Pods {
 /// Sources: <https://github.com/aws/containers-roadmap/issues/2167>,
 /// <https://github.com/aws/containers-roadmap/issues/1389>
 fn coredns_tolerations() -> Vec<Value> {
-    let keys = ["CriticalAddonsOnly", "node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+    let keys =
+        ["CriticalAddonsOnly", "node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
     keys.iter().map(|key| json!({"key": key, "operator": "Exists"})).collect()
 }
 
@@ -81,7 +82,11 @@ fn of_manifest(object: &Value) -> Option<Pods> {
         name: format!("{kind} {}", text(object, "/metadata/name")),
         namespace: text(object, "/metadata/namespace"),
         labels: serde_json::from_value(labels).unwrap_or_default(),
-        tolerations: template.pointer("/spec/tolerations").and_then(Value::as_array).cloned().unwrap_or_default(),
+        tolerations: template
+            .pointer("/spec/tolerations")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default(),
         known: true,
         on_nodes: false,
         hint: "add tolerations to its manifest, or a Fargate profile for its namespace".to_owned(),
@@ -149,7 +154,10 @@ fn text(pods: &Homeless) -> String {
     let Homeless { name, taints, certain, .. } = pods;
     let may = if *certain { "" } else { "may " };
     let verb = if *certain { "has" } else { "have" };
-    format!("{name} {may}{verb} no node to run on: it does not tolerate a taint of any node group ({})", taints.join(", "))
+    format!(
+        "{name} {may}{verb} no node to run on: it does not tolerate a taint of any node group ({})",
+        taints.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -180,7 +188,11 @@ mod tests {
         let critical = json!([{"key": "CriticalAddonsOnly", "operator": "Exists"}]);
         let nodes = [
             node("addon", "cluster/addon/coredns", json!({"name": "coredns", "configuration": dns})),
-            node("addon", "cluster/addon/metrics-server", json!({"name": "metrics-server", "configuration": {}})),
+            node(
+                "addon",
+                "cluster/addon/metrics-server",
+                json!({"name": "metrics-server", "configuration": {}}),
+            ),
             node("addon", "cluster/addon/vpc-cni", json!({"name": "vpc-cni", "configuration": {}})),
             node("manifest", "m/web", pods("Deployment", "web", "web", json!([]))),
             node("manifest", "m/lbc", pods("Deployment", "kube-system", "lbc", critical)),
@@ -195,7 +207,8 @@ mod tests {
     }
 
     const BATCH: &str = "nodeGroups: [{name: batch, taints: [{key: dedicated, effect: NoSchedule}]}]\n";
-    const CRITICAL: &str = "nodeGroups: [{name: a, taints: [{key: CriticalAddonsOnly, effect: NoSchedule}]}]\n";
+    const CRITICAL: &str =
+        "nodeGroups: [{name: a, taints: [{key: CriticalAddonsOnly, effect: NoSchedule}]}]\n";
     const DNS: (&str, bool) = ("the add-on `coredns`", true);
     const METRICS: (&str, bool) = ("the add-on `metrics-server`", false);
     const WEB: (&str, bool) = ("Deployment web", true);

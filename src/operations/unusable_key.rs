@@ -1,26 +1,22 @@
-//! Errors of S3, DynamoDB and Systems Manager whose cause is a key that cannot be used: their own words name neither the
-//! state of the key nor the way back.
+//! Errors of the state's bucket and table whose cause is a key that cannot be used: their own words name neither the state of
+//! the key nor the way back.
 
 use super::{OperationError, Workspace, backend::KEY};
 use crate::{
     aws::described_key,
-    graph::key_address,
     model::{Address, CallError, StepError},
 };
 
-/// Returns the service whose error says that KMS refuses a key; `None` for every other error.
+/// Returns whether an error of S3 or DynamoDB says that KMS refuses a key.
 ///
 /// Sources: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html>,
-/// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>
-fn refusing(error: &CallError) -> Option<&str> {
-    let is_key = match error.service.as_str() {
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html>
+fn refuses_key(error: &CallError) -> bool {
+    match error.service.as_str() {
         "s3" => error.code.starts_with("KMS."),
         "dynamodb" => error.message.contains("KMS"),
-        "ssm" => error.code == "InvalidKeyId",
         _ => false,
-    };
-    is_key.then_some(error.service.as_str())
+    }
 }
 
 /// Returns the ARN of the key that an error names.
@@ -35,23 +31,16 @@ fn named_key(message: &str) -> Option<&str> {
 /// and the command that undoes it.
 pub async fn explained(workspace: &Workspace, error: OperationError) -> OperationError {
     let OperationError::Step(problem) = &error else { return error };
-    let Some(service) = refusing(&problem.error) else { return error };
-    let stack = &workspace.stack;
-    let (address, usual) = match service {
-        "ssm" => {
-            let own = format!("alias/provisioner/{}", stack.name);
-            (key_address(), stack.encryption.key_arn.clone().unwrap_or(own))
-        }
-        _ => {
-            let own = format!("alias/{}", workspace.state.backend.bucket);
-            (Address::from(KEY), workspace.state.backend.key_arn.clone().unwrap_or(own))
-        }
-    };
+    if !refuses_key(&problem.error) {
+        return error;
+    }
+    let backend = &workspace.state.backend;
+    let usual = backend.key_arn.clone().unwrap_or_else(|| format!("alias/{}", backend.bucket));
     let id = named_key(&problem.error.message).unwrap_or(&usual);
     let Ok(Some(key)) = described_key(&workspace.target.clients, id).await else { return error };
     let Some((why, remedy)) = key.suspension() else { return error };
-    let message = format!("{why} ({})", key.arn);
-    OperationError::Step(StepError::refused(&address, message, format!("`{remedy}`")))
+    let message = format!("{why}, the state of every stack included ({})", key.arn);
+    OperationError::Step(StepError::refused(&Address::from(KEY), message, format!("`{remedy}`")))
 }
 
 #[cfg(test)]
@@ -71,24 +60,24 @@ mod tests {
 
     #[test]
     fn the_key_is_read_from_the_words_of_each_service() {
-        let of_kms = format!("KMS key disabled error: com.amazonaws.services.kms.model.DisabledException: {ARN} is disabled. \
-             (Service: AWSKMS; Status Code: 400)");
+        let of_kms = format!(
+            "KMS key disabled error: com.amazonaws.services.kms.model.DisabledException: {ARN} is disabled. \
+             (Service: AWSKMS; Status Code: 400)"
+        );
         for error in [
             error("s3", "KMS.DisabledException", &format!("{ARN} is disabled.")),
             error("s3", "KMS.KMSInvalidStateException", &format!("{ARN} is pending deletion.")),
             error("dynamodb", "ValidationException", &of_kms),
-            error("ssm", "InvalidKeyId", &format!("{ARN} is disabled. (Service: AWSKMS; Status Code: 400)")),
         ] {
-            assert_eq!(refusing(&error), Some(error.service.as_str()), "{error}");
+            assert!(refuses_key(&error), "{error}");
             assert_eq!(named_key(&error.message), Some(ARN), "{error}");
         }
         for error in [
             error("s3", "AccessDenied", "Access Denied"),
             error("dynamodb", "ValidationException", "The provided key element does not match the schema"),
-            error("ssm", "ParameterNotFound", ""),
             error("kms", "DisabledException", &format!("{ARN} is disabled.")),
         ] {
-            assert_eq!(refusing(&error), None, "{error}");
+            assert!(!refuses_key(&error), "{error}");
         }
         assert_eq!(named_key("role arn:aws:iam::1:role/x is not allowed"), None);
         assert_eq!(named_key("Key 'arn:aws:kms:r:1:key/k' does not exist"), Some("arn:aws:kms:r:1:key/k"));

@@ -73,7 +73,10 @@ mod tests {
             (json!({"operator": "Exists"}), true),
             (json!({"key": "dedicated", "operator": "Exists"}), true),
             (json!({"key": "dedicated", "value": "batch"}), true),
-            (json!({"key": "dedicated", "operator": "Equal", "value": "batch", "effect": "NoSchedule"}), true),
+            (
+                json!({"key": "dedicated", "operator": "Equal", "value": "batch", "effect": "NoSchedule"}),
+                true,
+            ),
             (json!({"key": "dedicated", "operator": "Exists", "effect": "NoExecute"}), false),
             (json!({"key": "dedicated", "value": "web"}), false),
             (json!({"key": "dedicated"}), false),

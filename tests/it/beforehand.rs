@@ -58,7 +58,11 @@ fn with_key(world: &Provider, stack: &str, arn: &str) {
 #[test]
 fn a_given_key_that_cannot_encrypt_is_refused_with_its_state_and_the_way_back() {
     let world = start(LOGGED);
-    with_key(&world, LOGGED, "arn:aws:kms:eu-central-1:123456789012:key/00000000-1111-2222-3333-444444444444");
+    with_key(
+        &world,
+        LOGGED,
+        "arn:aws:kms:eu-central-1:123456789012:key/00000000-1111-2222-3333-444444444444",
+    );
     refused(&world, &["does not exist"]);
     let made = |python: &str| {
         let arn = world.boto3(&format!("kms = client('kms')\n{python}\nprint(json.dumps(key['Arn']))"));
@@ -108,7 +112,7 @@ fn what_the_policy_of_a_given_key_lacks_is_refused_with_the_statement_that_is_mi
     let errors = plan.lines("error");
     let mut addresses: Vec<&str> = errors.iter().filter_map(|line| line["address"].as_str()).collect();
     addresses.sort_unstable();
-    assert_eq!(addresses, ["cluster/launch-template/main", "cluster/log-group"]);
+    assert_eq!(addresses, ["cluster/launch-template/main", "network/flow-log-group"]);
 
     // Who may not read the policy is told so, and not refused.
     let all = json!({"Version": "2012-10-17", "Statement": [
@@ -117,7 +121,11 @@ fn what_the_policy_of_a_given_key_lacks_is_refused_with_the_statement_that_is_mi
     ]});
     world.configure(&json!({"timeScale": 600, "callerPolicy": [all]}));
     let unread = world.run(PLAN).with(0);
-    assert!(unread.err.contains("not checked before the run") && unread.err.contains("kms:GetKeyPolicy"), "{}", unread.err);
+    assert!(
+        unread.err.contains("not checked before the run") && unread.err.contains("kms:GetKeyPolicy"),
+        "{}",
+        unread.err
+    );
     world.configure(&json!({"timeScale": 600}));
 
     // With a grant for Auto Scaling only the statement for CloudWatch Logs is missing.
@@ -130,7 +138,7 @@ print('null')"
     let plan = world.run(&["plan", "--sandbox", "--json"]).with(3);
     let left = plan.lines("error");
     assert!(left.iter().all(|line| line["address"] != "cluster/launch-template/main"), "{left:?}");
-    assert!(left.iter().any(|line| line["address"] == "cluster/log-group"), "{left:?}");
+    assert!(left.iter().any(|line| line["address"] == "network/flow-log-group"), "{left:?}");
 
     // What the hints say is enough.
     let policy = json!({"Version": "2012-10-17", "Statement": advised(&errors)});
@@ -185,14 +193,14 @@ const STATES: [(&str, &str, &str); 2] = [
     ("schedule_key_deletion(KeyId=key)", "deletion is scheduled", "aws kms cancel-key-deletion --key-id"),
 ];
 
-/// Each state of a key is refused by each command, and everything works again when it is undone.
-fn unusable(world: &Provider, alias: &str, address: &str) {
+/// Each state of a key is refused by each of these commands.
+fn unusable(world: &Provider, alias: &str, address: &str, commands: &[&[&str]]) {
     world.run(UP).with(0);
     world.configure(&json!({"timeScale": 600, "keyCache": 0}));
     for (change, state, remedy) in STATES {
         let key = world.boto3(&to_key(alias, change));
         let remedy = format!("{remedy} {}", key.as_str().unwrap());
-        for args in [PLAN, UP, DOWN] {
+        for args in commands {
             let (calls, ended) = writes(world, args, 3);
             assert_eq!(calls, Vec::<String>::new(), "{args:?}");
             for word in [address, state, &remedy] {
@@ -202,15 +210,16 @@ fn unusable(world: &Provider, alias: &str, address: &str) {
         let doctor = world.run(&["doctor", "--sandbox"]).with(1);
         assert!(doctor.out.contains(state) && doctor.out.contains(&remedy), "{}", doctor.out);
     }
-    world.boto3(&to_key(alias, "cancel_key_deletion(KeyId=key)\nkms.enable_key(KeyId=key)"));
-    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
-    world.run(DOWN).with(0);
 }
 
 #[test]
 fn an_unusable_key_of_the_backend_is_refused_with_its_state_and_the_way_back() {
     let world = start("name: shop\nregion: eu-central-1\nparameters: [{name: /shop/motd, value: hello}]\n");
-    unusable(&world, "provisioner-", "backend/key");
+    let alias = "provisioner-";
+    unusable(&world, alias, "backend/key", &[PLAN, UP, DOWN, &["status", "--sandbox"]]);
+    world.boto3(&to_key(alias, "cancel_key_deletion(KeyId=key)\nkms.enable_key(KeyId=key)"));
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    world.run(DOWN).with(0);
 }
 
 #[test]
@@ -218,13 +227,20 @@ fn an_unusable_key_of_a_secret_parameter_is_refused_with_its_state_and_the_way_b
     let file = "name: shop\nregion: eu-central-1\nparameters: [{name: /shop/token, secret: {file: token}}]\n";
     let world = start(file);
     std::fs::write(world.path().join("token"), "correct horse").unwrap();
-    unusable(&world, "alias/provisioner/shop", "network/key");
+    let alias = "alias/provisioner/shop";
+    unusable(&world, alias, "network/key", &[PLAN, UP]);
+    world.boto3(&to_key(alias, "cancel_key_deletion(KeyId=key)\nkms.enable_key(KeyId=key)"));
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    // To delete the parameter, its value need not be read.
+    world.boto3(&to_key(alias, "disable_key(KeyId=key)"));
+    world.run(DOWN).with(0);
+    let left = "print(json.dumps(client('ssm').describe_parameters()['Parameters']))";
+    assert_eq!(world.boto3(left), json!([]));
 }
 
 // Zones of interface endpoints.
 
-const CLOSED: &str =
-    "name: shop\nregion: eu-central-1\nnetwork: {zones: 3, nat: none, flowLogs: false, endpoints: [s3, sts, eks-auth]}\n";
+const CLOSED: &str = "name: shop\nregion: eu-central-1\nnetwork: {zones: 3, nat: none, flowLogs: false, endpoints: [s3, sts, eks-auth]}\n";
 
 /// How many subnets each interface endpoint has.
 fn subnets(world: &Provider) -> Value {
@@ -286,7 +302,11 @@ fn without_the_right_to_ask_for_zones_a_notice_says_so() {
     ]});
     world.configure(&json!({"timeScale": 600, "callerPolicy": [all]}));
     let plan = world.run(PLAN).with(0);
-    assert!(plan.err.contains("not checked") && plan.err.contains("DescribeVpcEndpointServices"), "{}", plan.err);
+    assert!(
+        plan.err.contains("not checked") && plan.err.contains("DescribeVpcEndpointServices"),
+        "{}",
+        plan.err
+    );
 }
 
 // Places for pods.

@@ -81,6 +81,9 @@ async fn backend(workspace: &Workspace, status: &Result<BackendStatus, Operation
     checks
 }
 
+/// Why checks that need the plan's facts are not made.
+const FACTS_MISSING: &str = "not checked: the facts that the plan needs are missing";
+
 /// Carries out all checks, and reports the result of each. Changes nothing.
 ///
 /// # Errors
@@ -125,10 +128,14 @@ pub async fn doctor(
         Ok(graph) => graph,
         Err(OperationError::Step(error)) => {
             report(Check::failed("plan", &error.error));
-            unchecked(report, "not checked: the facts that the plan needs are missing");
+            unchecked(report, FACTS_MISSING);
             return Ok(());
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            report(Check::new("plan", CheckState::Fail, error.to_string()));
+            unchecked(report, FACTS_MISSING);
+            return Ok(());
+        }
     };
     let context = DoctorContext { workspace, snapshot: &snapshot, graph: &graph };
     planned_checks(&context, options).await.into_iter().for_each(&mut *report);
@@ -161,7 +168,9 @@ async fn planned_checks(context: &DoctorContext<'_>, options: &PlanOptions) -> V
         checks.push(Check::new("plan", CheckState::Ok, "no resource is refused"));
     }
     match check_pod_placement(context.workspace, context.graph, &plan) {
-        Ok(doubts) => checks.extend(doubts.into_iter().map(|text| Check::new("plan", CheckState::Warn, text))),
+        Ok(doubts) => {
+            checks.extend(doubts.into_iter().map(|text| Check::new("plan", CheckState::Warn, text)))
+        }
         Err(error) => checks.push(Check::new("plan", CheckState::Fail, error.to_string())),
     }
     match Box::pin(key_policy_refusals(context.workspace, context.graph, &plan)).await {

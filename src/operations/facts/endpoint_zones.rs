@@ -38,13 +38,17 @@ pub(super) async fn endpoint_zones(
             (name.clone(), known)
         })
         .collect();
-    let open: Vec<&String> = names.iter().filter(|name| pins.get(*name).is_none_or(|it| it.len() < zones.len())).collect();
+    let open: Vec<&String> =
+        names.iter().filter(|name| pins.get(*name).is_none_or(|it| it.len() < zones.len())).collect();
     if !open.is_empty() {
         let services: Vec<String> = open.iter().map(|name| service(stack, name)).collect();
         let offered = match endpoint_services(&workspace.target.clients, &services).await {
             Err(error) if matches!(error.class, ErrorKind::Denied | ErrorKind::Unsupported) => {
-                workspace.tell(format!("not checked before the run: the zones of interface endpoints: {error}"));
-                return Ok(BTreeMap::new());
+                workspace.tell(format!(
+                    "not checked before the run: the zones of new interface endpoints: {error}"
+                ));
+                // Nothing is recorded, so that a run that may ask decides.
+                return Ok(chosen(assumed(pins, zones)));
             }
             offered => offered?,
         };
@@ -70,8 +74,23 @@ pub(super) async fn endpoint_zones(
     } else {
         snapshot.outputs.insert(PINS.to_owned(), json!(pins));
     }
+    Ok(chosen(pins))
+}
+
+/// Returns the pins with every zone in which it is not known whether the service is offered.
+fn assumed(mut pins: Pins, zones: &[String]) -> Pins {
+    for pin in pins.values_mut() {
+        zones.iter().for_each(|zone| {
+            pin.entry(zone.clone()).or_insert(true);
+        });
+    }
+    pins
+}
+
+/// Returns the zones of each endpoint.
+fn chosen(pins: Pins) -> BTreeMap<String, BTreeSet<String>> {
     let with = |pin: BTreeMap<String, bool>| pin.into_iter().filter(|(_, is)| *is).map(|(zone, _)| zone);
-    Ok(pins.into_iter().map(|(name, pin)| (name, with(pin).collect())).collect())
+    pins.into_iter().map(|(name, pin)| (name, with(pin).collect())).collect()
 }
 
 fn service(stack: &Stack, name: &str) -> String {
@@ -125,7 +144,10 @@ fn choose(
     }
     let others = offered.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let message = format!("AWS does not offer {service} in any zone of the stack ({})", zones.join(", "));
-    Err((message, format!("remove `{name}` from `endpoints`, or add one of its zones to `network.zones`: {others}")))
+    Err((
+        message,
+        format!("remove `{name}` from `endpoints`, or add one of its zones to `network.zones`: {others}"),
+    ))
 }
 
 fn without(pin: &BTreeMap<String, bool>) -> impl Iterator<Item = &str> {
@@ -160,12 +182,15 @@ mod tests {
     #[test]
     fn what_is_known_of_a_zone_stays_and_only_new_zones_are_chosen() {
         let offered: BTreeSet<String> = all(&["a", "c"]).into_iter().collect();
-        // AWS has come to `a` since, and left `b`, which it never does.
+        // Since then AWS offers the service in `a`, and in `b` no longer.
         let mut pin = BTreeMap::from([("a".to_owned(), false), ("b".to_owned(), true)]);
         choose("sts", "s", Some(&offered), &all(&["a", "b", "c", "d"]), &mut pin).unwrap();
         let text = serde_json::to_string(&pin).unwrap();
         assert_eq!(text, r#"{"a":false,"b":true,"c":true,"d":false}"#);
         assert_eq!(without(&pin).collect::<Vec<_>>(), ["a", "d"]);
+        let unasked = Pins::from([("sts".to_owned(), BTreeMap::from([("a".to_owned(), false)]))]);
+        let zones = chosen(assumed(unasked, &all(&["a", "b"])));
+        assert_eq!(zones["sts"].iter().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
@@ -173,7 +198,8 @@ mod tests {
         let none = choose("stss", "s.stss", None, &all(&["a"]), &mut BTreeMap::new()).unwrap_err();
         assert!(none.0.contains("`stss` (s.stss)"), "{none:?}");
         let offered: BTreeSet<String> = all(&["c"]).into_iter().collect();
-        let elsewhere = choose("sts", "s.sts", Some(&offered), &all(&["a", "b"]), &mut BTreeMap::new()).unwrap_err();
+        let elsewhere =
+            choose("sts", "s.sts", Some(&offered), &all(&["a", "b"]), &mut BTreeMap::new()).unwrap_err();
         assert!(elsewhere.0.contains("s.sts in any zone of the stack (a, b)"), "{elsewhere:?}");
         assert!(elsewhere.1.ends_with(": c"), "{elsewhere:?}");
     }
