@@ -186,3 +186,111 @@ fn caller_through(service: &str, region: &str, caller: &CallerIdentity) -> KeyUs
         ]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Change, Changes, Node, Origin, Stage};
+    use serde_json::json;
+    use std::collections::BTreeSet;
+
+    const KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/k";
+
+    fn caller() -> CallerIdentity {
+        CallerIdentity {
+            account: "123456789012".to_owned(),
+            arn: "arn:aws:sts::123456789012:assumed-role/Deploy/jane".to_owned(),
+        }
+    }
+
+    /// What the policy of the key has to allow for these kinds, all with the same change.
+    fn asked(kinds: &[&str], action: Action, fields: &Changes) -> Vec<Demand> {
+        let address = |kind: &str| Address::new(format!("a/{kind}"));
+        let node = |kind: &&str| Node {
+            address: address(kind),
+            kind: (*kind).to_owned(),
+            stage: Stage::Cluster,
+            spec: json!({"name": format!("/{kind}"), "key": KEY}),
+            after: BTreeSet::new(),
+            follows: BTreeSet::new(),
+        };
+        let change = |kind: &&str| PlannedChange {
+            address: address(kind),
+            kind: (*kind).to_owned(),
+            stage: Stage::Cluster,
+            action,
+            origin: Origin::File,
+            fields: fields.clone(),
+            note: None,
+            loses: None,
+        };
+        let nodes = kinds.iter().map(node).map(|node| (node.address.clone(), node)).collect();
+        let plan = Plan { changes: kinds.iter().map(change).collect(), ..Plan::default() };
+        demands(&Graph { nodes }, &plan, KEY, "eu-central-1", &caller())
+    }
+
+    const ALL: &[&str] =
+        &["log_group", "launch_template", "node_group", "eks_cluster", "ecr_repository", "ssm_parameter"];
+
+    #[test]
+    fn only_what_is_encrypted_anew_asks_for_the_policy() {
+        let none = Changes::default();
+        assert_eq!(asked(ALL, Action::Create, &none).len(), 5);
+        assert_eq!(asked(ALL, Action::Delete, &none).len(), 0);
+        assert_eq!(asked(ALL, Action::Update, &none).len(), 0);
+        let key = Changes(vec![Change {
+            path: "key".to_owned(),
+            old: json!("other"),
+            new: json!(KEY),
+            forces_replace: false,
+        }]);
+        assert_eq!(asked(&["log_group", "vpc"], Action::Update, &key).len(), 1);
+        assert_eq!(asked(&["node_group"], Action::Replace, &none).len(), 1);
+        assert_eq!(asked(&["vpc"], Action::Create, &none).len(), 0);
+    }
+
+    #[test]
+    fn the_statements_of_a_key_of_the_stack_are_enough_and_each_is_needed() {
+        let demands = asked(ALL, Action::Create, &Changes::default());
+        let lacking = |statements: &[Value]| -> Vec<&str> {
+            let policy = json!({"Statement": statements});
+            let missing = demands.iter().filter(|demand| !demand.missing(&policy, KEY).is_empty());
+            missing.map(|demand| demand.address.as_str()).collect()
+        };
+        let (disks, logs) = ("a/launch_template", "a/log_group");
+        let by_caller = ["a/eks_cluster", "a/ecr_repository", "a/ssm_parameter"];
+        assert_eq!(lacking(&[]).len(), 5);
+        let account = key_admin("123456789012", "eu-central-1");
+        assert_eq!(lacking(std::slice::from_ref(&account)), [logs, disks]);
+        let own: Vec<Value> = demands.iter().flat_map(|demand| demand.statements.clone()).collect();
+        assert_eq!(lacking(&own), [""; 0]);
+        let without = |sid: &str| -> Vec<Value> {
+            own.iter().filter(|statement| statement["Sid"] != sid).cloned().collect()
+        };
+        assert_eq!(lacking(&without("Logs")), [logs]);
+        assert_eq!(lacking(&without("NodeDisks")), [disks]);
+        assert_eq!(lacking(&without("NodeDiskGrants")), [disks]);
+        assert_eq!(lacking(&without("Account")), by_caller);
+        // The caller's role can be named, with the path that a session's ARN does not show.
+        for role in ["role/Deploy", "role/teams/Deploy"] {
+            let named = json!({"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+                "Principal": {"AWS": format!("arn:aws:iam::123456789012:{role}")}});
+            assert_eq!(lacking(&[named]), [logs, disks], "{role}");
+        }
+        let other = json!({"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+            "Principal": {"AWS": "arn:aws:iam::123456789012:role/NotDeploy"}});
+        assert_eq!(lacking(&[other]).len(), 5);
+    }
+
+    #[test]
+    fn logs_must_be_allowed_every_group() {
+        let [demand] = &asked(&["log_group"], Action::Create, &Changes::default())[..] else { panic!() };
+        let policy =
+            json!({"Statement": [key_for_logs("123456789012", "eu-central-1", &["/other".to_owned()])]});
+        assert_eq!(demand.missing(&policy, KEY).len(), LOGS.len());
+        let all = json!({"Statement": [{"Effect": "Allow", "Principal": {"Service": "logs.eu-central-1.amazonaws.com"},
+            "Action": ["kms:Encrypt*", "kms:Decrypt*", "kms:GenerateDataKey*", "kms:Describe*"], "Resource": "*",
+            "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": "arn:aws:logs:eu-central-1:123456789012:*"}}}]});
+        assert_eq!(demand.missing(&all, KEY), [""; 0]);
+    }
+}
