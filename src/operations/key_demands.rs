@@ -233,7 +233,7 @@ mod tests {
         &["log_group", "launch_template", "node_group", "eks_cluster", "ecr_repository", "ssm_parameter"];
 
     #[test]
-    fn only_what_is_encrypted_anew_asks_for_the_policy() {
+    fn only_what_is_newly_encrypted_asks_for_the_policy() {
         let none = Changes::default();
         assert_eq!(asked(ALL, Action::Create, &none).len(), 5);
         assert_eq!(asked(ALL, Action::Delete, &none).len(), 0);
