@@ -11,10 +11,12 @@ mod cluster_endpoint;
 mod context;
 mod eks;
 mod eks_updates;
+mod endpoint_services;
 mod endpoints;
 mod facts;
 mod iam_leftovers;
 mod iam_scopes;
+mod key_policy;
 mod key_state;
 mod leftovers;
 mod network_facts;
@@ -44,12 +46,14 @@ pub use cluster_endpoint::{ClusterEndpoint, cluster_endpoint};
 pub use context::{Cx, Local, complete_rules};
 pub use eks::{eks_status, issues, launch_trouble};
 pub use eks_updates::EksUpdate;
+pub use endpoint_services::endpoint_services;
 pub use endpoints::EndpointOverrides;
 pub use facts::{
     AddonVersion, addon_schema, addon_versions, bottlerocket_releases, cluster_version, kubernetes_versions,
     principal, public_address,
 };
-pub use key_state::{key_suspension, suspended_key};
+pub use key_policy::{KeyUser, Verdict, verdict};
+pub use key_state::{KeyFacts, KeyFault, described_key, granted_operations, key_suspension, policy_of_key};
 pub use leftovers::{
     Left, left_behind, lineages, resources_with_tag, stacks_in_use, state_buckets, state_keys,
     tagged_of_type, unknown,
@@ -57,7 +61,7 @@ pub use leftovers::{
 pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts, subnet_tags_of};
 pub use obstacles::{Holdings, Obstacle, blockers, is_of_pods, names_of, obstacles};
 pub use permissions::{
-    BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, NETWORK, STATE_KEY,
+    BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, GIVEN_KEY, NETWORK, STATE_KEY,
 };
 pub use policy_document::{normal, parse};
 pub use preflight::{InUse, Machine, count, in_use, machines, quota, refused};

@@ -31,7 +31,13 @@ pub const STATE_KEY: &[IamGrant] = &[
 pub const ELECTION: &[IamGrant] = &[(IamScope::BACKEND_RECORD, &["s3:GetObject", "s3:PutObject"])];
 
 /// The additional actions of a stack with its own network.
-pub const NETWORK: &[IamGrant] = &[(IamScope::EC2_READ, &["ec2:DescribeAvailabilityZones"])];
+pub const NETWORK: &[IamGrant] =
+    &[(IamScope::EC2_READ, &["ec2:DescribeAvailabilityZones", "ec2:DescribeVpcEndpointServices"])];
+
+/// The additional actions of a stack whose file gives a key: its policy, and its grants if the policy does not allow what
+/// is encrypted.
+pub const GIVEN_KEY: &[IamGrant] =
+    &[(IamScope::KEY_READ, &["kms:GetKeyPolicy"]), (IamScope::GIVEN_KEY, &["kms:ListGrants"])];
 
 /// The actions with which `down` looks for what would block it, in the network and of the stack's roles, and deletes the
 /// endpoints of GuardDuty.

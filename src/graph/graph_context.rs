@@ -1,7 +1,7 @@
 //! What the resources of a stack depend on besides its file.
 
 use crate::{model::Owner, stack::manifest_file::Object};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the graph depends on besides the stack file: facts that are queried from AWS, most of them once and
 /// then recorded in the state.
@@ -17,6 +17,8 @@ pub struct Context {
     pub cluster_zones: Vec<String>,
     /// Share of the address space by zone; see [`crate::stack::layout::shares`].
     pub shares: BTreeMap<String, usize>,
+    /// Zones of the interface endpoints, by the short name of the service; all zones for one that is left out.
+    pub endpoint_zones: BTreeMap<String, BTreeSet<String>>,
     /// Kubernetes version, such as `1.35`.
     pub version: String,
     /// ARN of the caller's IAM principal; `None` if access entries cannot name it, as for the root user.

@@ -16,15 +16,20 @@ pub fn key_admin(account: &str, region: &str) -> Value {
     json!({"Sid": "Account", "Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"})
 }
 
+/// Returns the principal by which CloudWatch Logs uses a key in a region.
+pub fn logs_service(region: &str) -> String {
+    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("logs.{region}.{suffix}")
+}
+
 /// Returns the statement that lets CloudWatch Logs use a key, only for these log groups.
 /// Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html>
 pub fn key_for_logs(account: &str, region: &str, groups: &[String]) -> Value {
-    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     let arns: Vec<String> = groups.iter().map(|group| log_group_arn(account, region, group)).collect();
     json!({
         "Sid": "Logs",
         "Effect": "Allow",
-        "Principal": {"Service": format!("logs.{region}.{suffix}")},
+        "Principal": {"Service": logs_service(region)},
         "Action": ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
         "Resource": "*",
         "Condition": {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": arns}},
@@ -32,8 +37,16 @@ pub fn key_for_logs(account: &str, region: &str, groups: &[String]) -> Value {
 }
 
 /// Returns the ARN of a log group, without the trailing `:*` for its streams.
-fn log_group_arn(account: &str, region: &str, name: &str) -> String {
+pub fn log_group_arn(account: &str, region: &str, name: &str) -> String {
     format!("arn:{}:logs:{region}:{account}:log-group:{name}", partition(region))
+}
+
+/// Returns the ARN of the role with which EC2 Auto Scaling starts nodes.
+pub fn autoscaling_role(account: &str, region: &str) -> String {
+    format!(
+        "arn:{}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+        partition(region)
+    )
 }
 
 /// Returns the statements that let EC2 Auto Scaling launch nodes whose disks are encrypted with a key. A
@@ -41,10 +54,7 @@ fn log_group_arn(account: &str, region: &str, name: &str) -> String {
 /// that does not exist would make the policy invalid.
 /// Source: <https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html>
 pub fn key_for_disks(account: &str, region: &str) -> Vec<Value> {
-    let role = format!(
-        "arn:{}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
-        partition(region)
-    );
+    let role = autoscaling_role(account, region);
     let who = json!({"kms:CallerAccount": account, "aws:PrincipalArn": role});
     vec![
         json!({

@@ -27,7 +27,13 @@ pub use application::{deploys, entrance, faces_internet, renders, variables};
 pub use backend_graph::{BACKEND, Backend, backend, backend_bucket, backend_key};
 pub use control_plane::cluster_zones;
 pub use graph_context::{Context, ImageTags};
-pub use network::{missing_endpoints, needed_endpoints, role_tag, subnet_tags_address};
+pub use iam_policies::{
+    autoscaling_role, key_admin, key_for_disks, key_for_logs, log_group_arn, logs_service,
+};
+pub use network::{
+    endpoint_address, interface_endpoints, missing_endpoints, needed_endpoints, private_subnet_address, role_tag,
+    subnet_tags_address,
+};
 pub use scoped_policy::{MAX_POLICY_LENGTH, PolicyTarget, documents, policy_length};
 
 use crate::{

@@ -94,7 +94,7 @@ pub(super) fn egress(stack: &Stack, context: &Context) -> Vec<Address> {
     let routes =
         layout.zones().filter(|_| nat).map(|zone| Address::new(format!("network/route/private-{zone}")));
     let private = layout.zones().map(|zone| Address::new(format!("network/association/private-{zone}")));
-    let names = layout.endpoint_names();
+    let names = endpoint_names(stack, network);
     let rule = names.iter().any(|name| !GATEWAY_SERVICES.contains(name)).then(endpoint_rule);
     let endpoints = names.iter().map(|name| endpoint_address(name));
     routes.chain(private).chain(endpoints).chain(rule).collect()
@@ -124,6 +124,22 @@ pub fn needed_endpoints(stack: &Stack) -> Vec<&'static str> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// Returns the short names of the services of the endpoints that the network gets.
+fn endpoint_names<'a>(stack: &Stack, network: &'a Network) -> Vec<&'a str> {
+    match (&network.endpoints, network.nat) {
+        (Endpoints::List(names), _) => names.iter().map(String::as_str).collect(),
+        (Endpoints::Auto, Nat::None) => needed_endpoints(stack),
+        (Endpoints::Auto, _) => vec!["s3"],
+    }
+}
+
+/// Returns the short names of the services of the interface endpoints that the network gets.
+pub fn interface_endpoints(stack: &Stack) -> Vec<String> {
+    let network = stack.network.as_ref().filter(|network| network.existing.is_none());
+    let names = network.map(|network| endpoint_names(stack, network)).unwrap_or_default();
+    names.into_iter().filter(|name| !GATEWAY_SERVICES.contains(name)).map(str::to_owned).collect()
 }
 
 /// Returns the needed endpoints that are missing from the file's list, for a network without NAT gateways.
@@ -185,11 +201,17 @@ fn subnet_address(public: bool, zone: &str) -> Address {
     Address::new(format!("network/subnet/{}-{zone}", side(public)))
 }
 
+/// Returns the address of the private subnet in a zone.
+pub fn private_subnet_address(zone: &str) -> Address {
+    subnet_address(false, zone)
+}
+
 fn private_table(zone: &str) -> Address {
     Address::new(format!("network/route-table/private-{zone}"))
 }
 
-fn endpoint_address(name: &str) -> Address {
+/// Returns the address of the endpoint for a service.
+pub fn endpoint_address(name: &str) -> Address {
     Address::new(format!("network/endpoint/{name}"))
 }
 
@@ -294,18 +316,10 @@ impl NetworkLayout<'_> {
         }
     }
 
-    fn endpoint_names(&self) -> Vec<&str> {
-        match (&self.network.endpoints, self.network.nat) {
-            (Endpoints::List(names), _) => names.iter().map(String::as_str).collect(),
-            (Endpoints::Auto, Nat::None) => needed_endpoints(self.stack),
-            (Endpoints::Auto, _) => vec!["s3"],
-        }
-    }
-
     fn endpoints(&self, build: &mut GraphBuilder<'_>) {
         let (vpc, region) = (vpc_address(), &self.stack.region);
         let group = Address::from("network/security-group/endpoints");
-        let names = self.endpoint_names();
+        let names = endpoint_names(self.stack, self.network);
         if names.iter().any(|name| !GATEWAY_SERVICES.contains(name)) {
             let tags = build.tags(&group);
             let spec = security_group::Spec {
@@ -333,7 +347,9 @@ impl NetworkLayout<'_> {
         for name in names {
             let gateway = GATEWAY_SERVICES.contains(&name);
             let address = endpoint_address(name);
-            let private = || self.zones().map(|zone| subnet::ID.of(&subnet_address(false, zone))).collect();
+            let chosen = self.context.endpoint_zones.get(name);
+            let there = self.zones().filter(|zone| chosen.is_none_or(|zones| zones.contains(*zone)));
+            let private = || there.map(|zone| subnet::ID.of(&subnet_address(false, zone))).collect();
             let tables = || self.zones().map(|zone| route_table::ID.of(&private_table(zone))).collect();
             let tags = build.tags(&address);
             let spec = vpc_endpoint::Spec {

@@ -186,6 +186,12 @@ impl StepError {
         StepError { address: None, error, left: LeftBehind::Nothing }
     }
 
+    /// Returns the refusal of what is asked for the resource at `address`, before anything is changed.
+    pub fn refused(address: &Address, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let error = CallError::new(ErrorKind::Refused, message).hint(hint);
+        StepError::at(address, error, LeftBehind::Nothing)
+    }
+
     /// Returns an error of the resource at `address`.
     pub fn at(address: &Address, error: CallError, left: LeftBehind) -> Self {
         StepError { address: Some(address.clone()), error, left }

@@ -12,6 +12,7 @@ use super::{
     kept_objects::kept_objects,
     lease_holding::{Held, give_back, hold, recorded},
     planning::{begin, desired, planned},
+    pod_placement::check_pod_placement,
     rollback::way_back,
     stack_record::{check_place, record_stack},
     taken_fields::not_rolled_out,
@@ -162,6 +163,7 @@ impl Up<'_> {
         }
         if backend.is_some() {
             Box::pin(check_network(workspace, &plan)).await?;
+            check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
             let mut refusals = Box::pin(infeasible(workspace, &graph, snapshot, &plan, &observed)).await?;
             let kept = Box::pin(kept_objects(workspace, options, &plan, snapshot, &observed, false)).await?;
             refusals.extend(kept.iter().map(BlockedDeletion::problem));

@@ -7,13 +7,11 @@ use super::{
     blocked_deletions::blocked_deletions,
     capacity::{self, Group, RESOURCE_QUOTAS, Room, type_problems},
     facts::recorded_zones,
+    given_keys::key_policy_refusals,
 };
 use crate::{
     aws::{count, machines, quota},
-    model::{
-        Action, Address, CallError, ErrorKind, Graph, LeftBehind, Observed, Plan, PlannedChange, Snapshot,
-        StepError,
-    },
+    model::{Action, Address, ErrorKind, Graph, Observed, Plan, PlannedChange, Snapshot, StepError},
 };
 
 /// Returns the node groups that the plan creates or replaces.
@@ -31,12 +29,8 @@ fn created<'a>(plan: &'a Plan, kind: &str) -> Vec<&'a Address> {
     plan.changes.iter().filter(new).map(|change| &change.address).collect()
 }
 
-fn refusal(address: &Address, text: String, hint: String) -> StepError {
-    StepError::at(address, CallError::new(ErrorKind::Refused, text).hint(hint), LeftBehind::Nothing)
-}
-
-/// Returns what the plan cannot do: deletions that resources of others block, instance types that are not offered, and
-/// quotas without room. A check that the caller may not make is a notice.
+/// Returns what the plan cannot do: deletions that resources of others block, a given key whose policy does not allow what
+/// is encrypted with it, instance types that are not offered, and quotas without room. A check that the caller may not make is a notice.
 pub async fn infeasible(
     workspace: &Workspace,
     graph: &Graph,
@@ -46,6 +40,7 @@ pub async fn infeasible(
 ) -> Result<Vec<StepError>, OperationError> {
     let blocked = blocked_deletions(workspace, plan, snapshot, observed).await?;
     let mut refusals: Vec<StepError> = blocked.iter().map(BlockedDeletion::problem).collect();
+    refusals.extend(key_policy_refusals(workspace, graph, plan).await?);
     let groups = new_groups(graph, plan);
     if !groups.is_empty() {
         let asked = type_refusals(workspace, &groups, snapshot).await;
@@ -56,7 +51,7 @@ pub async fn infeasible(
         let Some(first) = new.first() else { continue };
         let asked = quota_room(workspace, kind, what, service, code, new.len()).await;
         let asked = asked.map(|(room, most)| {
-            let full = (!room.fits(most)).then(|| refusal(first, room.text(most), room.request()));
+            let full = (!room.fits(most)).then(|| StepError::refused(first, room.text(most), room.request()));
             full.into_iter().collect()
         });
         refusals.extend(unless_unanswered(workspace, what, asked)?);
@@ -77,7 +72,7 @@ async fn type_refusals(
         workspace.warn(format!("{address}: {text}; its nodes start only in the other zones"));
     }
     let refused = problems.wrong.into_iter();
-    Ok(refused.map(|(address, text)| refusal(&address, text, capacity::LIST_TYPES.to_owned())).collect())
+    Ok(refused.map(|(address, text)| StepError::refused(&address, text, capacity::LIST_TYPES)).collect())
 }
 
 async fn quota_room(

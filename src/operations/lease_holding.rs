@@ -1,6 +1,6 @@
 //! Holding the lease of a stack, and reading the state under it.
 
-use super::{OperationError, RunControl, Workspace, machine};
+use super::{OperationError, RunControl, Workspace, machine, unusable_key::explained};
 use crate::{
     engine::{LeaseGuard, LeaseRequest, StateWriter, acquire},
     model::{CallError, ErrorKind, Owner, Phase, Snapshot},
@@ -23,7 +23,10 @@ pub async fn read_state(workspace: &Workspace, register: &mut Register) -> Resul
         let lineage = uuid::Uuid::new_v4().to_string();
         Snapshot::new(&Owner { stack: workspace.stack.name.clone(), lineage }, account, region)
     };
-    let read = workspace.patient(async || Ok(register.read().await?)).await?;
+    let read = match workspace.patient(async || Ok(register.read().await?)).await {
+        Err(failure) => return Err(explained(workspace, failure).await),
+        Ok(read) => read,
+    };
     let Some(mut snapshot) = read else { return Ok(fresh()) };
     snapshot.restore_retired();
     snapshot.belongs_to(&workspace.stack.name, account, region).map_err(|error| {
@@ -46,7 +49,10 @@ async fn take(workspace: &Workspace, control: &RunControl, least: u64) -> Result
     let (me, patience) = (workspace.state.holder(), workspace.state.lock_timeout);
     let request = LeaseRequest { me, at_least: least, patience };
     let (shutdown, events) = (&control.shutdown, &control.events);
-    Ok(acquire(store, request, &machine::LocalMachine, shutdown, events).await?)
+    match acquire(store, request, &machine::LocalMachine, shutdown, events).await {
+        Err(error) => Err(explained(workspace, error.into()).await),
+        Ok(lease) => Ok(lease),
+    }
 }
 
 /// Acquires the lease without reading the state, which may be damaged.

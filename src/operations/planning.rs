@@ -11,6 +11,7 @@ use super::{
     kept_objects::kept_objects,
     lease_holding::recorded,
     lost_state::lost_state,
+    pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
     taken_fields,
     workspace::{kind, provider},
@@ -56,6 +57,7 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     let graph = desired(workspace, options, &mut snapshot).await?;
     let (plan, observed) = planned(workspace, options, &graph, &snapshot).await?;
     Box::pin(check_network(workspace, &plan)).await?;
+    check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
     api_access::warn(workspace, &graph, &plan);
     let mut infeasible = Box::pin(infeasible(workspace, &graph, &snapshot, &plan, &observed)).await?;
     let kept = Box::pin(kept_objects(workspace, options, &plan, &snapshot, &observed, false)).await?;

@@ -79,6 +79,9 @@ pub fn statements(stack: &Stack, account: &str, bootstrap: bool) -> Result<Vec<V
     if stack.cluster.is_some() {
         actions.extend(scoped_actions(aws::CLUSTER));
     }
+    if stack.encryption.key_arn.is_some() {
+        actions.extend(scoped_actions(aws::GIVEN_KEY));
+    }
     Ok(target_stack.statements(actions))
 }
 
@@ -121,6 +124,7 @@ fn supposed(stack: &Stack, account: &str) -> Context {
         releases: stack.node_groups.iter().map(group).collect(),
         state_folder: String::new(),
         image: crate::graph::ImageTags::default(),
+        endpoint_zones: BTreeMap::new(),
         objects: Vec::new(),
     }
 }

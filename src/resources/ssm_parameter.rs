@@ -150,7 +150,15 @@ impl Lifecycle for SsmParameter {
         let (open, plain): (Vec<&String>, Vec<&String>) =
             named.keys().partition(|name| sources.contains_key(name));
         let mut there = get(cx, &plain, false).await?;
-        there.extend(get(cx, &open, true).await?);
+        let opened = get(cx, &open, true).await;
+        there.extend(match opened {
+            // The key cannot be used, which the plan of the key says. The values are not known, and all else is.
+            Err(error) if error.code == "InvalidKeyId" => {
+                sources.clear();
+                get(cx, &open, false).await?
+            }
+            opened => opened?,
+        });
         let secrets = there.iter().filter(|it| it.secret).map(|it| it.name.clone()).collect::<Vec<_>>();
         let keys = keys(cx, &secrets).await?;
         let arns: Vec<String> = there.iter().map(|it| it.arn.clone()).collect();

@@ -12,6 +12,7 @@ mod findings;
 pub mod layout;
 pub mod manifest_file;
 pub mod overrides;
+mod placement;
 mod positions;
 mod substitute;
 mod tree;
@@ -25,6 +26,7 @@ mod values;
 
 pub use deserializer::nearest;
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use placement::{repelled, selects};
 pub use tree::MAX_BYTES;
 pub use types::{Encryption, Existing, File, Nat, Network, StateSection};
 pub use values::{Cidr, Endpoints, FlowLogSettings, FlowLogs, Share, Zones};

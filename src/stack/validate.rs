@@ -103,7 +103,7 @@ fn general(file: &File, findings: &mut Findings<'_>) {
         findings.valid(sound, "state.table", "DynamoDB table name", table, hint);
     }
     if let Some(arn) = &state.key_arn {
-        findings.valid(is_arn(arn, "kms"), "state.keyArn", "KMS key ARN", arn, KEY_ARN_HINT);
+        key_arn(file, findings, "state.keyArn", arn);
     }
 }
 
@@ -172,11 +172,23 @@ fn tags(file: &File, findings: &mut Findings<'_>) {
     }
 }
 
+/// Validates the ARN of a key. AWS services use only keys of their own region.
+/// Source: <https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html>
+fn key_arn(file: &File, findings: &mut Findings<'_>, path: &str, arn: &str) {
+    let sound = is_arn(arn, "kms");
+    findings.valid(sound, path, "KMS key ARN", arn, KEY_ARN_HINT);
+    let region = arn.split(':').nth(3).unwrap_or_default();
+    let message =
+        format!("must be a key in the stack's region {} (got {})", file.region, findings.quoted(path, arn));
+    let hint = "use a key of this region, or the replica there of a multi-Region key";
+    findings.check(!sound || region == file.region, path, message, hint);
+}
+
 fn encryption(file: &File, findings: &mut Findings<'_>) {
     let Some(encryption) = &file.encryption else { return };
     let (rotation, window) = (encryption.rotation_days, encryption.deletion_window_days);
     if let Some(arn) = &encryption.key_arn {
-        findings.valid(is_arn(arn, "kms"), "encryption.keyArn", "KMS key ARN", arn, KEY_ARN_HINT);
+        key_arn(file, findings, "encryption.keyArn", arn);
         for field in ["rotationDays", "deletionWindowDays"] {
             let path = format!("encryption.{field}");
             if findings.has(&path) {

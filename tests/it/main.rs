@@ -14,6 +14,7 @@ mod agreement;
 mod app;
 mod application;
 mod backend;
+mod beforehand;
 mod benchmark;
 mod bytes;
 mod common;

@@ -68,6 +68,10 @@ const BAD: &[(&str, &str)] = &[
     ("retention", "network: {flowLogs: {retentionDays: 100}}\n"),
     ("existing_and_made", "network:\n  nat: none\n  existing: {vpcId: vpc-1, privateSubnetIds: []}\n"),
     ("key_and_rotation", "encryption: {keyArn: nokey, rotationDays: 10}\n"),
+    (
+        "key_of_another_region",
+        "state: {keyArn: 'arn:aws:kms:eu-west-1:123456789012:key/1'}\nencryption: {keyArn: 'arn:aws:kms:us-east-1:123456789012:key/2'}\n",
+    ),
     ("world", "cluster: {endpoint: {publicCidrs: [0.0.0.0/0]}}\n"),
     ("world_in_halves", "cluster: {endpoint: {publicCidrs: [0.0.0.0/1, 128.0.0.0/1]}}\n"),
     ("world_v6_in_halves", "cluster: {endpoint: {publicCidrs: [\"::/1\", \"8000::/1\", myip]}}\n"),

@@ -12,10 +12,11 @@ use super::{
     backend::{BackendStatus, KEY, backend_status},
     backend_removal::spare_keys,
     existing_network::check_network,
-    given_keys::{check_given_key, given_state_key_refusal},
+    given_keys::{check_given_key, given_state_key_refusal, key_policy_refusals},
     lease_holding::recorded,
     lost_state::lost_state,
     planning::{desired, planned},
+    pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
 };
 use crate::model::{Action, PlannedChange};
@@ -80,6 +81,9 @@ async fn backend(workspace: &Workspace, status: &Result<BackendStatus, Operation
     checks
 }
 
+/// Why checks that need the plan's facts are not made.
+const FACTS_MISSING: &str = "not checked: the facts that the plan needs are missing";
+
 /// Carries out all checks, and reports the result of each. Changes nothing.
 ///
 /// # Errors
@@ -97,7 +101,20 @@ pub async fn doctor(
     if let Err(error) = check_given_key(workspace).await {
         report(Check::new("keys", CheckState::Fail, error.to_string()));
     }
-    let mut snapshot = recorded(workspace).await?;
+    let unchecked = |report: &mut (dyn FnMut(Check) + Send), text: &str| {
+        for name in ["region", "quotas", "permissions"] {
+            report(Check::new(name, CheckState::Unknown, text));
+        }
+    };
+    let mut snapshot = match recorded(workspace).await {
+        Ok(snapshot) => snapshot,
+        Err(OperationError::Step(error)) => {
+            report(Check::failed("state", &error.error));
+            unchecked(report, "not checked: the state cannot be read");
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    };
     if let Ok(status) = &status
         && let Some(lost) = lost_state(workspace, status.bucket, Some(&snapshot)).await?
     {
@@ -111,13 +128,14 @@ pub async fn doctor(
         Ok(graph) => graph,
         Err(OperationError::Step(error)) => {
             report(Check::failed("plan", &error.error));
-            let text = "not checked: the facts that the plan needs are missing";
-            for name in ["region", "quotas", "permissions"] {
-                report(Check::new(name, CheckState::Unknown, text));
-            }
+            unchecked(report, FACTS_MISSING);
             return Ok(());
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            report(Check::new("plan", CheckState::Fail, error.to_string()));
+            unchecked(report, FACTS_MISSING);
+            return Ok(());
+        }
     };
     let context = DoctorContext { workspace, snapshot: &snapshot, graph: &graph };
     planned_checks(&context, options).await.into_iter().for_each(&mut *report);
@@ -144,8 +162,21 @@ async fn planned_checks(context: &DoctorContext<'_>, options: &PlanOptions) -> V
     if let Err(error) = Box::pin(check_network(context.workspace, &plan)).await {
         return vec![Check::new("plan", CheckState::Fail, error.to_string())];
     }
-    match plan.refusals.is_empty() {
-        true => vec![Check::new("plan", CheckState::Ok, "no resource is refused")],
-        false => plan.refusals.iter().map(|refusal| Check::refused("plan", refusal)).collect(),
+    let mut checks: Vec<Check> =
+        plan.refusals.iter().map(|refusal| Check::refused("plan", refusal)).collect();
+    if checks.is_empty() {
+        checks.push(Check::new("plan", CheckState::Ok, "no resource is refused"));
     }
+    match check_pod_placement(context.workspace, context.graph, &plan) {
+        Ok(doubts) => {
+            checks.extend(doubts.into_iter().map(|text| Check::new("plan", CheckState::Warn, text)))
+        }
+        Err(error) => checks.push(Check::new("plan", CheckState::Fail, error.to_string())),
+    }
+    match Box::pin(key_policy_refusals(context.workspace, context.graph, &plan)).await {
+        Ok(refusals) => checks.extend(refusals.iter().map(|refusal| Check::failed("keys", &refusal.error))),
+        Err(OperationError::Step(problem)) => checks.push(Check::of("keys", Err(problem.error))),
+        Err(error) => checks.push(Check::new("keys", CheckState::Fail, error.to_string())),
+    }
+    checks
 }

@@ -4,6 +4,7 @@
 use super::{
     VERSION, addon_versions,
     chosen_zones::{SHARES, ZONES},
+    endpoint_zones::pins_from_live,
     node_releases,
 };
 use crate::{
@@ -36,6 +37,8 @@ pub fn facts_from_live(stack: &Stack, snapshot: &mut Snapshot, observed: &Observ
         let mut zones: Vec<&String> = shares.keys().collect();
         zones.sort_by_key(|zone| shares.get(*zone));
         if !zones.is_empty() {
+            let names: Vec<String> = zones.iter().map(|zone| (*zone).clone()).collect();
+            pins_from_live(stack, &names, snapshot, observed);
             snapshot.outputs.insert(ZONES.to_owned(), json!(zones));
             snapshot.outputs.insert(SHARES.to_owned(), json!(shares));
         }

@@ -4,6 +4,7 @@
 mod addon_versions;
 mod caller_address;
 mod chosen_zones;
+mod endpoint_zones;
 mod facts_from_live;
 mod image_facts;
 mod manifests;
@@ -22,6 +23,7 @@ use crate::{
 use addon_versions::addon_pins;
 use caller_address::my_ip;
 use chosen_zones::{chosen_zones, kept_zones, shares};
+use endpoint_zones::endpoint_zones;
 use image_facts::image_tags;
 use manifests::objects;
 use node_releases::releases;
@@ -44,6 +46,7 @@ pub async fn gather(
         account: workspace.target.identity.account.clone(),
         shares: shares(snapshot, &zones)?,
         cluster_zones,
+        endpoint_zones: endpoint_zones(workspace, snapshot, &zones).await?,
         zones,
         state_folder: workspace.folders.state.display().to_string(),
         image: image_tags(workspace, &options.image_tags).await?,
