@@ -73,13 +73,15 @@ mod tests {
     use super::MAX_ANSWER_BYTES;
     use crate::{
         aws::{ServiceEndpoint, connect},
+        model::AccessKey,
         os::hostile::{Answer, Hostile},
     };
 
     #[tokio::test]
     async fn an_answer_without_end_is_cut_and_named() {
         let server = Hostile::start(|_| Answer::endless("200 OK", "content-type: text/xml\r\n"));
-        let endpoint = ServiceEndpoint::Sandbox(format!("http://{}", server.host()));
+        let access_key = AccessKey::new("sandbox", "sandbox");
+        let endpoint = ServiceEndpoint::Sandbox { url: format!("http://{}", server.host()), access_key };
         let error = connect(&endpoint, "eu-central-1").await.identity().await.unwrap_err();
         assert!(error.message.contains(&server.host()), "{error:?}");
         assert!(error.message.contains("length limit exceeded"), "{error:?}");

@@ -31,8 +31,8 @@ pub use iam_policies::{
     autoscaling_role, key_admin, key_for_disks, key_for_logs, log_group_arn, logs_service,
 };
 pub use network::{
-    endpoint_address, interface_endpoints, missing_endpoints, needed_endpoints, private_subnet_address, role_tag,
-    subnet_tags_address,
+    endpoint_address, interface_endpoints, missing_endpoints, needed_endpoints, private_subnet_address,
+    role_tag, subnet_tags_address,
 };
 pub use scoped_policy::{MAX_POLICY_LENGTH, PolicyTarget, documents, policy_length};
 
