@@ -84,6 +84,7 @@ const RESOURCE_HELPERS: &[&str] = &[
     "node_group_forms.rs",
     "node_terms.rs",
     "prelude.rs",
+    "role_tags.rs",
 ];
 
 const MAX_LINES: usize = 400;

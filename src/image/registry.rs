@@ -65,7 +65,7 @@ const PROGRESS: Duration = Duration::from_secs(60);
 /// Access to the registry of one image, without credentials.
 ///
 /// Clients of registries in crates collect manifests, tokens and errors whole, however large they are. Here each answer has
-/// a limit, since a registry is somebody else's.
+/// a limit, since a registry belongs to another party.
 pub struct Registry {
     reference: Reference,
     client: OnceLock<Client>,

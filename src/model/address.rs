@@ -61,7 +61,7 @@ impl Address {
     }
 }
 
-/// For people: an address can come from a tag or a state that somebody else wrote. [`Address::as_str`] is exact.
+/// For people: an address can come from a tag or a state that another user wrote. [`Address::as_str`] is exact.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&one_line(&self.0))

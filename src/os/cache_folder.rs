@@ -34,7 +34,7 @@ fn chosen(cache: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
 /// not be able to write to it.
 ///
 /// # Errors
-/// Says what is wrong with an existing folder, and how to mend it.
+/// Says what is wrong with an existing folder, and how to correct it.
 pub fn own_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let found = fs::metadata(path)?;

@@ -1,5 +1,5 @@
-//! Files and programs of this machine, used so that a folder or an environment of somebody else gains nothing: private
-//! files are created anew, folders of our own are ours alone, and programs get named variables and a folder of ours.
+//! Files and programs of this machine. A folder that another user prepared gains nothing: private files replace what was
+//! there, the cache belongs to the caller alone, and programs get named variables and run in the cache.
 
 mod cache_folder;
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! Files that concern only their owner: states, plans, keys, records. They are created anew with mode 0600, and a link in
-//! their place is refused: in a folder that somebody else prepared, it would lead to a file of the caller's.
+//! Files that concern only their owner: states, plans, keys, records. They are created with mode 0600, never
+//! opened, and a link of their name is refused: in a folder that another user prepared, it would lead to a file of the
+//! caller's.
 
 use rustix::fs::{Mode, OFlags};
 use std::{
@@ -94,7 +95,7 @@ mod tests {
         write_private(&path, b"one").unwrap();
         assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (&b"one"[..], 0o600));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        // Whoever opened the file before does not see what is written later.
+        // A program that opened the file before does not see what is written later.
         let before = fs::hard_link(&path, folder.path().join("other"));
         before.unwrap();
         write_private(&path, b"two").unwrap();

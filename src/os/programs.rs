@@ -1,5 +1,5 @@
 //! Starts other programs with a folder of ours and an environment of named variables. The caller's folder can be a clone
-//! that somebody else wrote, and the caller's environment holds credentials.
+//! of another author, and the caller's environment holds credentials.
 
 use std::{
     ffi::{OsStr, OsString},

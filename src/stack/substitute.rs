@@ -13,7 +13,7 @@ const CREDENTIALS: [&str; 3] = ["SECRET", "TOKEN", "PASSWORD"];
 ///
 /// # Errors
 /// The first variable that is malformed, that is not set and has no default, or that holds a credential by its name: a
-/// value of the file stands in plans, tags and the state, and whoever may change the file could read it there. Below
+/// value of the file stands in plans, tags and the state, and each author of the file could read it there. Below
 /// `secret` each name is allowed.
 pub fn substitute(
     node: &mut YamlNode,

@@ -1,4 +1,4 @@
-//! A clone that somebody else prepared gains nothing: no file in it is imported or started, no link in it is written
+//! A clone that another user prepared gains nothing: no file in it is imported or started, no link in it is written
 //! through, and what it says does not steer the terminal. An innocent one works: many projects have a `types.py`.
 
 use crate::common::Provider;
@@ -118,7 +118,7 @@ fn traps(folder: &Path, sprung: &Path) {
     fs::write(folder.join("setup.cfg"), "[global]\n").unwrap();
 }
 
-/// The environment of somebody whose shell looks into the folder that it is in.
+/// The environment of a caller whose shell looks into the current folder.
 fn command(world: &Provider, args: &[&str]) -> Command {
     let mut command = world.command(args);
     let path = std::env::var("PATH").unwrap();
