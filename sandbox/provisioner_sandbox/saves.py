@@ -9,6 +9,7 @@ import copy
 from typing import Any
 
 from moto.core.base_backend import BackendDict
+from moto.s3.models import s3_backends
 from moto.ssm.models import ParameterDict
 
 from provisioner_sandbox.backend import ACCOUNT
@@ -52,6 +53,11 @@ def restore(saved: Any) -> Tokens:
         for (service, key), one in kept.items():
             if service == of.service_name:
                 dict.__setitem__(account, key, one)
+    # Which names of buckets are taken is not in a backend.
+    s3_backends.bucket_accounts.clear()
+    for (service, key), one in kept.items():
+        if service == "s3":
+            s3_backends.bucket_accounts.update({name: (key, ACCOUNT) for name in one.buckets})
     clusters = {
         (key, name): cluster
         for service, key in kept

@@ -60,7 +60,16 @@ pub const CLUSTER: &[IamGrant] = &[
         IamScope::EKS_REGION,
         &["eks:DescribeClusterVersions", "eks:DescribeAddonVersions", "eks:DescribeAddonConfiguration"],
     ),
-    (IamScope::EKS, &["eks:ListFargateProfiles", "eks:ListNodegroups"]),
+    (
+        IamScope::EKS,
+        &[
+            "eks:ListAccessEntries",
+            "eks:ListAddons",
+            "eks:ListFargateProfiles",
+            "eks:ListNodegroups",
+            "eks:ListPodIdentityAssociations",
+        ],
+    ),
     (IamScope::READ_ROLES, &["iam:GetRole"]),
     (IamScope::BOTTLEROCKET, &["ssm:GetParameters"]),
 ];

@@ -77,7 +77,7 @@ impl Task<'_> {
         if self.shared.is_approved(self.address()) {
             return Ok(true);
         }
-        match self.ownership(live, true).await? {
+        match self.ownership(live).await? {
             Ownership::Ours => Ok(true),
             Ownership::Foreign { who } if self.step.action == Action::Delete => {
                 let name = aws_name(live).unwrap_or("it");

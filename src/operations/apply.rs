@@ -5,6 +5,7 @@ use super::{
     api_access::{self, Unreachable},
     backend::{BackendStatus, backend_status},
     backend_creation::make_backend,
+    cluster_tenants::check_tenants,
     conclusion::{End, refused},
     existing_network::check_network,
     feasibility::{infeasible, refuse},
@@ -160,7 +161,8 @@ impl Up<'_> {
         }
         if backend.is_some() {
             Box::pin(check_network(workspace, &plan)).await?;
-            let refusals = Box::pin(infeasible(workspace, &graph, snapshot, &plan, &observed)).await?;
+            let mut refusals = Box::pin(infeasible(workspace, &graph, snapshot, &plan, &observed)).await?;
+            refusals.extend(Box::pin(check_tenants(workspace, &plan, snapshot, &observed)).await?);
             if !refusals.is_empty() {
                 return Err(refuse(workspace, &refusals));
             }

@@ -3,6 +3,7 @@
 use super::{
     OperationError, PlanOptions, Workspace, api_access,
     backend::{BackendStatus, backend_status},
+    cluster_tenants::check_tenants,
     existing_network::check_network,
     facts,
     feasibility::infeasible,
@@ -55,7 +56,8 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     let (plan, observed) = planned(workspace, options, &graph, &snapshot).await?;
     Box::pin(check_network(workspace, &plan)).await?;
     api_access::warn(workspace, &graph, &plan);
-    let infeasible = Box::pin(infeasible(workspace, &graph, &snapshot, &plan, &observed)).await?;
+    let mut infeasible = Box::pin(infeasible(workspace, &graph, &snapshot, &plan, &observed)).await?;
+    infeasible.extend(Box::pin(check_tenants(workspace, &plan, &snapshot, &observed)).await?);
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
     backend.refusals.extend(given_state_key_refusal(workspace).await?);
     Ok(Planned { backend, plan, infeasible, snapshot })
