@@ -9,6 +9,7 @@ import copy
 from typing import Any
 
 from moto.core.base_backend import BackendDict
+from moto.s3.models import s3_backends
 from moto.ssm.models import ParameterDict
 
 from provisioner_sandbox.backend import ACCOUNT
@@ -47,10 +48,17 @@ def restore(saved: Any) -> Tokens:
     backends, copies = saved
     accounts, tokens = copy.deepcopy(copies)
     for of in used():
-        dict.clear(of[ACCOUNT])
-    for of, regions in zip(backends, accounts):
-        # After a reset this creates the account's dictionary.
-        dict.update(of[ACCOUNT], regions)
+        account = of[ACCOUNT]
+        for key in list(account):
+            dict.__delitem__(account, key)
+        for (service, key), one in kept.items():
+            if service == of.service_name:
+                dict.__setitem__(account, key, one)
+    # Which names of buckets are taken is not in a backend.
+    s3_backends.bucket_accounts.clear()
+    for (service, key), one in kept.items():
+        if service == "s3":
+            s3_backends.bucket_accounts.update({name: (key, ACCOUNT) for name in one.buckets})
     clusters = {
         (region, name): cluster
         for of, regions in zip(backends, accounts)

@@ -175,3 +175,13 @@ def test_a_saved_account_is_restored_as_often_as_wanted(sandbox: Sandbox) -> Non
         assert ssm.get_parameter(Name="/kept")["Parameter"]["Value"] == "first"
         assert ssm.get_parameters(Names=["/new"])["Parameters"] == []
         assert ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["CidrBlock"] == "10.0.0.0/16"
+
+
+def test_the_name_of_a_bucket_is_free_again_after_a_restore(sandbox: Sandbox) -> None:
+    s3 = sandbox.client("s3")
+    where = {"CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}}
+    assert sandbox.ext("POST", "save", "empty")[0] == 200
+    for _ in range(2):
+        s3.create_bucket(Bucket="theirs-4711", **where)
+        assert sandbox.ext("POST", "restore", "empty")[0] == 200
+        assert s3.list_buckets()["Buckets"] == []

@@ -79,7 +79,7 @@ pub use tags::{
     MAX_VALUES, Tags, by_owner, ec2_list, ec2_tags, filter, from_ec2, has_tags, resource_of, tag_map, tagged,
 };
 pub use traces::Traces;
-pub use workers::workers;
+pub use workers::{ClusterMembers, cluster_members, workers};
 pub use zones::{Zone, zones};
 
 pub(crate) use context::{signed, single_shot};

@@ -66,7 +66,16 @@ pub const CLUSTER: &[IamGrant] = &[
         IamScope::EKS_REGION,
         &["eks:DescribeClusterVersions", "eks:DescribeAddonVersions", "eks:DescribeAddonConfiguration"],
     ),
-    (IamScope::EKS, &["eks:ListFargateProfiles", "eks:ListNodegroups"]),
+    (
+        IamScope::EKS,
+        &[
+            "eks:ListAccessEntries",
+            "eks:ListAddons",
+            "eks:ListFargateProfiles",
+            "eks:ListNodegroups",
+            "eks:ListPodIdentityAssociations",
+        ],
+    ),
     (IamScope::READ_ROLES, &["iam:GetRole"]),
     (IamScope::ANYWHERE, &["iam:GetAccountAuthorizationDetails", "iam:ListOpenIDConnectProviders"]),
     (IamScope::ISSUERS, &["iam:GetOpenIDConnectProvider"]),

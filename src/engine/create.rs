@@ -162,7 +162,7 @@ impl Task<'_> {
             let hint = "another resource has its name: delete it, or rename this one";
             return Ok(CreateEvent::HeldByOther(error.hint(hint)));
         };
-        let own = self.ownership(&live, false).await?;
+        let own = self.ownership(&live).await?;
         if own == Ownership::Ours || self.shared.is_approved(self.address()) {
             return Ok(CreateEvent::Seen(live));
         }

@@ -6,19 +6,21 @@ use super::{
 };
 use crate::{
     model::{Address, CallError, Entry, ErrorKind, Kind, KindInfo},
-    plan::{Ownership, is_abandoned_create, is_part_of_parent, judge, names_parent, not_ours, tags_lost},
+    plan::{
+        Ownership, is_abandoned_create, is_part_of_parent, judge, names_parent, not_ours, of_no_parent,
+        tags_lost,
+    },
     resources::Lookup,
 };
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::PoisonError};
 
 impl Task<'_> {
-    /// Returns whose `live` is. What is part of another resource is its parent's; when `removing`, it must name a recorded
-    /// one.
-    pub(super) async fn ownership(&self, live: &Value, removing: bool) -> Result<Ownership, CallError> {
+    /// Returns whose `live` is. What is part of another resource is its parent's, and must name a recorded one.
+    pub(super) async fn ownership(&self, live: &Value) -> Result<Ownership, CallError> {
         let kind = self.kind()?;
         match self.is_part_of_parent(kind, live) {
-            true => self.ownership_of_parent(live, removing).await,
+            true => self.ownership_of_parent(kind, live).await,
             false => Ok(self.own(kind, live)),
         }
     }
@@ -43,7 +45,7 @@ impl Task<'_> {
         if self.shared.is_approved(self.address()) {
             return Ok(());
         }
-        match self.ownership(live, false).await? {
+        match self.ownership(live).await? {
             Ownership::Ours | Ownership::TagsLost => Ok(()),
             own => Err(self.refused(&own, live)),
         }
@@ -54,15 +56,15 @@ impl Task<'_> {
         let address = self.address();
         let kind = self.kind().map_or(&KindInfo::DEFAULT, |kind| kind.info);
         let (reason, hint) = match own {
-            Ownership::TagsLost => tags_lost(address, kind.name, live),
+            Ownership::TagsLost => tags_lost(&self.shared.owner, address, kind, live),
             own => not_ours(own, &self.shared.owner, address, kind, live),
         };
         CallError { code: "NotOurs".to_owned(), ..CallError::new(ErrorKind::Refused, reason).hint(hint) }
     }
 
-    async fn ownership_of_parent(&self, live: &Value, removing: bool) -> Result<Ownership, CallError> {
-        let (mut first, mut missing) = (None, false);
-        for (address, entry, kind) in self.parents(live) {
+    async fn ownership_of_parent(&self, kind: Kind, live: &Value) -> Result<Ownership, CallError> {
+        let mut lags = false;
+        for (address, entry, of) in self.parents() {
             let recorded = entry.live.get("id").cloned();
             let lookup = Lookup {
                 address: address.clone(),
@@ -72,51 +74,40 @@ impl Task<'_> {
             };
             let mut retry = Retry::default();
             let mut lives = loop {
-                match self.shared.batcher.find(kind.name, lookup.clone()).await {
+                match self.shared.batcher.find(of.name, lookup.clone()).await {
                     Ok(lives) => break lives,
                     Err(error) => self.again(&mut retry, error).await?,
                 }
             };
             let Some(index) = choose(&lives, recorded.as_ref(), None) else {
-                missing = true;
+                // A list that lags may leave the parent out.
+                lags |= names_parent(kind, live, of.name, &entry.live);
                 continue;
             };
             let parent = lives.swap_remove(index);
-            let own = match judge(kind, &self.shared.owner, Some(&entry), None, &parent) {
-                Ownership::Foreign { who } => {
-                    Ownership::Foreign { who: format!("is part of {address}, which {who}") }
-                }
-                own => own,
-            };
-            if names_parent(live, &parent) {
-                return Ok(own);
+            if names_parent(kind, live, of.name, &parent) {
+                return Ok(match judge(of, &self.shared.owner, Some(&entry), None, &parent) {
+                    Ownership::Foreign { who } => {
+                        Ownership::Foreign { who: format!("is part of {address}, which {who}") }
+                    }
+                    own => own,
+                });
             }
-            first.get_or_insert(own);
         }
-        Ok(match first {
-            Some(own) if !removing => own,
-            _ if removing && !missing => {
-                Ownership::Foreign { who: "is not part of any resource that this stack records".to_owned() }
-            }
-            _ => Ownership::Ours,
-        })
+        Ok(if lags { Ownership::Ours } else { of_no_parent() })
     }
 
-    /// The recorded resources with tags that this one depends on, first those that `live` names.
-    fn parents(&self, live: &Value) -> Vec<(Address, Entry, Kind)> {
+    /// The recorded resources that this one may be part of.
+    fn parents(&self) -> Vec<(Address, Entry, Kind)> {
         let mut all: BTreeSet<&Address> = self.step.dependencies.iter().collect();
         all.extend(self.entry.iter().flat_map(|entry| &entry.dependencies));
         all.extend(self.intent.iter().flat_map(|intent| &intent.dependencies));
+        let part_of = self.kind().ok().and_then(|kind| kind.part_of);
         let entries = self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut parents: Vec<(Address, Entry, Kind)> = all
-            .into_iter()
-            .filter_map(|at| {
-                let entry = entries.get(at)?;
-                let kind = self.shared.provider.kind(&entry.kind).filter(|kind| kind.tagged)?;
-                Some((at.clone(), entry.clone(), kind))
-            })
-            .collect();
-        parents.sort_by_key(|(_, entry, _)| !names_parent(live, &entry.live));
-        parents
+        let parent = |at: &Address| {
+            let entry = entries.get(at).filter(|entry| part_of.is_some_and(|(of, _)| of == entry.kind))?;
+            Some((at.clone(), entry.clone(), self.shared.provider.kind(&entry.kind)?))
+        };
+        all.into_iter().filter_map(parent).collect()
     }
 }

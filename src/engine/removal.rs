@@ -83,7 +83,7 @@ impl Task<'_> {
         if self.shared.is_approved(self.address()) {
             return Ok(true);
         }
-        let own = self.ownership(live, true).await?;
+        let own = self.ownership(live).await?;
         match own.foreign() {
             None if own == Ownership::Ours => Ok(true),
             Some(who) if self.step.action == Action::Delete => {

@@ -85,6 +85,9 @@ pub struct KindInfo {
     /// The kind that it belongs to only by a name, and the field with that name: when the parent is replaced, so is this,
     /// though no field of it differs.
     pub parent: Option<(&'static str, &'static str)>,
+    /// The kind that it is part of, if it cannot carry tags or AWS creates it together with that: whose the parent is, it
+    /// is. With the field that holds the parent's id or name.
+    pub part_of: Option<(&'static str, &'static str)>,
     /// What precedes the name in its ARN (`:log-group:`), if the tagging API lists the kind and the name is enough to
     /// find it.
     pub arn_prefix: Option<&'static str>,
@@ -136,6 +139,7 @@ impl KindInfo {
         supplies: &[],
         computed_on_update: &[],
         parent: None,
+        part_of: None,
         arn_prefix: None,
         may_be_unreachable: false,
         protected: false,

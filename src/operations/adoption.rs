@@ -60,7 +60,9 @@ pub async fn adopt(
 impl Adoption<'_> {
     async fn under_lease(&self, held: &mut Held, conclusion: &mut Conclusion) -> Result<End, OperationError> {
         let (address, snapshot) = (self.address, &mut held.writer.snapshot);
-        if snapshot.resources.contains_key(address) || snapshot.intents.contains_key(address) {
+        // A recorded resource that lost its tags gets them back.
+        let other = |entry: &Entry| !is_called(&entry.live, self.id);
+        if snapshot.resources.get(address).is_some_and(other) || snapshot.intents.contains_key(address) {
             let hint = format!("`provisioner state forget {address}` drops the record");
             return Err(OperationError::refused(format!("{address}: the state records it already"), hint));
         }

@@ -6,6 +6,7 @@ use super::{
     backend::{BackendStatus, backend_status},
     backend_creation::make_backend,
     blocked_deletion::BlockedDeletion,
+    cluster_tenants::check_tenants,
     conclusion::{End, refused},
     existing_network::check_network,
     feasibility::{infeasible, refuse},
@@ -167,6 +168,7 @@ impl Up<'_> {
             let mut refusals = Box::pin(infeasible(workspace, &graph, snapshot, &plan, &observed)).await?;
             let kept = Box::pin(kept_objects(workspace, options, &plan, snapshot, &observed, false)).await?;
             refusals.extend(kept.iter().map(BlockedDeletion::problem));
+            refusals.extend(Box::pin(check_tenants(workspace, &plan, snapshot, &observed)).await?);
             if !refusals.is_empty() {
                 return Err(refuse(workspace, &refusals));
             }

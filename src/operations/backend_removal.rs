@@ -11,7 +11,7 @@ use crate::{
     aws::{Call as _, stacks_in_use, state_buckets, state_keys},
     engine::StateWriter,
     model::{Address, CallError, Entry, ErrorKind, Outcome, Phase, Record, Snapshot},
-    store::{S3State, StateStore as _},
+    store::{BACKEND_RECORD, S3State, StateStore as _},
 };
 use std::collections::BTreeSet;
 
@@ -29,6 +29,9 @@ pub async fn check_backend_unused(
         true => workspace.patient(async || Ok(other_stacks(workspace).await?)).await?,
         false => Vec::new(),
     };
+    if status.bucket {
+        check_objects(workspace).await?;
+    }
     if !others.is_empty() {
         let text = format!("the backend was not deleted: it holds the state of {}", others.join(", "));
         return Err(OperationError::refused(text, "delete those stacks first; nothing was changed"));
@@ -73,6 +76,35 @@ pub async fn check_backend_unused(
         ));
     }
     Ok(())
+}
+
+/// Checks that the bucket holds nothing but states: it may have been created again by another owner, and tagged like it.
+///
+/// # Errors
+/// Refuses, naming the first object that provisioner did not write.
+async fn check_objects(workspace: &Workspace) -> Result<(), OperationError> {
+    let bucket = &workspace.state.backend.bucket;
+    let look = async || {
+        let call = workspace.target.clients.s3.list_objects_v2().bucket(bucket);
+        let call = call.expected_bucket_owner(&workspace.state.backend.account);
+        let mut pages = call.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let keys = page.call()?.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
+            if let Some(key) = keys.into_iter().find(|key| !is_state(key)) {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    };
+    let Some(key) = workspace.patient(look).await? else { return Ok(()) };
+    let text = format!("the backend was not deleted: s3://{bucket}/{key} is not a state of provisioner");
+    Err(OperationError::refused(text, "move or delete such objects first; nothing was changed"))
+}
+
+/// Whether this is the key of a stack's state or of the election of the backend's key.
+fn is_state(key: &str) -> bool {
+    let stack = key.strip_suffix("/state.json");
+    key == BACKEND_RECORD || stack.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
 /// Returns the other stacks with a state in the bucket, except for tombstones.
@@ -155,6 +187,10 @@ pub async fn remove_backend(
     }
     let nothing = crate::model::Graph::default();
     let plan = untargeted(&nothing, &snapshot, &observed, &[], true)?;
+    for dropped in &plan.dropped {
+        let (address, reason) = (&dropped.address, &dropped.reason);
+        workspace.warn(format!("{address}: {reason}; it is left as it is, and its record is dropped"));
+    }
     let mut writer = StateWriter { snapshot, register };
     let outcome = run_backend(workspace, run, control, &plan, &mut writer).await;
     Ok((outcome, kept))

@@ -6,8 +6,9 @@ use super::{
     backend::{BackendStatus, backend_is_there, backend_status},
     backend_removal::{check_backend_unused, name_spare_keys, remove_backend},
     blocked_deletions::{blocked_deletions, kept, sweep_network},
+    cluster_tenants::check_tenants,
     conclusion::{End, refused},
-    down_checks::{forget_cluster_objects, refuse_dependents, refuse_other_workers},
+    down_checks::{forget_cluster_objects, refuse_dependents},
     ended_with_cluster::{ending_with_cluster, record_ended},
     kept_objects::kept_objects,
     lease_holding::{Held, give_back, hold, recorded},
@@ -180,7 +181,10 @@ impl Down<'_> {
         if self.scope != DownScope::Application {
             refuse_dependents(&self.options.targets, &left_dependents(&plan, &writer.snapshot, &observed))?;
         }
-        control.reading(refuse_other_workers(workspace, &plan, &writer.snapshot, &observed)).await?;
+        let tenants = Box::pin(check_tenants(workspace, &plan, &writer.snapshot, &observed));
+        if let Some(refused) = control.reading(tenants).await?.into_iter().next() {
+            return Err(OperationError::Step(refused));
+        }
         let traces = removal.traces.insert(traces_of(workspace, &plan, &writer.snapshot, &observed));
         control.reading(tell_kept_volumes(workspace, traces)).await?;
         let blocked = blocked_deletions(workspace, &plan, &writer.snapshot, &observed);

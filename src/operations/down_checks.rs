@@ -5,9 +5,8 @@ use super::{
     api_access::{self, Unreachable},
 };
 use crate::{
-    aws::workers,
-    model::{Action, Address, Desired as _, Observed, Plan, Snapshot},
-    resources::{eks_cluster, fargate_profile, manifest, node_group, webhook_certificate},
+    model::{Address, Desired as _, Snapshot},
+    resources::{manifest, webhook_certificate},
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,54 +45,6 @@ pub fn refuse_dependents(
         message,
         "add them to `--target`, or run `provisioner down` without `--target` to delete the stack",
     ))
-}
-
-/// Refuses to delete a cluster in which node groups or Fargate profiles run that this plan does not delete: EKS would refuse
-/// it when everything else is deleted.
-///
-/// # Errors
-/// Names them; else the error of the calls.
-pub async fn refuse_other_workers(
-    workspace: &Workspace,
-    plan: &Plan,
-    snapshot: &Snapshot,
-    observed: &Observed,
-) -> Result<(), OperationError> {
-    let name = |form: &Value| form.get("name").and_then(Value::as_str).map(str::to_owned);
-    let deleted = |kind: &'static str| {
-        plan.changes
-            .iter()
-            .filter(move |it| it.action == Action::Delete && it.kind == kind)
-            .map(|it| &it.address)
-    };
-    let seen = |address: &Address| observed.found.get(address).and_then(|found| name(&found.live));
-    let own = |kind: &'static str| -> BTreeSet<String> {
-        let recorded = |address| snapshot.resources.get(address).and_then(|entry| name(&entry.live));
-        let intended = |address| snapshot.intents.get(address).and_then(|intent| name(&intent.request));
-        deleted(kind).flat_map(|at| [seen(at), recorded(at), intended(at)]).flatten().collect()
-    };
-    for address in deleted(eks_cluster::Spec::KIND) {
-        let Some(cluster) = seen(address) else { continue };
-        let (groups, profiles) = workers(&workspace.target.clients, &cluster).await?;
-        let other = |what: &str, names: Vec<String>, own: BTreeSet<String>| {
-            let names = names.into_iter().filter(|name| !own.contains(name));
-            names.map(|name| format!("{what} `{name}`")).collect::<Vec<_>>()
-        };
-        let mut others = other("node group", groups, own(node_group::Spec::KIND));
-        others.extend(other("Fargate profile", profiles, own(fargate_profile::Spec::KIND)));
-        if !others.is_empty() {
-            let message = format!(
-                "{address}: EKS deletes no cluster with node groups or Fargate profiles in it, and these are not part of \
-                 the deletion: {}; nothing was changed",
-                others.join(", ")
-            );
-            return Err(OperationError::refused(
-                message,
-                "delete them first, then run `provisioner down` again",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Drops the objects in the cluster from the snapshot if this machine cannot reach the cluster: they are

@@ -18,6 +18,7 @@ mod blocked_deletions;
 mod capacity;
 mod checks;
 mod cluster_access;
+mod cluster_tenants;
 mod conclusion;
 mod deletion;
 mod down_checks;

@@ -4,6 +4,7 @@ use super::{
     OperationError, PlanOptions, Workspace, api_access,
     backend::{BackendStatus, backend_status},
     blocked_deletion::BlockedDeletion,
+    cluster_tenants::check_tenants,
     existing_network::check_network,
     facts,
     feasibility::infeasible,
@@ -62,6 +63,7 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     let mut infeasible = Box::pin(infeasible(workspace, &graph, &snapshot, &plan, &observed)).await?;
     let kept = Box::pin(kept_objects(workspace, options, &plan, &snapshot, &observed, false)).await?;
     infeasible.extend(kept.iter().map(BlockedDeletion::problem));
+    infeasible.extend(Box::pin(check_tenants(workspace, &plan, &snapshot, &observed)).await?);
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
     backend.refusals.extend(given_state_key_refusal(workspace).await?);
     Ok(Planned { backend, plan, infeasible, snapshot })

@@ -1,41 +1,34 @@
 //! Whose the observed resources are, by all that file and state know: parents and abandoned creates included.
 
 use super::{
-    ownership::{Ownership, is_abandoned_create, is_part_of_parent, judge, names_parent},
+    ownership::{Ownership, is_abandoned_create, is_part_of_parent, judge, names_parent, of_no_parent},
     plan_input::Input,
 };
 use crate::model::{Address, Kind, Node, Observation};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Returns whose the resource found at `address` is. When `removing`, one that is part of another resource must name
-/// a recorded parent, because a forged record can claim any.
-pub(super) fn ownership_of(
-    input: &Input<'_>,
-    address: &Address,
-    found: &Observation,
-    removing: bool,
-) -> Ownership {
+/// Returns whose the resource found at `address` is. One that is part of another resource must name a recorded one,
+/// because a forged record can claim any.
+pub(super) fn ownership_of(input: &Input<'_>, address: &Address, found: &Observation) -> Ownership {
     let Some(kind) = (input.kinds)(&found.kind) else { return Ownership::Unproven };
     let dependencies = dependencies(input, address);
-    let parents: Vec<(&Address, &Observation, Kind)> = dependencies
+    let parents: Vec<(&Address, &Observation)> = dependencies
         .iter()
         .filter(|at| *at != address)
-        .filter_map(|at| {
-            let (at, parent) = input.observed.found.get_key_value(at)?;
-            Some((at, parent, (input.kinds)(&parent.kind)?))
-        })
+        .filter_map(|at| input.observed.found.get_key_value(at))
         .collect();
     let (snapshot, owner) = (input.snapshot, input.snapshot.owner());
     let entry = snapshot.resources.get(address);
     if is_part_of_parent(kind, &owner, entry, &found.live) {
-        let tagged: Vec<_> = parents.iter().filter(|(_, _, kind)| kind.tagged).collect();
-        let named = tagged.iter().find(|(_, parent, _)| names_parent(&found.live, &parent.live));
-        return match named.or_else(|| tagged.first().filter(|_| !removing)) {
-            Some((at, parent, _)) => part_of(at, ownership_of(input, at, parent, removing)),
-            None if removing && tagged.len() == parents_of(input, &dependencies) => {
-                Ownership::Foreign { who: "is not part of any resource that this stack records".to_owned() }
+        let named = parents.iter().find(|(_, it)| names_parent(kind, &found.live, &it.kind, &it.live));
+        return match named {
+            Some((at, parent)) => part_of(at, ownership_of(input, at, parent)),
+            // A list that lags may leave the parent out.
+            None if dependencies.iter().any(|at| is_missing_parent(input, kind, &found.live, at)) => {
+                Ownership::Ours
             }
-            None => Ownership::Ours,
+            None => of_no_parent(),
         };
     }
     let intent = snapshot.intents.get(address);
@@ -43,8 +36,8 @@ pub(super) fn ownership_of(
         true => Ownership::Ours,
         false => judge(kind, &owner, entry, intent, &found.live),
     };
-    let housed = kind.parent.and_then(|(of, _)| parents.iter().find(|(_, parent, _)| parent.kind == of));
-    match housed.map(|(at, parent, _)| (at, ownership_of(input, at, parent, removing))) {
+    let housed = kind.parent.and_then(|(of, _)| parents.iter().find(|(_, parent)| parent.kind == of));
+    match housed.map(|(at, parent)| (at, ownership_of(input, at, parent))) {
         Some((at, foreign @ Ownership::Foreign { .. })) => part_of(at, foreign),
         _ => own,
     }
@@ -59,13 +52,10 @@ fn dependencies(input: &Input<'_>, address: &Address) -> BTreeSet<Address> {
     all
 }
 
-/// How many of `dependencies` can carry tags, whether they exist or not.
-fn parents_of(input: &Input<'_>, dependencies: &BTreeSet<Address>) -> usize {
-    let kind = |at: &Address| {
-        let recorded = input.snapshot.resources.get(at).map(|entry| entry.kind.as_str());
-        (input.kinds)(recorded.or(input.graph.get(at).map(|node| node.kind.as_str()))?)
-    };
-    dependencies.iter().filter_map(kind).filter(|kind| kind.tagged).count()
+/// Whether `live` names what is recorded at `parent` and was not found.
+fn is_missing_parent(input: &Input<'_>, kind: Kind, live: &Value, parent: &Address) -> bool {
+    let entry = input.snapshot.resources.get(parent).filter(|_| !input.observed.found.contains_key(parent));
+    entry.is_some_and(|entry| names_parent(kind, live, &entry.kind, &entry.live))
 }
 
 fn part_of(parent: &Address, own: Ownership) -> Ownership {
@@ -82,7 +72,7 @@ pub(super) fn foreign_parent(input: &Input<'_>, address: &Address, kind: Kind) -
     let dependencies = dependencies(input, address);
     let mut parents =
         dependencies.iter().filter_map(|at| found.get_key_value(at)).filter(|(_, it)| it.kind == of);
-    parents.find_map(|(at, parent)| match part_of(at, ownership_of(input, at, parent, true)) {
+    parents.find_map(|(at, parent)| match part_of(at, ownership_of(input, at, parent)) {
         Ownership::Foreign { who } => Some(who),
         _ => None,
     })

@@ -201,12 +201,17 @@ impl Case<'_> {
     /// Whose it is, if it may be changed.
     fn own(&self, found: &Observation) -> Result<Ownership, Stop> {
         let address = &self.node.address;
-        let own = ownership_of(self.input, address, found, false);
+        let own = ownership_of(self.input, address, found);
         match (&own, self.input.consent.adopts(address)) {
-            (Ownership::Ours | Ownership::TagsLost, _)
+            (Ownership::Ours, _)
             | (Ownership::Unproven, Some(_))
-            | (Ownership::Foreign { .. } | Ownership::Leftover, Some(true)) => Ok(own),
+            | (Ownership::Foreign { .. } | Ownership::Leftover | Ownership::TagsLost, Some(true)) => Ok(own),
             (Ownership::Leftover, _) if self.input.observed.leftovers.contains(address) => Ok(own),
+            (Ownership::TagsLost, _) => {
+                let owner = self.input.snapshot.owner();
+                let (reason, hint) = tags_lost(&owner, address, self.kind.info, &found.live);
+                Err(self.refuse(reason, hint))
+            }
             _ => {
                 let owner = self.input.snapshot.owner();
                 let (reason, hint) = not_ours(&own, &owner, address, self.kind.info, &found.live);
@@ -245,7 +250,8 @@ impl Case<'_> {
             (fields, _) => fields.join(", "),
         };
         if *own == Ownership::TagsLost {
-            let (reason, hint) = tags_lost(address, kind.name, &found.live);
+            let owner = self.input.snapshot.owner();
+            let (reason, hint) = tags_lost(&owner, address, kind.info, &found.live);
             return Err(self.refuse(format!("{reason} ({cause})"), hint));
         }
         if kind.protected && consent.protect {

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 pub enum Ownership {
     /// The stack's: its tags name stack and lineage, and its birth mark is the recorded one.
     Ours,
-    /// The stack's by its birth mark; its tags were removed outside provisioner. Enough to put the tags back, not to
-    /// delete it: a forged record can name any resource.
+    /// The recorded one by its birth mark, without the stack's tags: they were removed outside provisioner, or the record is
+    /// forged, which can name any resource. Not enough to change or delete it.
     TagsLost,
     /// Of another stack, of another tool, or created again by another caller.
     Foreign {
@@ -53,11 +53,11 @@ pub fn judge(
     live: &Value,
 ) -> Ownership {
     let birth = birth(kind, entry, live);
+    // A state can be forged, so that its intent proves nothing of what carries no tags.
     let accepted = kind.identity == Identity::Name && intent.is_some_and(|intent| intent.made);
     if owner.is_backend() {
         return match (tag_of(live, tag::BACKEND), birth) {
             (Some(_), _) => Ownership::Ours,
-            _ if accepted => Ownership::Ours,
             (None, Birth::Same) => Ownership::TagsLost,
             (None, _) => foreign("does not carry the tag provisioner:backend"),
         };
@@ -84,7 +84,6 @@ pub fn judge(
         _ => match birth {
             Birth::Same => Ownership::TagsLost,
             Birth::Other(mark) => foreign(format!("was created again outside provisioner ({mark})")),
-            Birth::Unknown if accepted => Ownership::Ours,
             Birth::Unknown if entry.is_none() && is_untouched(kind, live) => Ownership::Leftover,
             Birth::Unknown => foreign("was not created by provisioner"),
         },
@@ -132,12 +131,19 @@ pub fn is_part_of_parent(kind: Kind, owner: &Owner, entry: Option<&Entry>, live:
     (!kind.tagged && !kind.self_marked) || comes_with_it
 }
 
-/// Whether a field of `live` names `parent`.
-pub fn names_parent(live: &Value, parent: &Value) -> bool {
-    let names: Vec<&str> =
-        ["id", "name", "arn"].iter().filter_map(|field| parent.get(field)?.as_str()).collect();
-    let fields = live.as_object().into_iter().flat_map(|map| map.values()).filter_map(Value::as_str);
-    fields.into_iter().any(|text| !text.is_empty() && names.contains(&text))
+/// Whether `live`, of `kind`, is part of `parent`: it has a field for one of the kind `of`, which names that. Only this
+/// field counts, since others may come from the state.
+pub fn names_parent(kind: Kind, live: &Value, of: &str, parent: &Value) -> bool {
+    let Some((_, field)) = kind.part_of.filter(|(part_of, _)| *part_of == of) else { return false };
+    let Some(named) = live.get(field).and_then(Value::as_str).filter(|text| !text.is_empty()) else {
+        return false;
+    };
+    ["id", "name", "arn"].iter().any(|field| parent.get(field).and_then(Value::as_str) == Some(named))
+}
+
+/// The owner of a part that names no resource that the state records.
+pub fn of_no_parent() -> Ownership {
+    foreign("is not part of any resource that this stack records")
 }
 
 /// The value of a live resource's tag.

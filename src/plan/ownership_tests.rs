@@ -104,8 +104,9 @@ fn tags_and_birth_mark_decide_together() {
         (None, Some(intent("n-2", false)), with_nonce, "born", "unproven"),
         (None, Some(intent("n-1", false)), tags(&other), "born", "foreign"),
         (None, Some(intent("n-1", false)), json!({}), "born", "foreign"),
-        // A name is unique: after its create was accepted, it is what that created, even if a target drops the tags.
-        (None, Some(intent("n-1", true)), json!({}), "born", "ours"),
+        // A name is unique: after its create was accepted, it is what that created. Without tags, only the state says so.
+        (None, Some(intent("n-1", true)), tags(&owner()), "born", "ours"),
+        (None, Some(intent("n-1", true)), json!({}), "born", "foreign"),
         (None, Some(intent("n-1", true)), tags(&other), "born", "foreign"),
     ];
     for (number, (entry, intent, tags, birth, expected)) in cases.into_iter().enumerate() {
@@ -179,10 +180,14 @@ fn an_abandoned_create_is_proven_by_its_nonce_at_its_address_only() {
 
 #[test]
 fn parts_name_their_parent() {
+    let route =
+        kind(&KindInfo { tagged: false, part_of: Some(("route_table", "table")), ..KindInfo::DEFAULT });
     let table = json!({"id": "rtb-1", "tags": {}});
-    assert!(names_parent(&json!({"table": "rtb-1", "destination": "0.0.0.0/0"}), &table));
-    assert!(!names_parent(&json!({"table": "rtb-2", "destination": "0.0.0.0/0"}), &table));
-    assert!(!names_parent(&json!({"table": ""}), &json!({"id": ""})));
+    let names = |live: Value, of: &str| names_parent(route, &live, of, &table);
+    assert!(names(json!({"table": "rtb-1", "destination": "0.0.0.0/0"}), "route_table"));
+    assert!(!names(json!({"table": "rtb-1", "destination": "0.0.0.0/0"}), "vpc"));
+    assert!(!names(json!({"table": "rtb-2", "destination": "rtb-1"}), "route_table"));
+    assert!(!names_parent(route, &json!({"table": ""}), "route_table", &json!({"id": ""})));
     let untagged = kind(&KindInfo { tagged: false, ..KindInfo::DEFAULT });
     let inherited = kind(&KindInfo { delete_policy: DeletePolicy::WithParent, ..KindInfo::DEFAULT });
     let part = |kind: Kind, entry: Option<&Entry>, live: &Value| {

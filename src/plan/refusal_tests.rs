@@ -100,12 +100,17 @@ fn a_new_stack_adopts_nothing_without_being_told() {
 }
 
 #[test]
-fn lost_tags_are_put_back_but_never_lead_to_a_deletion() {
+fn a_record_does_not_prove_whose_a_resource_without_tags_is() {
     let mut case = standing();
     case.live("pointer")["tags"] = json!({});
     let plan = case.make().unwrap();
-    assert_eq!(actions(&plan), [("pointer", Action::Update)]);
-    assert_eq!(plan.changes[0].origin, Origin::Drift);
+    assert_eq!((refused(&plan), plan.changes.len()), (vec![("pointer", 0)], 0));
+    let hint = &plan.refusals[0].hint;
+    assert!(hint.contains("`provisioner state import pointer id-pointer --take-over`"), "{hint}");
+    case.consent.adopt = Some(("pointer".into(), false));
+    assert_eq!(refused(&case.make().unwrap()), [("pointer", 0)]);
+    case.consent.adopt = Some(("pointer".into(), true));
+    assert_eq!(actions(&case.make().unwrap()), [("pointer", Action::Update)]);
     case.want("pointer", &json!({"target": on("child"), "cidr": "b"}));
     assert_eq!(refused(&case.make().unwrap()), [("pointer", 0)], "no replacement");
     case.graph.nodes.remove("pointer");
@@ -141,23 +146,54 @@ fn a_forged_record_of_an_untagged_resource_is_not_deleted() {
     assert_eq!((plan.dropped.len(), plan.changes.len()), (1, 0), "{plan:?}");
 }
 
-#[test]
-fn a_part_is_its_parents() {
+/// `standing` with a recorded part of `root`.
+fn with_part() -> Case {
     let mut case = standing();
     case.stands("part", &json!({"target": "id-root"}), &["root"]);
-    for kind in [
-        &mut case.snapshot.resources.get_mut("part").unwrap().kind,
-        &mut case.observed.found.get_mut("part").unwrap().kind,
-    ] {
-        "part".clone_into(kind);
-    }
+    case.of_kind("part", "part");
+    case
+}
+
+#[test]
+fn a_part_is_its_parents() {
+    let mut case = with_part();
     assert_eq!(actions(&case.make().unwrap()), [("part", Action::Delete)]);
     // In a table of others, whatever the record says.
     case.live("part")["target"] = json!("id-of-others");
     assert_eq!(case.make().unwrap().dropped.len(), 1);
+    // Only the field that AWS gives counts.
+    case.live("part")["cidr"] = json!("id-root");
+    assert_eq!(case.make().unwrap().dropped.len(), 1);
     case.live("part")["target"] = json!("id-root");
     case.live("root")["tags"][tag::STACK] = json!("other");
     assert_eq!(case.make().unwrap().dropped.len(), 1);
+}
+
+#[test]
+fn a_part_of_others_at_a_wanted_address_is_refused() {
+    let mut case = with_part();
+    case.want("part", &json!({"target": on("root")}));
+    case.of_kind("part", "part");
+    assert!(refused(&case.make().unwrap()).is_empty());
+    case.live("part")["target"] = json!("id-of-others");
+    assert_eq!(refused(&case.make().unwrap()), [("part", 0)]);
+}
+
+#[test]
+fn a_record_that_depends_on_a_forged_one_is_as_little_proof_as_that() {
+    let mut case = with_part();
+    case.stands("forged", &json!({}), &[]);
+    case.live("forged")["tags"] = json!({});
+    case.live("part")["target"] = json!("id-forged");
+    case.snapshot.resources.get_mut("part").unwrap().dependencies = ["forged".into()].into();
+    let plan = case.make().unwrap();
+    assert_eq!((refused(&plan).len(), plan.changes.len()), (2, 0), "{plan:?}");
+    // Nor one that was never there.
+    case.observed.found.remove("forged");
+    case.snapshot.resources.get_mut("forged").unwrap().live["id"] = json!("a-ghost");
+    let plan = case.make().unwrap();
+    assert_eq!(plan.dropped.len(), 1, "{plan:?}");
+    assert!(plan.changes.iter().all(|change| change.address.as_str() != "part"), "{plan:?}");
 }
 
 #[test]

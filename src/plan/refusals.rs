@@ -1,7 +1,7 @@
 //! The words of refusals: what a rule forbids, and how to get on.
 
 use super::ownership::{Ownership, aws_name};
-use crate::model::{Address, CallError, KindInfo, Owner, PlanRefusal, Stage};
+use crate::model::{Address, CallError, KindInfo, Owner, PlanRefusal, Stage, tag};
 use serde_json::Value;
 
 /// Why a resource gets no decision.
@@ -71,13 +71,19 @@ pub fn not_ours(
     (reason, hint)
 }
 
-/// Returns reason and hint for a recorded resource without the stack's tags that is to be deleted or replaced.
-pub fn tags_lost(address: &Address, kind: &str, live: &Value) -> (String, String) {
-    let name = aws_name(live).unwrap_or("?");
+/// Returns reason and hint for a recorded resource without the owner's tags.
+pub fn tags_lost(owner: &Owner, address: &Address, kind: &KindInfo, live: &Value) -> (String, String) {
+    let (name, kind) = (aws_name(live).unwrap_or("?"), kind.name);
+    if owner.is_backend() {
+        return (
+            format!("{kind} {name} no longer carries the tag {}, so nothing shows whose it is", tag::BACKEND),
+            format!("put the tag `{}={}` back if it is the backend's", tag::BACKEND, owner.lineage),
+        );
+    }
     (
-        format!("{kind} {name} no longer carries the stack's tags, so it is neither deleted nor replaced"),
+        format!("{kind} {name} no longer carries the stack's tags, so it is neither changed nor deleted"),
         format!(
-            "`provisioner up --target {address}` puts the tags back if the file still has it; \
+            "if it is this stack's, `provisioner state import {address} {name} --take-over` puts the tags back; \
              `provisioner state forget {address}` drops its record"
         ),
     )

@@ -103,17 +103,18 @@ fn recorded(
         plan.changes.push(delete(address, kind.name, stage, origin, Some(note.to_owned())));
         return Ok(());
     };
-    let refused = match ownership_of(input, address, found, true) {
+    let refused = match ownership_of(input, address, found) {
         Ownership::Ours => match (kind.deleted)(&found.live)? {
             true => {
-                let note = Some("its deletion has begun already".to_owned());
+                let begun = || Some("its deletion has begun already".to_owned());
+                let note = (kind.deletion_note)(&found.live)?.or_else(begun);
                 let origin = if entry.leaving { Origin::File } else { Origin::Drift };
                 plan.changes.push(delete(address, kind.name, stage, origin, note));
                 return Ok(());
             }
             false => may_delete(input, address, entry, kind, found)?,
         },
-        Ownership::TagsLost => Some(tags_lost(address, kind.name, &found.live)),
+        Ownership::TagsLost => Some(tags_lost(&input.snapshot.owner(), address, kind.info, &found.live)),
         own @ (Ownership::Foreign { .. } | Ownership::Leftover) => {
             let name = aws_name(&found.live).unwrap_or("it");
             let who = own.foreign().unwrap_or_default();

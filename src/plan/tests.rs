@@ -40,6 +40,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
             birth_mark: Some("id"),
             protected: name == "crown",
             tagged: name != "part",
+            part_of: (name == "part").then_some(("thing", "target")),
             computed_on_update: &["version"],
             parent: (name == "tenant").then_some(("thing", "landlord")),
             ..KindInfo::DEFAULT

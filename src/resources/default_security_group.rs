@@ -49,6 +49,7 @@ impl Resource for DefaultSecurityGroup {
         name: "default_security_group",
         identity: Identity::OwnerTag,
         delete_policy: DeletePolicy::WithParent,
+        part_of: Some(("vpc", "vpc")),
         birth_mark: Some("id"),
         iam: &[
             (IamScope::EC2_READ, &["ec2:DescribeSecurityGroups", "ec2:DescribeSecurityGroupRules"]),

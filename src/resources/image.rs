@@ -80,6 +80,7 @@ impl Resource for Image {
         identity: Identity::Name,
         supplies: &[URI],
         tagged: false,
+        part_of: Some(("ecr_repository", "repository")),
         computed_on_update: &["digest", "uri", "content"],
         typical: Duration::from_secs(40),
         iam: &[(

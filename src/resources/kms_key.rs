@@ -152,6 +152,22 @@ impl Resource for KmsKey {
         ))
     }
 
+    fn deletion_note(live: &Live) -> Option<String> {
+        let kept =
+            "what it encrypts and the stack does not delete, such as snapshots and copies, cannot be read";
+        match key_suspension(&live.id, &live.state, live.deletion_date.as_deref()) {
+            Some((_, remedy)) if is_scheduled(&live.state) => Some(format!(
+                "its deletion is scheduled already{}; then {kept}; `{remedy}` undoes that",
+                live.deletion_date.as_ref().map(|at| format!(" for {at}")).unwrap_or_default(),
+            )),
+            Some((_, remedy)) => Some(format!(
+                "after {} days; then {kept}; it is disabled, and `{remedy}` undoes that",
+                live.deletion_window_days,
+            )),
+            None => Some(format!("after {} days; then {kept}", live.deletion_window_days)),
+        }
+    }
+
     fn deleted(live: &Live) -> bool {
         is_scheduled(&live.state)
     }

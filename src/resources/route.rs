@@ -40,6 +40,7 @@ impl Resource for Route {
         name: "route",
         identity: Identity::Name,
         tagged: false,
+        part_of: Some(("route_table", "table")),
         iam: &[
             (IamScope::EC2_READ, &["ec2:DescribeRouteTables"]),
             (IamScope::EC2_WRITE, &["ec2:CreateRoute", "ec2:ReplaceRoute"]),

@@ -39,6 +39,7 @@ impl Resource for RouteTableAssociation {
         name: "route_table_association",
         identity: Identity::Name,
         tagged: false,
+        part_of: Some(("subnet", "subnet")),
         iam: &[
             (IamScope::EC2_READ, &["ec2:DescribeRouteTables"]),
             (

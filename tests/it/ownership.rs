@@ -75,6 +75,44 @@ fn a_disabled_or_scheduled_key_is_reported_and_nothing_happens_to_what_it_encryp
     world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
 }
 
+/// `down` is the word to delete the key, and says first what that loses and how it is undone.
+#[test]
+fn a_deletion_tells_what_is_lost_with_a_stopped_key() {
+    let world = sandbox(PARTS);
+    for (state, words, remedy) in [
+        ("disable_key(KeyId=key)", "it is disabled", "enable-key"),
+        (
+            "schedule_key_deletion(KeyId=key, PendingWindowInDays=9)",
+            "scheduled already for",
+            "cancel-key-deletion",
+        ),
+    ] {
+        world.run(&["up", "--sandbox", "--yes"]).with(0);
+        let key = world.boto3(&format!("{KEY}kms.{state}\nprint(json.dumps(key))"));
+        let look = format!(
+            "k = client('kms').describe_key(KeyId={key})['KeyMetadata']\n\
+             print(json.dumps([k['KeyState'], str(k.get('DeletionDate'))]))"
+        );
+        let before = world.boto3(&look);
+        let down = world.run(&["down", "--sandbox", "--yes"]).with(0);
+        let line = down.err.lines().find(|line| line.contains("network/key")).unwrap();
+        for text in [words, remedy, "such as snapshots and copies, cannot be read"] {
+            assert!(line.contains(text), "no {text}: {line}");
+        }
+        let first = down.err.find("network/key").unwrap();
+        assert!(first < down.err.find("proof: ").unwrap(), "{}", down.err);
+        assert!(
+            down.err.contains(&format!("cancel-key-deletion --key-id {}", key.as_str().unwrap())),
+            "{}",
+            down.err
+        );
+        let after = world.boto3(&look);
+        assert_eq!(after[0], "PendingDeletion");
+        // What another person scheduled keeps its date.
+        assert!(before[0] != "PendingDeletion" || before == after, "{before} {after}");
+    }
+}
+
 #[test]
 fn the_disabled_key_of_the_backend_is_reported_by_plan_doctor_and_up() {
     let world = up(NETWORK);

@@ -14,7 +14,7 @@ mod scopes;
 mod security_tables;
 
 use super::{Handler, REGISTRY, handler};
-use crate::model::{CallError, Changes, Readiness, Resource};
+use crate::model::{CallError, Changes, DeletePolicy, Readiness, Resource};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -269,6 +269,17 @@ fn a_deletion_has_the_note_of_the_table() {
     for table in tables() {
         let note = (table.handler().kind.deletion_note)(&table.live).unwrap();
         assert_eq!(note.as_deref(), table.deletion_note, "{}", table.kind);
+    }
+}
+
+#[test]
+fn a_kind_without_tags_names_what_it_is_part_of() {
+    for table in tables() {
+        let kind = table.handler().kind.info;
+        let alone = kind.tagged && kind.delete_policy == DeletePolicy::Deleted;
+        assert!(alone || kind.self_marked || kind.part_of.is_some(), "{}", kind.name);
+        let field = kind.part_of.map(|(_, field)| table.live.get(field));
+        assert!(field.is_none_or(|value| value.is_some_and(Value::is_string)), "{}", kind.name);
     }
 }
 

@@ -105,6 +105,10 @@ fn keys() -> Vec<Table> {
                 ),
             ],
             refused: vec![(vec![("live/aliasOf", json!("key-2"))], "key-2")],
+            deletion_note: Some(
+                "after 30 days; then what it encrypts and the stack does not delete, such as snapshots and copies, \
+                 cannot be read",
+            ),
             ..Table::default()
         },
         Table {

@@ -7,7 +7,7 @@ import urllib.request
 
 import boto3
 
-ENDPOINT = ""
+ENDPOINT = PROGRAM = FOLDER = ""
 CLIENTS = {}
 REGION = "eu-central-1"
 TRUST = json.dumps({
