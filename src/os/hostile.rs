@@ -43,6 +43,9 @@ pub struct Hostile {
 
 impl Hostile {
     /// Starts a server that answers each request with what `answer` returns for its head.
+    ///
+    /// # Panics
+    /// If loopback has no free port.
     pub fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

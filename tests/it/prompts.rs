@@ -30,11 +30,11 @@ fn run(world: &Provider, args: &[&str], input: Input) -> Ended {
     let args = [args, &["--sandbox"]].concat();
     let mut command = world.command(&args);
     match input {
-        Input::Null => return Ended::of(&command.output().unwrap()),
+        Input::Null => Ended::of(&command.output().unwrap()),
         Input::Closed => {
             let mut shell = std::process::Command::new("sh");
             shell.args(["-c", "exec \"$0\" \"$@\" <&-", env!("CARGO_BIN_EXE_provisioner")]).args(&args);
-            return Ended::of(&shell.current_dir(world.path()).output().unwrap());
+            Ended::of(&shell.current_dir(world.path()).output().unwrap())
         }
         Input::Pipe(text) => {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

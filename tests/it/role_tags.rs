@@ -347,7 +347,7 @@ fn a_subnet_that_changes_its_role_or_leaves_the_file_loses_only_what_no_other_st
     let [a, b, c] = [0, 1, 2].map(|index| network.subnets[index].clone());
     network.run("up", "one").with(0);
     // The private subnet becomes public, and its owner's one too.
-    network.file("one", &[a.clone()], &[b.clone(), c.clone()]);
+    network.file("one", std::slice::from_ref(&a), &[b.clone(), c.clone()]);
     network.run("up", "one").with(0);
     assert_eq!(network.run("plan", "one").with(0).lines("change"), [json!(null); 0]);
     let without_markers = |index: usize| {

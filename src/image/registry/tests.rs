@@ -23,16 +23,13 @@ async fn a_manifest_without_end_is_cut() {
 
 #[tokio::test]
 async fn a_token_without_end_is_cut() {
-    let server = Hostile::start(|request| match request.starts_with("GET /token?scope=") {
-        true => Answer::endless("200 OK", ""),
-        false => {
-            let realm = format!(
-                "http://{}/token",
-                request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap()
-            );
-            let head = format!("www-authenticate: Bearer realm=\"{realm}\",service=\"r\"\r\n");
-            Answer::whole("401 Unauthorized", &head, "{}")
+    let server = Hostile::start(|request| {
+        if request.starts_with("GET /token?scope=") {
+            return Answer::endless("200 OK", "");
         }
+        let host = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+        let head = format!("www-authenticate: Bearer realm=\"http://{host}/token\",service=\"r\"\r\n");
+        Answer::whole("401 Unauthorized", &head, "{}")
     });
     let said = text(registry(&server).manifest_by_tag().await.unwrap_err());
     assert!(said.contains("its registry sent more than 1048576 bytes"), "{said}");

@@ -169,7 +169,7 @@ async fn planned_checks(context: &DoctorContext<'_>, options: &PlanOptions) -> V
     }
     match check_pod_placement(context.workspace, context.graph, &plan) {
         Ok(doubts) => {
-            checks.extend(doubts.into_iter().map(|text| Check::new("plan", CheckState::Warn, text)))
+            checks.extend(doubts.into_iter().map(|text| Check::new("plan", CheckState::Warn, text)));
         }
         Err(error) => checks.push(Check::new("plan", CheckState::Fail, error.to_string())),
     }
