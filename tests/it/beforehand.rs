@@ -260,6 +260,8 @@ fn an_interface_endpoint_is_only_in_zones_with_the_service() {
     let world = start(CLOSED);
     world.configure(&zones(&[]));
     refused(&world, &[service, "any zone of the stack"]);
+    world.stack(&CLOSED.replace("eks-auth", "no-such-service"));
+    refused(&world, &["network.endpoints[2]", "AWS offers no interface endpoint for `no-such-service`"]);
 
     world.stack(CLOSED);
     world.configure(&zones(&["eu-central-1a", "eu-central-1b"]));
