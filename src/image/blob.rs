@@ -1,7 +1,10 @@
 //! Blobs: bytes with a digest, in memory, in a temporary file or in the cache folder.
 
 use super::build_context::hex;
-use crate::model::{CallError, ErrorKind};
+use crate::{
+    model::{CallError, ErrorKind},
+    os::own_folder,
+};
 use sha2::{Digest as _, Sha256};
 use std::{
     fs,
@@ -147,6 +150,16 @@ impl Store {
     /// Returns the store in `folder`, which need not exist yet.
     pub fn new(folder: &Path) -> Self {
         Store { folder: folder.to_path_buf() }
+    }
+
+    /// Returns the store in the cache, a folder that must be the caller's alone: what lies in it gets into images.
+    ///
+    /// # Errors
+    /// Fails if the folder belongs to another user, or if others can write to it.
+    pub fn in_cache(cache: &Path) -> Result<Self, CallError> {
+        let folder = cache.join("image");
+        own_folder(&folder).map_err(|error| at(&folder, &error))?;
+        Ok(Store { folder })
     }
 
     /// Returns the folder of the store.

@@ -43,7 +43,7 @@ pub struct BuildRequest {
 /// Fails if the files changed since the plan was created, or if the base image, a wheel or a builder is not
 /// available.
 pub async fn build(ask: &BuildRequest) -> Result<Built, CallError> {
-    let store = Store::new(&ask.cache.join("image"));
+    let store = Store::in_cache(&ask.cache)?;
     let (folder, builder, platforms) = (ask.folder.clone(), ask.builder, ask.platforms.clone());
     let found = blocking(move || survey(&folder, builder, &platforms)).await?;
     if found.tag != ask.tag {

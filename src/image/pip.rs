@@ -3,7 +3,7 @@
 use super::{Temp, blob::at};
 use crate::{
     model::{CallError, ErrorKind},
-    os::{PYTHON_NAMES, ProgramVariables, isolated_python, named_python, own_folder},
+    os::{PYTHON_NAMES, ProgramVariables, isolated_python, named_python},
 };
 use std::{
     fs,
@@ -19,7 +19,6 @@ const SHOWN_LINES: usize = 4;
 /// # Errors
 /// Fails if no Python on this machine has pip or can create a virtual environment.
 pub async fn python_with_pip(folder: &Path) -> Result<PathBuf, CallError> {
-    own_folder(folder).map_err(|error| at(folder, &error))?;
     let usual = PYTHON_NAMES.map(PathBuf::from);
     let candidates = named_python().map_or_else(|| usual.to_vec(), |named| vec![named]);
     let own = folder.join("pip").join("bin").join("python");

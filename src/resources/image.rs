@@ -183,7 +183,7 @@ async fn make(cx: &Cx, want: &Spec) -> Result<(), CallError> {
 /// Fetches an image from another registry. On the sandbox, which implements the cluster's controllers itself,
 /// their images are empty.
 async fn copy(cx: &Cx, want: &Spec, platforms: &[ImagePlatform]) -> Result<image::Built, CallError> {
-    let store = image::Store::new(&cx.local.cache.join("image"));
+    let store = image::Store::in_cache(&cx.local.cache)?;
     if cx.local.sandbox {
         notice(&format!("sandbox: an empty image is used for {}", want.path));
         return image::empty(&store, platforms);
