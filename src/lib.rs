@@ -11,7 +11,7 @@
 //! | [`graph`] | pure: which resources exist | model, stack, the resources' `Spec` types |
 //! | [`plan`] | pure: what has to be done | model |
 //! | [`resources`] | one file per kind | model, aws, kube, image |
-//! | [`aws`] | clients, error classes, tags | model |
+//! | [`aws`] | clients, error classes, tags | model, os |
 //! | [`os`] | files and programs of this machine | nothing |
 //! | [`kube`] | the cluster's own API | model, aws |
 //! | [`image`] | container images: what determines an image, its layers, the upload to ECR | model, aws, os |

@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("stack", &["model"]),
     ("graph", &["model", "stack"]), // and the resources' Spec types: `spec_only`
     ("plan", &["model"]),
-    ("aws", &["model"]),
+    ("aws", &["model", "os"]),
     ("os", &[]),
     ("store", &["model", "aws", "os"]),
     ("kube", &["model", "aws"]),
@@ -69,6 +69,7 @@ const MAY_EXIT: &[&str] = &["main"];
 const WRITES: &[&[&str]] = &[&["std", "io", "stdout"], &["std", "io", "stderr"]];
 
 const STARTS: &[&[&str]] = &[&["std", "process", "Command", "new"], &["tokio", "process", "Command", "new"]];
+/// `main` starts none, and may name `std::process::*` for its exit.
 const MAY_START: &[&str] = &["os", "main"];
 
 const PRINTS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];

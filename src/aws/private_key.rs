@@ -1,8 +1,11 @@
 //! SSH keys that are generated on this machine.
 
-use crate::model::{CallError, ErrorKind};
+use crate::{
+    model::{CallError, ErrorKind},
+    os::write_private,
+};
 use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
-use std::{io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::path::Path;
 
 /// Returns the public key, in OpenSSH format, of the private key in `path`. If the file does not exist,
 /// generates an Ed25519 key and writes it with mode 0600.
@@ -24,22 +27,7 @@ fn read_or_make(path: &Path, comment: &str) -> Result<String, CallError> {
                 PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(|error| failure(&error))?;
             key.set_comment(comment);
             let text = key.to_openssh(LineEnding::LF).map_err(|error| failure(&error))?;
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).map_err(|error| failure(&error))?;
-            }
-            // A half-written file under the final name would be read as the key.
-            let draft = path.with_extension("pem.new");
-            let _ = std::fs::remove_file(&draft);
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)
-                .map_err(|error| failure(&error))?;
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.sync_all())
-                .map_err(|error| failure(&error))?;
-            std::fs::rename(&draft, path).map_err(|error| failure(&error))?;
+            write_private(path, text.as_bytes()).map_err(|error| failure(&error))?;
             key
         }
         Err(error) => return Err(failure(&error)),
