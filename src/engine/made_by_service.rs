@@ -2,9 +2,7 @@
 
 use super::{budget, provider::Provider, step::Task};
 use crate::{
-    model::{
-        Action, Address, CallError, Entry, ErrorKind, Event, Kind, Observation, Record, ServiceMade, Snapshot,
-    },
+    model::{Action, Address, CallError, ErrorKind, Event, Kind, Observation, Record, ServiceMade, Snapshot},
     plan::Ownership,
     resources::Lookup,
 };
@@ -58,15 +56,7 @@ impl Task<'_> {
         if self.maker_exists(&made).await? {
             return Err(self.refused(&Ownership::Leftover, live));
         }
-        let entry = Entry {
-            kind: self.step.kind.clone(),
-            stage: self.step.stage,
-            spec: self.want.clone(),
-            live: live.clone(),
-            dependencies: self.step.dependencies.iter().cloned().collect(),
-            leaving: false,
-            update: None,
-        };
+        let entry = self.entry_of(live);
         let record = Record::Applied(self.address().clone(), Box::new(entry.clone()));
         self.shared.journal.commit(record).await?;
         self.entry = Some(entry);

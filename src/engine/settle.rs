@@ -157,8 +157,9 @@ impl Task<'_> {
         }
     }
 
-    fn done(&self, live: &Value) {
-        let entry = Entry {
+    /// Returns the record of the resource as it is now.
+    pub(super) fn entry_of(&self, live: &Value) -> Entry {
+        Entry {
             kind: self.step.kind.clone(),
             stage: self.step.stage,
             spec: self.want.clone(),
@@ -166,7 +167,11 @@ impl Task<'_> {
             dependencies: self.step.dependencies.iter().cloned().collect(),
             leaving: false,
             update: None,
-        };
+        }
+    }
+
+    fn done(&self, live: &Value) {
+        let entry = self.entry_of(live);
         let mut entries = self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.insert(self.address().clone(), entry.clone());
         self.shared.journal.note(Record::Applied(self.address().clone(), Box::new(entry)));
