@@ -7,7 +7,7 @@ use super::{
     last_words::{Ending, conclude},
 };
 use crate::{
-    model::{Action, Address, Plan, Stage, one_line},
+    model::{Action, Address, Plan, Stage, hanging, one_line},
     operations::{Message, Operator, Question},
     plan::{change_json, counts, render},
     ui::{Ui, plan_in_colour},
@@ -61,8 +61,8 @@ impl Operator for Terminal {
         let ui = self.ui;
         match message {
             Message::Warning(text) => ui.warn(text),
-            Message::Info(text) => ui.tell(text),
-            Message::Waiting(text) => ui.tell(&ui.paint("2", text)),
+            Message::Info(text) => ui.tell(&hanging(text)),
+            Message::Waiting(text) => ui.tell(&ui.paint("2", &hanging(text))),
             Message::Problem(problem) => ui.problem(problem),
             Message::Failure(error) => _ = report(error, &ui),
             Message::Changes { place, backend, plan } => show_changes(ui, place, backend, plan),

@@ -176,7 +176,8 @@ impl Adoption<'_> {
             return Err(OperationError::refused(message, hint));
         };
         let kind = &found.kind;
-        workspace.tell(format!("The state will change; nothing in AWS does:\n  + {address} ({kind} {id})"));
+        workspace.tell("The state will change; nothing in AWS does:");
+        workspace.tell(format!("  + {address} ({kind} {id})"));
         if !self.ask(Question::Record(id, address)).await {
             return Ok(End::NotApproved);
         }
