@@ -282,6 +282,16 @@ mod tests {
     }
 
     #[test]
+    fn a_small_wheel_that_unpacks_to_much_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let zeros = "\0".repeat(17 << 20);
+        let bomb = wheel(folder.path(), "b-1-py3-none-any.whl", &[("b/data", 0o644, &zeros)]);
+        assert!(fs::metadata(&bomb).unwrap().len() < 1 << 20);
+        let said = unpack(&[bomb], &folder.path().join("work")).unwrap_err().message;
+        assert!(said.contains("`b/data` unpacks to more than 200 times its size"), "{said}");
+    }
+
+    #[test]
     fn wheels_form_one_layer_in_a_fixed_order() {
         let folder = tempfile::tempdir().unwrap();
         let work = folder.path().join("work");

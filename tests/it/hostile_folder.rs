@@ -181,7 +181,7 @@ fn links_in_a_prepared_folder_are_not_written_through() {
 }
 
 #[test]
-fn without_a_home_folder_no_folder_of_others_is_used() {
+fn a_cache_that_others_can_write_to_is_refused() {
     let world = Provider::new(STACK);
     let cache = tempfile::tempdir().unwrap();
     let open = cache.path().join("provisioner");
