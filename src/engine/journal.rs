@@ -1,15 +1,20 @@
 //! The journal: one future owns the state during a run and applies records to it. Records that arrive during a write are
-//! written together with the next one.
+//! written together with the next one. While a store that may become reachable does not take the state, the write is
+//! repeated and no step starts.
 
+use super::{
+    budget::{self, Backoff, Pace},
+    shutdown::{ShutdownPhase, ShutdownSignal},
+};
 use crate::{
     model::{CallError, ErrorKind, Record, Snapshot},
     store::Register,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::time::Duration;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
 };
-use tokio::sync::{mpsc, oneshot};
 
 /// The state as one run sees it, and the register that it is written to.
 pub struct StateWriter {
@@ -35,25 +40,44 @@ enum Message {
     Close,
 }
 
+/// Whether the state can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    /// All records were written, or the last write has not failed.
+    Writing,
+    /// The last write failed, and is repeated.
+    Repeating,
+    /// The write is not repeated any more: no step starts.
+    Failed,
+}
+
 /// Handle of the journal; clones refer to the same one.
 #[derive(Clone)]
 pub(super) struct Journal {
     sender: mpsc::UnboundedSender<Message>,
-    broken: Arc<AtomicBool>,
+    health: watch::Receiver<Health>,
 }
 
 /// The records of a journal, on their way into the state.
 pub(super) struct JournalEntries {
     receiver: mpsc::UnboundedReceiver<Message>,
-    broken: Arc<AtomicBool>,
+    health: watch::Sender<Health>,
+}
+
+/// How the writes of a journal ended.
+pub(super) struct Written {
+    /// Why a write failed for so long that no further step was started, or why the last one failed.
+    pub error: Option<CallError>,
+    /// Whether all records were written in the end.
+    pub saved: bool,
 }
 
 impl Journal {
     /// Returns a journal, and its records for [`JournalEntries::write_to`].
     pub(super) fn new() -> (Self, JournalEntries) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let broken = Arc::new(AtomicBool::new(false));
-        (Journal { sender, broken: Arc::clone(&broken) }, JournalEntries { receiver, broken })
+        let (health, seen) = watch::channel(Health::Writing);
+        (Journal { sender, health: seen }, JournalEntries { receiver, health })
     }
 
     /// Adds a record without waiting. Records are written in the order of their arrival, so a later
@@ -73,9 +97,20 @@ impl Journal {
         receiver.await.unwrap_or_else(|_| Err(CallError::bug("the journal is closed")))
     }
 
-    /// Returns whether the last write failed.
-    pub(super) fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
+    /// Returns whether steps may start: the last write did not fail.
+    pub(super) fn takes_records(&self) -> bool {
+        *self.health.borrow() == Health::Writing
+    }
+
+    /// Returns whether a write that failed is being repeated, so that steps may start later.
+    pub(super) fn is_repeating(&self) -> bool {
+        *self.health.borrow() == Health::Repeating
+    }
+
+    /// Completes when no write is being repeated.
+    pub(super) async fn decided(&self) {
+        // An error means that the journal has ended, and is a decision, too.
+        let _ = self.health.clone().wait_for(|health| *health != Health::Repeating).await;
     }
 
     /// Ends [`JournalEntries::write_to`] after the records so far.
@@ -84,17 +119,45 @@ impl Journal {
     }
 }
 
+/// The repetition of a write that failed.
+struct Repeats {
+    since: Instant,
+    pauses: Backoff,
+}
+
+impl Repeats {
+    /// Returns the pause before the next attempt; none if the write that failed with `error` is not repeated.
+    fn pause(&mut self, error: &CallError, pace: Pace) -> Option<Duration> {
+        let patience = pace.of(budget::patience(error.class)?);
+        let pause = self.pauses.next()?;
+        (self.since.elapsed() < patience).then_some(pause)
+    }
+}
+
 impl JournalEntries {
-    /// Applies the records to the state and writes it, until the journal is closed.
-    ///
-    /// # Errors
-    /// The last write failed: what is in `writer` is newer than what is stored.
-    pub(super) async fn write_to(mut self, writer: &mut StateWriter) -> Result<(), CallError> {
+    /// Applies the records to the state and writes it, until the journal is closed. A write that fails is repeated for as
+    /// long as a call that fails in the same way, until `shutdown`.
+    pub(super) async fn write_to(
+        mut self,
+        writer: &mut StateWriter,
+        pace: Pace,
+        shutdown: &ShutdownSignal,
+    ) -> Written {
         let mut failed: Option<CallError> = None;
+        let mut given_up: Option<CallError> = None;
+        let mut repeats: Option<Repeats> = None;
+        let mut pause: Option<Duration> = None;
+        let mut waiting = Vec::new();
         let (mut unwritten, mut closed) = (false, false);
-        while !closed && let Some(first) = self.receiver.recv().await {
-            let mut next = Some(first);
-            let mut waiting = Vec::new();
+        while !closed {
+            let mut next = tokio::select! {
+                message = self.receiver.recv() => match message {
+                    None => break,
+                    message => message,
+                },
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => None,
+                () = shutdown.reached(ShutdownPhase::Draining), if pause.is_some() => None,
+            };
             while let Some(message) = next {
                 match message {
                     Message::Record(record, sender) => {
@@ -112,12 +175,32 @@ impl JournalEntries {
                 failed = writer.register.write(&mut writer.snapshot).await.err();
                 unwritten = failed.is_some();
             }
-            self.broken.store(failed.is_some(), Ordering::Relaxed);
-            for sender in waiting {
-                let _ = sender.send(failed.clone().map_or(Ok(()), Err));
+            let ends = closed || shutdown.state() > ShutdownPhase::Running;
+            pause = match &failed {
+                Some(error) if !ends && given_up.is_none() => repeats
+                    .get_or_insert_with(|| Repeats { since: Instant::now(), pauses: Backoff::polling(pace) })
+                    .pause(error, pace),
+                _ => None,
+            };
+            if failed.is_none() {
+                repeats = None;
+            }
+            if pause.is_none() && !ends && given_up.is_none() {
+                given_up.clone_from(&failed);
+            }
+            let health = match (&failed, &given_up, pause) {
+                (_, _, Some(_)) => Health::Repeating,
+                (None, None, None) => Health::Writing,
+                _ => Health::Failed,
+            };
+            self.health.send_replace(health);
+            if pause.is_none() {
+                for sender in waiting.drain(..) {
+                    let _ = sender.send(failed.clone().map_or(Ok(()), Err));
+                }
             }
         }
-        failed.map_or(Ok(()), Err)
+        Written { saved: failed.is_none(), error: failed.or(given_up) }
     }
 }
 
@@ -129,6 +212,7 @@ mod tests {
         store::{MemoryState, StateStore},
     };
     use serde_json::json;
+    use std::sync::Arc;
 
     #[tokio::test(start_paused = true)]
     async fn records_that_come_together_are_written_together_and_in_order() {
@@ -145,8 +229,9 @@ mod tests {
             assert!(store.versions() <= 2, "{} writes for 51 records", store.versions());
             journal.close();
         };
-        let ((), written) = tokio::join!(run, entries.write_to(&mut writer));
-        assert_eq!(written, Ok(()));
+        let shutdown = ShutdownSignal::default();
+        let ((), written) = tokio::join!(run, entries.write_to(&mut writer, Pace::default(), &shutdown));
+        assert_eq!((written.saved, written.error), (true, None));
         let stored = Snapshot::decode(&store.read().await.unwrap().unwrap().bytes).unwrap();
         assert_eq!((stored.outputs.get("n"), stored.phase), (Some(&json!(49)), Phase::Destroying));
     }

@@ -50,11 +50,11 @@ impl Run {
     pub async fn execute(&self, plan: &Plan, writer: &mut StateWriter) -> Outcome {
         let before = writer.snapshot.clone();
         let (journal, entries) = Journal::new();
-        let (mut report, written) =
-            tokio::join!(self.steps(plan, &before, journal), entries.write_to(writer));
-        report.saved = written.is_ok();
-        let lost = written.as_ref().is_err_and(|error| error.class == ErrorKind::Lost);
-        if let Err(error) = written {
+        let writes = entries.write_to(writer, self.settings.pace, &self.shutdown);
+        let (mut report, written) = tokio::join!(self.steps(plan, &before, journal), writes);
+        report.saved = written.saved;
+        let lost = written.error.as_ref().is_some_and(|error| error.class == ErrorKind::Lost);
+        if let Some(error) = written.error {
             report.problems.push(StepError { address: None, error, left: LeftBehind::Unknown });
         }
         let (done, failed, left) = (report.done(), report.problems.len(), report.left());
@@ -183,12 +183,16 @@ impl<'a> RunProgress<'a> {
                     }
                 }
             }
+            let repeating = self.shared.journal.is_repeating();
+            if running.is_empty() && !repeating {
+                return;
+            }
             tokio::select! {
-                ended = running.join_next() => match ended {
-                    Some(Ok((id, ended))) => self.end(&id, ended),
-                    Some(Err(error)) => self.report.problems.push(CallError::bug(error.to_string()).into()),
-                    None => return,
+                Some(ended) = running.join_next() => match ended {
+                    Ok((id, ended)) => self.end(&id, ended),
+                    Err(error) => self.report.problems.push(CallError::bug(error.to_string()).into()),
                 },
+                () = self.shared.journal.decided(), if repeating => {}
                 () = self.shared.shutdown.reached(ShutdownPhase::Immediate) => {
                     running.shutdown().await;
                     return;
@@ -199,7 +203,7 @@ impl<'a> RunProgress<'a> {
 
     /// The heaviest of the steps that wait for nothing.
     fn next(&mut self) -> Option<&'a Step> {
-        if self.shared.shutdown.state() > ShutdownPhase::Running || self.shared.journal.is_broken() {
+        if self.shared.shutdown.state() > ShutdownPhase::Running || !self.shared.journal.takes_records() {
             return None;
         }
         let idle =

@@ -14,6 +14,7 @@ mod sabotage;
 mod scenario;
 mod schedules;
 mod slow_updates;
+mod state_outage;
 mod throttle;
 
 use super::{Host, Liveness, Pace, Provider, Run, Settings, ShutdownSignal, StateWriter, observe};
