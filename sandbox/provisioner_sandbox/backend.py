@@ -184,6 +184,10 @@ def reset() -> None:
 
 
 def snapshot(service: str, region: str) -> Any:
+    if service == "ssm":
+        from provisioner_sandbox import parameter_copies
+
+        parameter_copies.install()
     return copy.deepcopy(backend(service, region))
 
 

@@ -9,28 +9,16 @@ import copy
 from typing import Any
 
 from moto.core.base_backend import BackendDict
-from moto.s3.models import s3_backends
-from moto.ssm.models import ParameterDict
+from moto.s3.models import FakeKey, FakeMultipart, s3_backends
 
+from provisioner_sandbox import parameter_copies
 from provisioner_sandbox.backend import ACCOUNT
 from provisioner_sandbox.kube import planes
 from provisioner_sandbox.services.eks.clusters import attach
 from provisioner_sandbox.services.eks.state import eks_state
 from provisioner_sandbox.tokens import Tokens
 
-
-def copy_parameters(parameters: ParameterDict, memo: dict[int, Any]) -> ParameterDict:
-    """What `copy` cannot do, since the class takes its region as an argument."""
-    copied = ParameterDict.__new__(ParameterDict)
-    memo[id(parameters)] = copied
-    copied.default_factory = parameters.default_factory
-    copied.__dict__.update(copy.deepcopy(parameters.__dict__, memo))
-    for name, versions in parameters.items():
-        dict.__setitem__(copied, name, copy.deepcopy(versions, memo))
-    return copied
-
-
-ParameterDict.__deepcopy__ = copy_parameters
+parameter_copies.install()
 
 
 def used() -> list[BackendDict]:
@@ -40,7 +28,12 @@ def used() -> list[BackendDict]:
 def save(tokens: Tokens) -> Any:
     """A copy of everything: all services in one, since resources of one refer to those of another."""
     backends = used()
-    return backends, copy.deepcopy(([dict(of[ACCOUNT]) for of in backends], tokens))
+    tracked = [(model.instances_tracked, len(model.instances_tracked)) for model in (FakeKey, FakeMultipart)]
+    copies = copy.deepcopy(([dict(of[ACCOUNT]) for of in backends], tokens))
+    # A reset closes the content of all objects that moto tracks; this copy outlasts it.
+    for instances, before in tracked:
+        del instances[before:]
+    return backends, copies
 
 
 def restore(saved: Any) -> Tokens:

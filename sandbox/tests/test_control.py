@@ -177,6 +177,18 @@ def test_a_saved_account_is_restored_as_often_as_wanted(sandbox: Sandbox) -> Non
         assert ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["CidrBlock"] == "10.0.0.0/16"
 
 
+def test_saved_objects_outlast_a_reset(sandbox: Sandbox) -> None:
+    s3 = sandbox.client("s3")
+    s3.create_bucket(Bucket="kept-4711", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    s3.put_object(Bucket="kept-4711", Key="state", Body=b"first")
+    assert sandbox.ext("POST", "save", "objects")[0] == 200
+    for _ in range(2):
+        assert sandbox.ext("POST", "reset")[0] == 200
+        assert sandbox.ext("POST", "restore", "objects")[0] == 200
+        assert s3.get_object(Bucket="kept-4711", Key="state")["Body"].read() == b"first"
+        s3.put_object(Bucket="kept-4711", Key="state", Body=b"second")
+
+
 def test_the_name_of_a_bucket_is_free_again_after_a_restore(sandbox: Sandbox) -> None:
     s3 = sandbox.client("s3")
     where = {"CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}}

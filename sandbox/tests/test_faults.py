@@ -166,7 +166,7 @@ class TestStale:
         time.sleep(0.85)
         assert len(tagging.get_resources()["ResourceTagMappingList"]) == 1
 
-    @pytest.mark.parametrize("service", ["s3", "dynamodb", "kms", "logs", "eks"])
+    @pytest.mark.parametrize("service", ["s3", "dynamodb", "kms", "logs", "eks", "ssm"])
     def test_every_service_can_be_seen_late(self, sandbox: Sandbox, service: str) -> None:
         sandbox.configure(faults=[{"on": f"{service}:*", "kind": "stale", "seconds": 30}])
         s3, logs, kms = sandbox.client("s3"), sandbox.client("logs"), sandbox.client("kms")
@@ -174,6 +174,7 @@ class TestStale:
         s3.put_object(Bucket="late-one", Key="k", Body=b"content")
         logs.create_log_group(logGroupName="/late")
         kms.create_key()
+        sandbox.client("ssm").put_parameter(Name="/late/one", Value="v", Type="String")
         sandbox.client("dynamodb").create_table(
             TableName="late",
             KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
@@ -186,6 +187,7 @@ class TestStale:
             "kms": lambda: kms.list_keys()["Keys"],
             "logs": lambda: logs.describe_log_groups()["logGroups"],
             "eks": lambda: sandbox.client("eks").list_clusters()["clusters"],
+            "ssm": lambda: sandbox.client("ssm").get_parameters_by_path(Path="/late")["Parameters"],
         }
         assert listing[service]() == []
 

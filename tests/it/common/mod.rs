@@ -280,11 +280,19 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        let pid = self.running().and_then(|record| record["pid"].as_i64());
-        // Another number than a positive one would end a group of processes.
-        let pid = pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
+        let Some(record) = self.running() else { return };
+        let pid = record["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        // The number may be another process's by now; another than a positive one would end a group of processes.
+        let pid = pid.filter(|pid| *pid > 0 && start_time(*pid) == record["startTime"].as_u64());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
         }
     }
+}
+
+/// When a process started, as the kernel counts (`man 5 proc_pid_stat`, field 22). None where it does not say so.
+fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the command's name, which may contain anything.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
