@@ -80,7 +80,9 @@ pub use stack_record::TO_DO as OTHER_STACK_HINT;
 pub use state_access::StateAccess;
 pub use state_edits::{forget_records, missing_backend, push_state, rebuild_state, restore_backend};
 pub use state_reads::{check_state_exists, holder_text, lease_holder, recorded_state, release_lease};
-pub use state_versions::{StateVersion, older_state, roll_back_state, state_document, state_versions};
+pub use state_versions::{
+    StateVersion, older_state, roll_back_state, state_document, state_versions, versions_kept,
+};
 pub use status_detail::Detail;
 pub use target::{Target, TargetEndpoint};
 pub use workspace::{Folders, Workspace};

@@ -3,6 +3,7 @@
 use super::{OperationError, RunControl, Workspace, state_edits::edit};
 use crate::{
     model::{CallError, ErrorKind, Snapshot, SnapshotError},
+    resources::state_bucket,
     store::{S3State, StateStore as _, Version},
 };
 
@@ -19,6 +20,14 @@ pub struct StateVersion {
     pub deleted: bool,
     /// Its content, valid or not.
     pub content: Result<Snapshot, SnapshotError>,
+}
+
+/// Which versions the bucket keeps, as a sentence.
+pub fn versions_kept() -> String {
+    let state_bucket::Kept { days, versions } = state_bucket::KEPT;
+    format!(
+        "the bucket keeps each version for {days} days after the next one, and the newest {versions} for longer"
+    )
 }
 
 /// Returns the newest versions, at most `limit`, newest first.

@@ -9,10 +9,11 @@ use crate::{
     model::partition,
 };
 use aws_sdk_s3::types::{
-    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Delete, ObjectIdentifier,
-    ObjectOwnership, OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration,
-    ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
-    ServerSideEncryptionRule, Tagging, VersioningConfiguration,
+    BucketLifecycleConfiguration, BucketLocationConstraint, BucketVersioningStatus,
+    CreateBucketConfiguration, Delete, ExpirationStatus, LifecycleRule, LifecycleRuleFilter,
+    NoncurrentVersionExpiration, ObjectIdentifier, ObjectOwnership, OwnershipControls, OwnershipControlsRule,
+    PublicAccessBlockConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault,
+    ServerSideEncryptionConfiguration, ServerSideEncryptionRule, Tagging, VersioningConfiguration,
 };
 use serde_json::{Value, json};
 
@@ -40,6 +41,9 @@ pub struct Live {
     pub name: String,
     /// Whether old versions are kept.
     pub versioned: bool,
+    /// Which old versions are never deleted; none if all are kept.
+    #[serde(default)]
+    pub kept: Option<Kept>,
     /// The ARN of the key that encrypts it.
     pub key: Option<String>,
     /// Whether all four blocks on public access are on.
@@ -51,6 +55,22 @@ pub struct Live {
     /// Tags.
     pub tags: Tags,
 }
+
+/// Old versions of an object that are kept: S3 deletes those that are both older and not among the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// How long each is kept, in days after it was replaced.
+    pub days: i32,
+    /// How many of the newest are kept for longer. S3 allows up to 100.
+    pub versions: i32,
+}
+
+/// Which old versions of the states are kept. A run writes dozens, and `state rollback` needs the last good one.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html>
+pub const KEPT: Kept = Kept { days: 90, versions: 100 };
+
+/// The id of the lifecycle rule that says so. The bucket's other rules are not the program's.
+const RULE: &str = "provisioner-old-versions";
 
 /// All objects of the bucket, in every version.
 const OBJECTS: IamScope =
@@ -75,6 +95,8 @@ impl Resource for StateBucket {
                     "s3:DeleteBucket",
                     "s3:GetBucketVersioning",
                     "s3:PutBucketVersioning",
+                    "s3:GetLifecycleConfiguration",
+                    "s3:PutLifecycleConfiguration",
                     "s3:GetEncryptionConfiguration",
                     "s3:PutEncryptionConfiguration",
                     "s3:GetBucketPublicAccessBlock",
@@ -104,6 +126,7 @@ impl Resource for StateBucket {
         };
         changes
             .mutable("versioned", &true, &live.versioned)
+            .mutable("kept", &KEPT, &live.kept)
             .mutable("private", &true, &live.private)
             .mutable("ownerEnforced", &true, &live.owner_enforced)
             .mutable("policy", &normal(&policy(want)), &live.policy)
@@ -178,6 +201,14 @@ impl Lifecycle for StateBucket {
             let call = s3.put_bucket_versioning().bucket(name).expected_bucket_owner(owner);
             call.versioning_configuration(on).send().await.call()?;
         }
+        if live.kept != Some(KEPT) {
+            let mut rules = lifecycle_rules(cx, name).await?;
+            rules.retain(|rule| rule.id() != Some(RULE));
+            rules.push(rule(KEPT)?);
+            let all = built(BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build())?;
+            let call = s3.put_bucket_lifecycle_configuration().bucket(name).expected_bucket_owner(owner);
+            call.lifecycle_configuration(all).send().await.call()?;
+        }
         let key = if_resolved(want.key.as_ref(), "key")?;
         if let Some(key) = key.filter(|key| live.key.as_ref() != Some(key)) {
             let by_default = ServerSideEncryptionByDefault::builder()
@@ -240,8 +271,9 @@ async fn describe(cx: &Cx, name: &str) -> Result<Live, CallError> {
     let (s3, owner) = (&cx.s3, &cx.account);
     let head = s3.head_bucket().bucket(name).expected_bucket_owner(owner).send().await.call();
     head.map_err(|error| not_ours(name, error))?;
-    let (versioning, encryption, block, ownership, policy, tags) = futures_util::try_join!(
+    let (versioning, lifecycle, encryption, block, ownership, policy, tags) = futures_util::try_join!(
         async { s3.get_bucket_versioning().bucket(name).send().await.call() },
+        lifecycle_rules(cx, name),
         unless_set(async { s3.get_bucket_encryption().bucket(name).send().await.call() }),
         unless_set(async { s3.get_public_access_block().bucket(name).send().await.call() }),
         unless_set(async { s3.get_bucket_ownership_controls().bucket(name).send().await.call() }),
@@ -268,6 +300,7 @@ async fn describe(cx: &Cx, name: &str) -> Result<Live, CallError> {
     Ok(Live {
         name: name.to_owned(),
         versioned: versioning.status == Some(BucketVersioningStatus::Enabled),
+        kept: lifecycle.iter().find_map(kept),
         key,
         private: block.is_some_and(blocked),
         owner_enforced: ownership
@@ -302,6 +335,38 @@ async fn unless_set<T>(call: impl Future<Output = Result<T, CallError>>) -> Resu
         Err(error) if error.class == ErrorKind::Gone && error.code != "NoSuchBucket" => Ok(None),
         answer => answer.map(Some),
     }
+}
+
+/// The lifecycle rule by which S3 keeps these.
+fn rule(kept: Kept) -> Result<LifecycleRule, CallError> {
+    let expiration = NoncurrentVersionExpiration::builder()
+        .noncurrent_days(kept.days)
+        .newer_noncurrent_versions(kept.versions);
+    let rule = LifecycleRule::builder()
+        .id(RULE)
+        .status(ExpirationStatus::Enabled)
+        .filter(LifecycleRuleFilter::builder().prefix("").build())
+        .noncurrent_version_expiration(expiration.build());
+    built(rule.build())
+}
+
+/// What the program's lifecycle rule keeps; none of another rule, of one that is off, or that does more or less.
+fn kept(found: &LifecycleRule) -> Option<Kept> {
+    let expiration = found.noncurrent_version_expiration()?;
+    let kept =
+        Kept { days: expiration.noncurrent_days()?, versions: expiration.newer_noncurrent_versions()? };
+    let mut asked = rule(kept).ok()?;
+    // S3 may answer a prefix that is empty as none.
+    if found.filter().is_none_or(|filter| *filter == LifecycleRuleFilter::builder().build()) {
+        asked.filter.clone_from(&found.filter);
+    }
+    (asked == *found).then_some(kept)
+}
+
+async fn lifecycle_rules(cx: &Cx, name: &str) -> Result<Vec<LifecycleRule>, CallError> {
+    let call = cx.s3.get_bucket_lifecycle_configuration().bucket(name).expected_bucket_owner(&cx.account);
+    let answer = unless_set(async { call.send().await.call() }).await?;
+    Ok(answer.and_then(|answer| answer.rules).unwrap_or_default())
 }
 
 async fn read_tags(cx: &Cx, name: &str) -> Result<Tags, CallError> {

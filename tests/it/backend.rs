@@ -303,6 +303,7 @@ fn a_plan_shows_what_up_would_restore_in_the_backend_and_a_saved_one_holds_it() 
             "versioned",
         ),
         ("s3.delete_public_access_block(Bucket=bucket)".to_owned(), "private"),
+        ("s3.delete_bucket_lifecycle(Bucket=bucket)".to_owned(), "kept"),
         ("s3.delete_bucket_policy(Bucket=bucket)".to_owned(), "policy"),
         ("s3.delete_bucket_encryption(Bucket=bucket)".to_owned(), "key"),
         (table.to_owned(), "protected"),
@@ -329,6 +330,38 @@ fn a_plan_shows_what_up_would_restore_in_the_backend_and_a_saved_one_holds_it() 
     assert!(refused.err.contains("the backend changed since"), "{}", refused.err);
     world.run(&["plan", "--sandbox", "--out", &saved]).with(0);
     world.run(&["up", "--sandbox", "--yes", &saved]).with(0);
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+}
+
+/// S3 replaces all rules at once; the bucket's other rules stay.
+#[test]
+fn old_versions_are_kept_by_a_rule_beside_those_of_others() {
+    let world = start(&tiny("shop"));
+    world.run(UP).with(0);
+    let rules = || {
+        world.boto3(
+            "s3 = client('s3')\nbucket = s3.list_buckets()['Buckets'][0]['Name']\n\
+             print(json.dumps(s3.get_bucket_lifecycle_configuration(Bucket=bucket)['Rules']))",
+        )
+    };
+    let ours = json!({"ID": "provisioner-old-versions", "Status": "Enabled", "Filter": {"Prefix": ""},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 90, "NewerNoncurrentVersions": 100}});
+    assert_eq!(rules(), json!([ours]));
+    // Another's rule, and ours with fewer days.
+    let theirs = json!({"ID": "uploads", "Status": "Enabled", "Filter": {"Prefix": "shop/"},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}});
+    let mut fewer = ours.clone();
+    fewer["NoncurrentVersionExpiration"]["NoncurrentDays"] = json!(1);
+    world.boto3(&format!(
+        "s3 = client('s3')\nbucket = s3.list_buckets()['Buckets'][0]['Name']\nrules = json.loads(r'''{}''')\n\
+         s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={{'Rules': rules}})\n\
+         print('null')",
+        json!([fewer, theirs])
+    ));
+    let plan = world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(2);
+    assert!(plan.out.contains("kept"), "{}", plan.out);
+    world.run(UP).with(0);
+    assert_eq!(rules(), json!([theirs, ours]));
     world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
 }
 

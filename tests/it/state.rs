@@ -49,6 +49,7 @@ fn history_shows_every_version_and_rollback_makes_one_of_them_the_newest() {
     assert_eq!(versions[0]["newest"], true);
     assert!(versions[0]["writer"]["by"].as_str().unwrap().contains("provisioner up"), "{}", versions[0]);
     let text = world.run(&["state", "history", "--sandbox", "--limit", "2"]).with(0);
+    assert!(text.err.contains("for 90 days") && text.err.contains("the newest 100"), "{}", text.err);
     assert_eq!(text.out.lines().count(), 2, "{}", text.out);
 
     let refused = world.run(&["state", "rollback", "4711", "--sandbox", "--yes"]).with(3);

@@ -12,7 +12,7 @@ use crate::{
     model::{Address, one_line},
     operations::{
         Workspace, check_state_exists, holder_text, lease_holder, recorded_state, release_lease,
-        state_document, state_versions,
+        state_document, state_versions, versions_kept,
     },
     ui::Ui,
 };
@@ -220,5 +220,6 @@ async fn history(ui: Ui, workspace: &Workspace, limit: usize) -> Result<Exit, Co
         };
         ui.data(&one_line(&format!("{}  {}  {what}", version.at, version.id)));
     }
+    ui.tell(&versions_kept());
     Ok(Exit::Done)
 }

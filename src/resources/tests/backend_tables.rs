@@ -10,7 +10,7 @@ pub(super) fn tables() -> Vec<Table> {
 fn state_bucket() -> Table {
     let want = json!({"name": "provisioner-1-r", "region": "eu-central-1", "key": "arn:aws:kms:r:1:key/1",
         "tags": {"Name": "state"}});
-    let mut live = json!({"name": "provisioner-1-r", "versioned": true, "key": "arn:aws:kms:r:1:key/1",
+    let mut live = json!({"name": "provisioner-1-r", "versioned": true, "kept": {"days": 90, "versions": 100}, "key": "arn:aws:kms:r:1:key/1",
         "private": true, "ownerEnforced": true, "policy": null, "tags": {"Name": "state"}});
     // The kind derives the policy from the name and the region.
     let changes = (handler("state_bucket").unwrap().kind.diff)(&want, &live).unwrap();
@@ -25,6 +25,9 @@ fn state_bucket() -> Table {
             row("want/region", "cn-north-1", &["update policy"]),
             row("live/key", Value::Null, &["update key"]),
             row("live/versioned", false, &["update versioned"]),
+            row("live/kept", Value::Null, &["update kept"]),
+            row("live/kept/days", 30, &["update kept"]),
+            row("live/kept/versions", 5, &["update kept"]),
             row("live/private", false, &["update private"]),
             row("live/ownerEnforced", false, &["update ownerEnforced"]),
             row("live/policy", Value::Null, &["update policy"]),

@@ -8,7 +8,7 @@ from provisioner_sandbox.backend import ACCOUNT
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.policy import Malformed, statements
 from provisioner_sandbox.registry import Call, handles, prepares
-from provisioner_sandbox.services.s3 import encryption
+from provisioner_sandbox.services.s3 import encryption, lifecycle  # noqa: F401
 from provisioner_sandbox.services.s3.access import check_policy
 from provisioner_sandbox.services.s3.integrity import check_integrity, plain
 from provisioner_sandbox.wire.message import Answer
