@@ -5,12 +5,9 @@ use super::{
     api_access::{self, Unreachable},
     backend::{BackendStatus, backend_status},
     backend_creation::make_backend,
-    blocked_deletion::BlockedDeletion,
-    cluster_tenants::check_tenants,
     conclusion::{End, refused},
     existing_network::check_network,
     feasibility::{infeasible, refuse},
-    kept_objects::kept_objects,
     lease_holding::{Held, give_back, hold, recorded},
     planning::{begin, desired, planned},
     pod_placement::check_pod_placement,
@@ -165,10 +162,8 @@ impl Up<'_> {
         if backend.is_some() {
             Box::pin(check_network(workspace, &plan)).await?;
             check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
-            let mut refusals = Box::pin(infeasible(workspace, &graph, snapshot, &plan, &observed)).await?;
-            let kept = Box::pin(kept_objects(workspace, options, &plan, snapshot, &observed, false)).await?;
-            refusals.extend(kept.iter().map(BlockedDeletion::problem));
-            refusals.extend(Box::pin(check_tenants(workspace, &plan, snapshot, &observed)).await?);
+            let refusals =
+                Box::pin(infeasible(workspace, options, (&graph, snapshot), (&plan, &observed))).await?;
             if !refusals.is_empty() {
                 return Err(refuse(workspace, &refusals));
             }

@@ -1,13 +1,16 @@
 //! What `up` cannot finish it does not begin: before the first change, instance types and quotas are checked for what the
-//! plan creates or replaces, and what blocks its deletions is looked for.
+//! plan creates or replaces, new objects with the API server, and what blocks its deletions is looked for.
 
 use super::{
-    OperationError, Workspace,
+    OperationError, PlanOptions, Workspace,
     blocked_deletion::BlockedDeletion,
     blocked_deletions::blocked_deletions,
     capacity::{self, Group, RESOURCE_QUOTAS, Room, type_problems},
+    cluster_tenants::check_tenants,
     facts::recorded_zones,
     given_keys::key_policy_refusals,
+    kept_objects::kept_objects,
+    new_objects::refused_objects,
 };
 use crate::{
     aws::{count, machines, quota},
@@ -29,18 +32,34 @@ fn created<'a>(plan: &'a Plan, kind: &str) -> Vec<&'a Address> {
     plan.changes.iter().filter(new).map(|change| &change.address).collect()
 }
 
-/// Returns what the plan cannot do: deletions that resources of others block, a given key whose policy does not allow what
-/// is encrypted with it, instance types that are not offered, and quotas without room. A check that the caller may not make is a notice.
-pub async fn infeasible(
+/// Returns what refuses the plan as a whole before the first change: deletions that resources of others block, or with which
+/// data or resources of others would be deleted, a given key whose policy does not allow what is encrypted with it, and
+/// objects that the API server does not accept.
+pub async fn obstacles(
     workspace: &Workspace,
-    graph: &Graph,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    observed: &Observed,
+    options: &PlanOptions,
+    (graph, snapshot): (&Graph, &Snapshot),
+    (plan, observed): (&Plan, &Observed),
 ) -> Result<Vec<StepError>, OperationError> {
     let blocked = blocked_deletions(workspace, plan, snapshot, observed).await?;
-    let mut refusals: Vec<StepError> = blocked.iter().map(BlockedDeletion::problem).collect();
+    let kept = Box::pin(kept_objects(workspace, options, plan, snapshot, observed, false)).await?;
+    let mut refusals: Vec<StepError> = blocked.iter().chain(&kept).map(BlockedDeletion::problem).collect();
+    refusals.extend(Box::pin(check_tenants(workspace, plan, snapshot, observed)).await?);
     refusals.extend(key_policy_refusals(workspace, graph, plan).await?);
+    let asked = Box::pin(refused_objects(workspace, graph, plan, observed)).await;
+    refusals.extend(unless_unanswered(workspace, "new objects in the cluster", asked)?);
+    Ok(refusals)
+}
+
+/// Returns all that the plan cannot do: its [`obstacles`], instance types that are not offered, and quotas without room. A
+/// check that the caller may not make is a notice.
+pub async fn infeasible(
+    workspace: &Workspace,
+    options: &PlanOptions,
+    (graph, snapshot): (&Graph, &Snapshot),
+    (plan, observed): (&Plan, &Observed),
+) -> Result<Vec<StepError>, OperationError> {
+    let mut refusals = obstacles(workspace, options, (graph, snapshot), (plan, observed)).await?;
     let groups = new_groups(graph, plan);
     if !groups.is_empty() {
         let asked = type_refusals(workspace, &groups, snapshot).await;

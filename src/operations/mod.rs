@@ -34,6 +34,7 @@ mod lease_holding;
 mod lost_state;
 mod machine;
 mod messages;
+mod new_objects;
 mod operation_error;
 mod options;
 mod patience;

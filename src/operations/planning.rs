@@ -3,13 +3,10 @@
 use super::{
     OperationError, PlanOptions, Workspace, api_access,
     backend::{BackendStatus, backend_status},
-    blocked_deletion::BlockedDeletion,
-    cluster_tenants::check_tenants,
     existing_network::check_network,
     facts,
     feasibility::infeasible,
     given_keys::{check_given_key, given_state_key_refusal},
-    kept_objects::kept_objects,
     lease_holding::recorded,
     lost_state::lost_state,
     pod_placement::check_pod_placement,
@@ -60,10 +57,8 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     Box::pin(check_network(workspace, &plan)).await?;
     check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
     api_access::warn(workspace, &graph, &plan);
-    let mut infeasible = Box::pin(infeasible(workspace, &graph, &snapshot, &plan, &observed)).await?;
-    let kept = Box::pin(kept_objects(workspace, options, &plan, &snapshot, &observed, false)).await?;
-    infeasible.extend(kept.iter().map(BlockedDeletion::problem));
-    infeasible.extend(Box::pin(check_tenants(workspace, &plan, &snapshot, &observed)).await?);
+    let infeasible =
+        Box::pin(infeasible(workspace, options, (&graph, &snapshot), (&plan, &observed))).await?;
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
     backend.refusals.extend(given_state_key_refusal(workspace).await?);
     Ok(Planned { backend, plan, infeasible, snapshot })

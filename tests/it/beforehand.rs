@@ -340,3 +340,47 @@ fn a_cluster_that_exists_may_have_other_nodes() {
     let plan = world.run(PLAN).with(0);
     assert!(plan.err.contains("the add-on `coredns` has no node to run on"), "{}", plan.err);
 }
+
+// Objects that the cluster would not accept.
+
+const WIDGET: &str = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: one, namespace: default}\n";
+
+const WIDGETS: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
+    metadata: {name: widgets.example.com}\nspec:\n  group: example.com\n  scope: Namespaced\n  \
+    names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList}\n  \
+    versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]\n";
+
+#[test]
+fn new_objects_that_the_api_server_refuses_are_named() {
+    let stack = "name: shop\nregion: eu-central-1\nnetwork: {zones: 2}\ncluster: {}\nnodeGroups: [{name: main}]\n\
+        parameters: [{name: /shop/motd, value: hello}]\napp: {ingress: none, manifests: own, replicas: 0}\n";
+    let world = start(stack);
+    let manifests = |texts: &[&str]| {
+        let folder = world.path().join("own");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("all.yaml"), texts.join("---\n")).unwrap();
+    };
+    let settings = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default}}\ndata: {{a: b}}\n"
+        )
+    };
+    manifests(&[&settings("first")]);
+    world.run(UP).with(0);
+    world.stack(&stack.replace("value: hello", "value: goodbye"));
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: far, namespace: default}\n\
+        spec: {ports: [{port: 99999}]}\n";
+    let slip = settings("slip").replace("\ndata:", "\ndataa:");
+    manifests(&[&settings("first"), &settings("second"), service, &slip, WIDGET]);
+    refused(
+        &world,
+        &["service/default/far", "99999", "configmap/default/slip", "dataa", "widget/default/one", "Widget"],
+    );
+    assert!(!world.run(PLAN).with(3).err.contains("second"), "it is a valid object");
+    // The kind comes with the same plan, and so does a namespace.
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n";
+    let inside = settings("inside").replace("namespace: default", "namespace: team");
+    manifests(&[&settings("first"), &settings("second"), WIDGETS, WIDGET, namespace, &inside]);
+    world.run(UP).with(0);
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+}

@@ -195,6 +195,8 @@ fn a_plan_that_replaces_a_network_in_use_is_refused() {
     );
     let log = world.calls_of(&["up", "--sandbox", "--yes"], 3);
     assert!(!log.iter().any(|call| call.contains(":Delete")), "{log:?}");
+    let doctor = world.run(&["doctor", "--sandbox"]).with(1);
+    assert!(doctor.out.contains("RDSNetworkInterface"), "{}", doctor.out);
 }
 
 #[test]

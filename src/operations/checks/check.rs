@@ -1,7 +1,7 @@
 //! One check of `doctor`, and what checks examine.
 
 use super::super::Workspace;
-use crate::model::{CallError, ErrorKind, Graph, PlanRefusal, Snapshot};
+use crate::model::{CallError, ErrorKind, Graph, PlanRefusal, Snapshot, StepError};
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,13 @@ impl Check {
     pub(super) fn refused(name: &'static str, refusal: &PlanRefusal) -> Check {
         let text = format!("{}: {}", refusal.address, refusal.reason);
         Check::new(name, CheckState::Fail, text).then(refusal.hint.clone())
+    }
+
+    /// Returns the failed check that a refusal before the first change is.
+    pub(super) fn refused_step(refusal: &StepError) -> Check {
+        let check = Check::failed("plan", &refusal.error);
+        let place = refusal.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
+        Check { text: format!("{place}{}", check.text), ..check }
     }
 
     pub(super) fn failed(name: &'static str, error: &CallError) -> Self {

@@ -12,7 +12,8 @@ use super::{
     backend::{BackendStatus, KEY, backend_status},
     backend_removal::spare_keys,
     existing_network::check_network,
-    given_keys::{check_given_key, given_state_key_refusal, key_policy_refusals},
+    feasibility::obstacles,
+    given_keys::{check_given_key, given_state_key_refusal},
     lease_holding::recorded,
     lost_state::lost_state,
     planning::{desired, planned},
@@ -154,8 +155,9 @@ pub async fn doctor(
 
 /// Returns what `plan` refuses, one check each, or that it refuses nothing.
 async fn planned_checks(context: &DoctorContext<'_>, options: &PlanOptions) -> Vec<Check> {
-    let plan = match planned(context.workspace, options, context.graph, context.snapshot).await {
-        Ok((plan, _)) => plan,
+    let asked = planned(context.workspace, options, context.graph, context.snapshot).await;
+    let (plan, observed) = match asked {
+        Ok(planned) => planned,
         Err(OperationError::Step(error)) => return vec![Check::failed("plan", &error.error)],
         Err(error) => return vec![Check::new("plan", CheckState::Fail, error.to_string())],
     };
@@ -164,19 +166,21 @@ async fn planned_checks(context: &DoctorContext<'_>, options: &PlanOptions) -> V
     }
     let mut checks: Vec<Check> =
         plan.refusals.iter().map(|refusal| Check::refused("plan", refusal)).collect();
-    if checks.is_empty() {
-        checks.push(Check::new("plan", CheckState::Ok, "no resource is refused"));
-    }
     match check_pod_placement(context.workspace, context.graph, &plan) {
         Ok(doubts) => {
             checks.extend(doubts.into_iter().map(|text| Check::new("plan", CheckState::Warn, text)));
         }
         Err(error) => checks.push(Check::new("plan", CheckState::Fail, error.to_string())),
     }
-    match Box::pin(key_policy_refusals(context.workspace, context.graph, &plan)).await {
-        Ok(refusals) => checks.extend(refusals.iter().map(|refusal| Check::failed("keys", &refusal.error))),
-        Err(OperationError::Step(problem)) => checks.push(Check::of("keys", Err(problem.error))),
-        Err(error) => checks.push(Check::new("keys", CheckState::Fail, error.to_string())),
+    let (graph, snapshot) = (context.graph, context.snapshot);
+    let asked = Box::pin(obstacles(context.workspace, options, (graph, snapshot), (&plan, &observed))).await;
+    match asked {
+        Ok(refusals) => checks.extend(refusals.iter().map(Check::refused_step)),
+        Err(OperationError::Step(problem)) => checks.push(Check::of("plan", Err(problem.error))),
+        Err(error) => checks.push(Check::new("plan", CheckState::Fail, error.to_string())),
+    }
+    if checks.iter().all(|check| check.state == CheckState::Warn) {
+        checks.push(Check::new("plan", CheckState::Ok, "nothing is refused"));
     }
     checks
 }
