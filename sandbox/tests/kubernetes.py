@@ -107,7 +107,7 @@ class Client:
                 return kept.getresponse()
             except (OSError, http.client.HTTPException):
                 kept.close()
-        self.connections.own = http.client.HTTPSConnection(self.host, context=self.context, timeout=20)
+        self.connections.own = http.client.HTTPSConnection(self.host, context=self.context, timeout=120)
         self.connections.own.request(*request)
         return self.connections.own.getresponse()
 
@@ -122,7 +122,7 @@ class Client:
 
     def watch(self, path: str) -> Any:
         """The connection's answer, to read lines from."""
-        connection = http.client.HTTPSConnection(self.host, context=self.context, timeout=10)
+        connection = http.client.HTTPSConnection(self.host, context=self.context, timeout=120)
         connection.request("GET", path, headers={"Authorization": f"Bearer {self.bearer}"})
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()

@@ -255,7 +255,7 @@ fn six_first_runs_killed_at_random_end_with_one_of_each_and_leave_nothing() {
     }
     let started = Instant::now();
     folders[3].run(DOWN_BACKEND).with(0);
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(5), "{:?}", started.elapsed());
     assert_eq!(backend(&world), none());
 }
 
@@ -281,7 +281,7 @@ print(json.dumps(client('kms').create_key(Tags=tags)['KeyMetadata']['KeyId']))",
     other.run(&["down", "--sandbox", "--yes"]).with(0);
     let started = Instant::now();
     let down = world.run(DOWN_BACKEND).with(0);
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(5), "{:?}", started.elapsed());
     assert!(down.err.contains(twin), "{}", down.err);
     assert_eq!(backend(&world), json!({"buckets": 0, "tables": 0, "keys": 1}));
 }

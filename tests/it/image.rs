@@ -462,7 +462,7 @@ fn a_push_that_is_killed_or_disturbed_converges() {
         fs::write(world.path().join("app/data/one.txt"), format!("{on} {kind}\n")).unwrap();
         world.configure(&json!({"timeScale": 1200, "faults": [fault(on, kind, 0)]}));
         let mut child = world.start(&[&["up"], &ONLY[..]].concat());
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(5);
         let held = || {
             let status =
                 ureq::get(format!("{endpoint}/_ext/status")).call().unwrap().body_mut().read_to_string();

@@ -177,14 +177,14 @@ fn the_demo_application_answers_from_its_image_as_another_user_on_a_read_only_ro
     let mut command = inside(&bundle, &program, &["HOST=127.0.0.1", "PORT=0"]);
     command.stdout(log.try_clone().unwrap()).stderr(log);
     let mut service = Ends(command.spawn().unwrap());
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(5);
     let (port, mut answer) = loop {
         let log = fs::read_to_string(home.path().join("log")).unwrap();
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let port = lines.filter(|line| line["message"] == "listening").find_map(|line| line["port"].as_u64());
         let answer = port.and_then(|port| {
             let ask = ureq::get(format!("http://127.0.0.1:{port}/health"));
-            ask.config().timeout_global(Some(Duration::from_secs(30))).build().call().ok()
+            ask.config().timeout_global(Some(Duration::from_secs(60))).build().call().ok()
         });
         if let (Some(port), Some(answer)) = (port, answer) {
             break (port, answer);

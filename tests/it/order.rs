@@ -305,7 +305,7 @@ fn a_deletion_that_is_cut_off_is_no_change_by_others_and_not_nothing() {
     // The end of its time and a signal, in the middle of everything: what was sent is not called nothing.
     // Both come long before the cluster is deleted, and after the first deletions also on a busy machine.
     world.configure(&json!({"timeScale": 3}));
-    for (args, code) in [(&["--timeout", "15s"][..], 6), (&[][..], 5)] {
+    for (args, code) in [(&["--timeout", "45s"][..], 6), (&[][..], 5)] {
         forget_calls(&world);
         let down = world.start(&[&["down", "--sandbox", "--yes"], args].concat());
         until("a deletion was sent", || deleted(&world));

@@ -180,7 +180,7 @@ fn what_others_created_again_under_a_recorded_name_is_refused_by_up_and_left_by_
     }
     assert_eq!(world.boto3(REBORN_LEFT), left);
     // Their records are dropped, each by name; the rest of the stack is deleted.
-    let down = world.run(&["down", "--sandbox", "--yes", "--timeout", "120s"]);
+    let down = world.run(&["down", "--sandbox", "--yes", "--timeout", "600s"]);
     assert_eq!(world.boto3(REBORN_LEFT), left, "{}", down.err);
     for address in ["cluster/repository/team/app", "cluster/parameter/sec/msg", "network/flow-log-role"] {
         assert!(down.err.contains(&format!("{address}: ")), "{address}:\n{}", down.err);
@@ -315,7 +315,7 @@ fn hostile_numbers_in_a_state_are_refused() {
         let good = world.boto3(&format!("{}print(json.dumps(o['ETag']))", forge(change)));
         assert!(good.is_string());
         for command in ["plan", "up"] {
-            let ended = world.run(&[command, "--sandbox", "--yes", "--timeout", "30s"]).with(3);
+            let ended = world.run(&[command, "--sandbox", "--yes", "--timeout", "600s"]).with(3);
             assert!(ended.err.contains(word), "{command}: {}", ended.err);
         }
         world.boto3(

@@ -191,7 +191,7 @@ fn more_hostile_numbers_end_in_an_answer() {
     let look = "s3 = client('s3')\nbucket = s3.list_buckets()['Buckets'][0]['Name']\n";
     for change in changes {
         world.boto3(&forge(change));
-        let ended = world.run(&["plan", "--sandbox", "--timeout", "60s"]);
+        let ended = world.run(&["plan", "--sandbox", "--timeout", "600s"]);
         assert!(matches!(ended.code, Some(0 | 1 | 3)), "{change}: {ended:?}");
         assert!(
             !ended.err.contains("panicked") && !ended.err.contains("fault of provisioner"),

@@ -10,7 +10,7 @@ use std::{
 
 /// How long each may take from its apply to its verdict. What the cluster itself waits for is in it: back-offs are ten times
 /// shorter here, a progress deadline lasts five seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How soon a verdict must follow what the cluster knows.
 const SOON: Duration = Duration::from_secs(10);

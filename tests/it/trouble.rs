@@ -101,7 +101,7 @@ fn instances_that_cannot_start_are_told_long_before_eks_gives_up() {
     let started = Instant::now();
     let failed = world.run(&["up", "--sandbox", "--yes", "--json"]).with(6);
     // EKS itself tries for most of half an hour.
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(5), "{:?}", started.elapsed());
     let said = error(&failed, "cluster/node-group/main");
     assert!(said["message"].as_str().unwrap().contains(message), "{said}");
     assert!(said["hint"].as_str().unwrap().contains("Service Quotas"), "{said}");

@@ -142,7 +142,7 @@ def anyone() -> ssl.SSLContext:
 def ask(token: str) -> int:
     """The status that the API server answers the bearer of a token with."""
     server = Running.found["endpoint"].removeprefix("https://")
-    connection = http.client.HTTPSConnection(server, context=anyone(), timeout=10)
+    connection = http.client.HTTPSConnection(server, context=anyone(), timeout=60)
     connection.request("GET", "/api/v1/namespaces", headers={"Authorization": f"Bearer {token}"})
     status = connection.getresponse().status
     connection.close()
@@ -492,7 +492,7 @@ class Logging(Cluster):
     def test_who_may_ask_the_kubelet(self) -> None:
         node = self.api.call("GET", "/api/v1/nodes")["items"][0]
         port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
-        connection = http.client.HTTPSConnection("127.0.0.1", port, context=anyone(), timeout=5)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=anyone(), timeout=60)
         self.addCleanup(connection.close)
         with self.assertRaises(OSError):
             connection.request("GET", "/healthz")
@@ -648,7 +648,7 @@ class Trouble(Cluster):
         self.make(f"{base}/flowschemas", schema)
         token = tokens.presign(cluster="demo", region=REGION, key=READER_KEY, secret=SECRET, now=time.time())
         server = Running.found["endpoint"].removeprefix("https://")
-        sitting = http.client.HTTPSConnection(server, context=anyone(), timeout=10)
+        sitting = http.client.HTTPSConnection(server, context=anyone(), timeout=60)
 
         def refused() -> bool:
             sitting.close()

@@ -101,7 +101,7 @@ impl Registry {
         let mut serve = Command::new("docker-registry");
         serve.arg("serve").arg(folder.join("config.yml")).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Ends(serve.spawn().unwrap());
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(5);
         while std::net::TcpStream::connect(&host).is_err() {
             assert!(Instant::now() < deadline, "the registry does not start");
             std::thread::sleep(Duration::from_millis(20));

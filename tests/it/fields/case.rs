@@ -273,7 +273,7 @@ impl Site {
         }
         let lost: Vec<Value> =
             plan.lines("change").into_iter().filter(|change| change["loses"].is_string()).collect();
-        let mut args = vec!["up", "--yes", "--timeout", "60s"];
+        let mut args = vec!["up", "--yes", "--timeout", "600s"];
         args.extend(lost.iter().flat_map(|change| ["--replace", change["address"].as_str().unwrap()]));
         let up = self.run(&args);
         assert_eq!(up.code, Some(0), "up {when}:\n{}\n{:#?}", up.err, self.problems);
