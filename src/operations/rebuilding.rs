@@ -12,11 +12,31 @@ use crate::{
     plan::{Ownership, is_part_of_parent, judge},
 };
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns a live field of an observed resource, if it has a value.
 fn seen(observed: &Observed, address: &str, field: &str) -> Option<Value> {
     observed.found.get(&Address::from(address))?.live.get(field).filter(|value| !value.is_null()).cloned()
+}
+
+/// Refuses several resources with the tags of one address: without a state nothing tells the stack's from one to which its tags
+/// were copied.
+fn refuse_twins(found: &[(&Address, &Observation)]) -> Result<(), OperationError> {
+    let mut twins: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (address, found) in found {
+        let (of, _) = address.as_str().split_once('#').unwrap_or((address.as_str(), ""));
+        let id = found.live.get("id").and_then(Value::as_str);
+        twins.entry(of).or_default().push(id.unwrap_or(address.as_str()));
+    }
+    twins.retain(|_, ids| ids.len() > 1);
+    if twins.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = twins.iter().map(|(of, ids)| format!("{of} ({})", ids.join(", "))).collect();
+    Err(OperationError::refused(
+        format!("several resources carry the tags of one resource of the stack: {}", named.join("; ")),
+        "remove the tags `provisioner:*` from those that are not the stack's, or delete them, then run again",
+    ))
 }
 
 /// Returns the state that matches the live resources, and what the file would still change.
@@ -77,7 +97,9 @@ pub async fn rebuilt(
                 || judge(kind, &owner, None, None, &found.live) == Ownership::Unproven
         })
     };
-    for (address, found) in observed.found.iter().filter(|(_, found)| ours(found)) {
+    let rebuilt: Vec<_> = observed.found.iter().filter(|(_, found)| ours(found)).collect();
+    refuse_twins(&rebuilt)?;
+    for (address, found) in rebuilt {
         let node = graph.get(address).filter(|node| node.kind == found.kind);
         let entry = Entry {
             kind: found.kind.clone(),

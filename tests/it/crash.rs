@@ -201,16 +201,13 @@ impl Bench {
             return;
         }
         let mut created = self.created.borrow_mut();
-        match created.as_ref() {
-            Some(records) => {
-                self.post("restore", CREATED);
-                records.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
-            }
-            None => {
-                self.world.run(&["up", "--sandbox", "--yes"]).with(0);
-                self.post("save", CREATED);
-                *created = Some(self.backend_records());
-            }
+        if let Some(records) = created.as_ref() {
+            self.post("restore", CREATED);
+            records.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+        } else {
+            self.world.run(&["up", "--sandbox", "--yes"]).with(0);
+            self.post("save", CREATED);
+            *created = Some(self.backend_records());
         }
         if phase == Phase::Change {
             self.world.stack(&changed());

@@ -70,6 +70,33 @@ fn history_shows_every_version_and_rollback_makes_one_of_them_the_newest() {
 }
 
 #[test]
+fn a_lost_state_is_not_rebuilt_while_tags_were_copied() {
+    let world = up(NETWORK);
+    let copies = world.boto3(
+        "ec2 = client('ec2')
+stack = [{'Name': 'tag:provisioner:stack', 'Values': ['shop']}]
+vpc = ec2.describe_vpcs(Filters=stack)['Vpcs'][0]
+copy = ec2.create_vpc(CidrBlock='10.77.0.0/16')['Vpc']['VpcId']
+ec2.create_tags(Resources=[copy], Tags=[t for t in vpc['Tags'] if not t['Key'].startswith('aws:')])
+print(json.dumps([vpc['VpcId'], copy]))",
+    );
+    lose(&world);
+    let import = &["state", "import", "--from-tags", "--sandbox", "--yes"];
+    let refused = world.run(import).with(3);
+    for id in copies.as_array().unwrap() {
+        assert!(refused.err.contains(id.as_str().unwrap()), "{id}: {}", refused.err);
+    }
+    world.boto3(&format!("client('ec2').delete_tags(Resources=[{}]); print('null')", copies[1]));
+    world.run(import).with(0);
+    world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
+    world.run(&["down", "--sandbox", "--yes"]).with(0);
+    let left = world.boto3(
+        "print(json.dumps([v['VpcId'] for v in client('ec2').describe_vpcs()['Vpcs'] if not v['IsDefault']]))",
+    );
+    assert_eq!(left, json!([copies[1]]));
+}
+
+#[test]
 fn a_lost_state_is_rebuilt_from_tags_alone() {
     let world = up(&example("no-internet.yaml").replace("us-east-1", "eu-central-1"));
     let before = pull(&world);
