@@ -39,6 +39,8 @@ pub struct Cx {
     pub local: Arc<Local>,
     /// Objects of the cluster whose fields are taken from other managers.
     take_fields: Arc<BTreeSet<Address>>,
+    /// The names of the stack's clusters, also if they no longer exist.
+    clusters: Arc<BTreeSet<String>>,
     kept: Arc<Mutex<http::Extensions>>,
     route_tables: Arc<OnceCell<Vec<RouteTable>>>,
     groups: Arc<OnceCell<Vec<SecurityGroup>>>,
@@ -63,6 +65,7 @@ impl Cx {
             region: region.to_owned(),
             local: Arc::default(),
             take_fields: Arc::default(),
+            clusters: Arc::default(),
             kept: Arc::default(),
             route_tables: Arc::default(),
             groups: Arc::default(),
@@ -85,6 +88,17 @@ impl Cx {
     /// Returns whether fields of the object are taken from the managers that own them.
     pub fn takes_fields(&self, of: &Address) -> bool {
         self.take_fields.contains(of)
+    }
+
+    /// Returns the context of a stack that has, or had, these clusters.
+    #[must_use]
+    pub fn with_clusters(self, names: impl IntoIterator<Item = String>) -> Self {
+        Cx { clusters: Arc::new(self.clusters.iter().cloned().chain(names).collect()), ..self }
+    }
+
+    /// Returns the names of the stack's clusters, also of those that no longer exist.
+    pub fn clusters(&self) -> &BTreeSet<String> {
+        &self.clusters
     }
 
     /// Returns a copy with empty caches.

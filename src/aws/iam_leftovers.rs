@@ -37,7 +37,7 @@ fn arns(role: &RoleDetail) -> Vec<String> {
 }
 
 async fn providers(clients: &Clients, traces: &Traces) -> Result<Vec<String>, CallError> {
-    if traces.issuers.is_empty() && traces.clusters.is_empty() {
+    if traces.issuers.is_empty() && traces.clusters.is_empty() && traces.former_cluster.is_none() {
         return Ok(Vec::new());
     }
     let all = clients.iam.list_open_id_connect_providers().send().await.call()?;

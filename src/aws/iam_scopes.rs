@@ -52,6 +52,20 @@ impl IamScope {
         resources: &["arn:{partition}:ec2:{region}:{account}:network-interface/*"],
         conditions: &[("StringEquals", "aws:ResourceTag/cluster.k8s.amazonaws.com/name", &["{cluster}"])],
     };
+    /// Security groups that the AWS Load Balancer Controller of the stack's cluster created.
+    /// Source: <https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/security_groups/>
+    pub const CONTROLLER_GROUPS: IamScope = IamScope {
+        sid: "ControllerGroups",
+        resources: &["arn:{partition}:ec2:{region}:{account}:security-group/*"],
+        conditions: &[("StringEquals", "aws:ResourceTag/elbv2.k8s.aws/cluster", &["{cluster}"])],
+    };
+    /// Security groups that EKS created for the stack's cluster, or the controller of its Classic Load Balancers.
+    /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/eks-using-tags.html>
+    pub const CLUSTER_GROUPS: IamScope = IamScope {
+        sid: "ClusterGroups",
+        resources: &["arn:{partition}:ec2:{region}:{account}:security-group/*"],
+        conditions: &[("StringEquals", "aws:ResourceTag/kubernetes.io/cluster/{cluster}", &["owned"])],
+    };
     /// What GuardDuty creates in a VPC that it monitors.
     pub const GUARDDUTY: IamScope = IamScope {
         sid: "GuardDuty",

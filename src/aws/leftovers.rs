@@ -2,7 +2,7 @@
 
 use super::{
     Call, ClaimVolume, Clients, Tags, Traces, claim_volumes, filter, iam_leftovers::left_in_iam,
-    is_of_driver, tag_map,
+    is_of_driver, marked_subnets::marked_subnets, tag_map,
 };
 use crate::model::{Address, CallError, ErrorKind, Owner, tag};
 use aws_sdk_ec2::types::{Instance, InstanceState, InstanceStateName, NatGatewayState, Reservation};
@@ -21,6 +21,8 @@ pub enum Left {
     KeyUntil(String, String),
     /// This volume was created for a claim in a cluster, and holds its data.
     Volume(ClaimVolume),
+    /// The subnet with this id, which is not the stack's, carries the stack's marker of role tags.
+    Marked(String),
     /// The volume or snapshot with this ARN was created by the driver of such volumes.
     Data(String),
     /// What the query did not look for, and why.
@@ -140,7 +142,7 @@ pub async fn unknown(
 pub async fn left_behind(clients: &Clients, traces: &Traces) -> Result<Vec<Left>, CallError> {
     let Traces { stack, clusters, .. } = traces;
     let mut arns: BTreeMap<String, Tags> = tagged(clients, stack).await?.into_iter().collect();
-    for cluster in clusters {
+    for cluster in clusters.iter().chain(&traces.former_cluster) {
         // A subnet that a cluster may use has the value `shared`, and another owner.
         let of_cluster = format!("kubernetes.io/cluster/{cluster}");
         let queries = [
@@ -149,7 +151,9 @@ pub async fn left_behind(clients: &Clients, traces: &Traces) -> Result<Vec<Left>
             (of_cluster.as_str(), "owned"),
         ];
         for (key, value) in queries {
-            arns.extend(resources_with_tag(clients, key, Some(value)).await?);
+            let mut found = resources_with_tag(clients, key, Some(value)).await?;
+            found.retain(|(arn, _)| clusters.contains(cluster) || is_group(arn));
+            arns.extend(found);
         }
     }
     let with_volumes = clusters.iter().chain(&traces.former_cluster).cloned().collect();
@@ -160,6 +164,13 @@ pub async fn left_behind(clients: &Clients, traces: &Traces) -> Result<Vec<Left>
         Ok(arns) => left.extend(arns.into_iter().map(Left::There)),
         Err(error) if matches!(error.class, ErrorKind::Denied | ErrorKind::Unsupported) => {
             left.push(Left::NotAsked("roles and OIDC providers", error));
+        }
+        Err(error) => return Err(error),
+    }
+    match marked_subnets(clients, &traces.marker).await {
+        Ok(subnets) => left.extend(subnets.into_iter().map(Left::Marked)),
+        Err(error) if matches!(error.class, ErrorKind::Denied | ErrorKind::Unsupported) => {
+            left.push(Left::NotAsked("markers on subnets", error));
         }
         Err(error) => return Err(error),
     }
@@ -185,6 +196,11 @@ pub async fn left_behind(clients: &Clients, traces: &Traces) -> Result<Vec<Left>
         left.push(Left::KeyUntil(arn, date));
     }
     Ok(left)
+}
+
+/// Whether it is a security group or a target group.
+fn is_group(arn: &str) -> bool {
+    arn.contains(":security-group/") || arn.contains(":targetgroup/")
 }
 
 async fn key(clients: &Clients, arn: &str) -> Result<Option<KeyMetadata>, CallError> {
@@ -223,6 +239,11 @@ async fn is_there(clients: &Clients, arn: &str) -> Result<bool, CallError> {
             state == Some(&InstanceStateName::Terminated)
         };
         return Ok(reservations.iter().flat_map(Reservation::instances).any(|instance| !gone(instance)));
+    }
+    if arn.contains(":security-group/") {
+        let call = clients.ec2.describe_security_groups().filters(filter("group-id", vec![id]));
+        let groups = call.send().await.call()?.security_groups.unwrap_or_default();
+        return Ok(!groups.is_empty());
     }
     if arn.contains(":volume/") {
         let call = clients.ec2.describe_volumes().filters(filter("volume-id", vec![id]));

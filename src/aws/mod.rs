@@ -8,6 +8,7 @@ mod claim_volumes;
 mod classes;
 mod clients;
 mod cluster_endpoint;
+mod cluster_groups;
 mod context;
 mod eks;
 mod eks_updates;
@@ -19,6 +20,7 @@ mod iam_scopes;
 mod key_policy;
 mod key_state;
 mod leftovers;
+mod marked_subnets;
 mod network_facts;
 mod obstacles;
 mod permissions;
@@ -43,6 +45,7 @@ pub use bounded_client::MAX_ANSWER_BYTES;
 pub use claim_volumes::{ClaimVolume, claim_volumes, is_of_driver};
 pub use clients::{CallerIdentity, Clients, ServiceEndpoint, connect};
 pub use cluster_endpoint::{ClusterEndpoint, cluster_endpoint};
+pub use cluster_groups::is_created_for;
 pub use context::{Cx, Local, complete_rules};
 pub use eks::{eks_status, issues, launch_trouble};
 pub use eks_updates::EksUpdate;
@@ -73,7 +76,9 @@ pub use read_secret::read_secret;
 pub use required::{MissingField, optional_text, required, required_text};
 pub use retag::{TagTarget, built, dynamodb_list, ecr_list, iam_list, kms_list, retag, s3_list, ssm_list};
 pub use sdk_error::{Call, classify, if_found, item_error, operation_of};
-pub use swept::{GUARDDUTY_TAG, sweep_endpoints, sweep_interfaces, sweep_vpc};
+pub use swept::{
+    GUARDDUTY_TAG, cluster_exists, sweep_cluster_groups, sweep_endpoints, sweep_interfaces, sweep_vpc,
+};
 pub use tag_calls::tags_by_arn;
 pub use tags::{
     MAX_VALUES, Tags, by_owner, ec2_list, ec2_tags, filter, from_ec2, has_tags, resource_of, tag_map, tagged,

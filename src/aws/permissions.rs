@@ -15,7 +15,15 @@ pub const EVERY_RUN: &[IamGrant] = &[
     (IamScope::STATE_BUCKET, &["s3:ListBucket"]),
     (IamScope::LOCK_TABLE, &["dynamodb:GetItem", "dynamodb:UpdateItem"]),
     (IamScope::KEY_READ, &["kms:DescribeKey"]),
-    (IamScope::EC2_READ, &["ec2:DescribeInstances", "ec2:DescribeVolumes"]),
+    (
+        IamScope::EC2_READ,
+        &[
+            "ec2:DescribeInstances",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVolumes",
+        ],
+    ),
 ];
 
 /// The actions on the state's KMS key that S3 and DynamoDB use on the caller's behalf.
@@ -58,8 +66,12 @@ pub const BEFORE_DELETION: &[IamGrant] = &[
     (IamScope::GUARDDUTY, &["ec2:DeleteVpcEndpoints"]),
 ];
 
+/// What is done with a group that a cluster left, and with rules that name it.
+const SWEPT_GROUPS: &[&str] =
+    &["ec2:DeleteSecurityGroup", "ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"];
+
 /// The additional actions of a stack with a cluster: versions, releases, what EKS deletes no cluster with, the role behind
-/// the caller's session, and the look at IAM after a deletion.
+/// the caller's session, the look at IAM after a deletion, and the groups that a cluster leaves.
 pub const CLUSTER: &[IamGrant] = &[
     (IamScope::ANYWHERE, &["autoscaling:DescribeAutoScalingGroups"]),
     (
@@ -80,6 +92,9 @@ pub const CLUSTER: &[IamGrant] = &[
     (IamScope::ANYWHERE, &["iam:GetAccountAuthorizationDetails", "iam:ListOpenIDConnectProviders"]),
     (IamScope::ISSUERS, &["iam:GetOpenIDConnectProvider"]),
     (IamScope::BOTTLEROCKET, &["ssm:GetParameters"]),
+    (IamScope::EC2_READ, &["ec2:DescribeSecurityGroupRules"]),
+    (IamScope::CONTROLLER_GROUPS, SWEPT_GROUPS),
+    (IamScope::CLUSTER_GROUPS, SWEPT_GROUPS),
 ];
 
 /// The actions that kinds declare without calling them: AWS checks them in addition to a call with another

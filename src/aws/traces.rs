@@ -13,8 +13,11 @@ pub struct Traces {
     pub lineage: Option<String>,
     /// The names of the clusters that were to be deleted.
     pub clusters: BTreeSet<String>,
-    /// The name of the stack's cluster if an earlier run deleted it. Only volumes are looked for by it.
+    /// The name of the stack's cluster if an earlier run deleted it. Volumes, groups and OIDC
+    /// providers are looked for by it; load balancers are not, because the tagging API lists deleted ones for a while.
     pub former_cluster: Option<String>,
+    /// The key of its marker on subnets of an existing network.
+    pub marker: String,
     /// The URLs of the clusters' issuers of tokens.
     pub issuers: BTreeSet<String>,
 }

@@ -9,7 +9,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    model::{CallError, ErrorKind},
+    model::{Address, CallError, ErrorKind},
     operations::{self, DownScope, End, Removal, RemovalProof, Workspace},
     ui::Ui,
 };
@@ -98,6 +98,7 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
         let keys: Vec<_> = keys.collect();
         ui.line(json!({
             "type": "proof", "query": format!("provisioner:stack={stack}"), "clusters": proof.clusters, "left": left,
+            "markedSubnets": proof.marked.iter().map(|(_, id)| id).collect::<Vec<_>>(),
             "keysPendingDeletion": keys,
             "volumes": proof.volumes.iter().map(|it| json!({
                 "id": it.id, "gigabytes": it.gigabytes, "claim": it.claim, "cluster": it.cluster,
@@ -113,7 +114,7 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
             ));
         }
         show_data(ui, proof);
-        if left.is_empty() {
+        if proof.is_empty() {
             let region = workspace.region();
             ui.say(&format!(
                 "proof: a query for the tag provisioner:stack={stack} finds nothing in {region}"
@@ -128,8 +129,11 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
     for (what, error) in &proof.not_asked {
         ui.warn(&format!("the proof does not include {what}: {error}"));
     }
+    if !proof.marked.is_empty() {
+        ui.problem(&marked(stack, &proof.marked).into());
+    }
     if left.is_empty() {
-        return Exit::Done;
+        return if proof.is_empty() { Exit::Done } else { Exit::Partial };
     }
     let error = CallError::new(
         ErrorKind::Other,
@@ -148,6 +152,20 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
          in another bucket, set `state.bucket`; what a controller of the cluster created, such as a load balancer, has no state: delete it by hand",
     ).into());
     Exit::Partial
+}
+
+/// The error for subnets of others that carry the marker of a stack of which nothing is recorded on them.
+fn marked(stack: &str, subnets: &[(Address, String)]) -> CallError {
+    let marker = format!("provisioner:role-tags/{stack}");
+    let ids: Vec<&str> = subnets.iter().map(|(_, id)| id.as_str()).collect();
+    let imports = subnets.iter().map(|(address, id)| format!("`provisioner state import {address} {id}`"));
+    let message = format!("the tag {marker} is left on subnets of others: {}", ids.join(", "));
+    CallError::new(ErrorKind::Other, message).hint(format!(
+        "if it is this stack's, record it with {}, then run `down` again, which also deletes the role tags that no other \
+         stack uses; otherwise delete it: `aws ec2 delete-tags --resources {} --tags Key={marker}`",
+        imports.collect::<Vec<_>>().join(", "),
+        ids.join(" ")
+    ))
 }
 
 /// Prints the data that is kept.

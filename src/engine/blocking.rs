@@ -19,6 +19,8 @@ pub(super) struct Blocking {
     found: Vec<Blocker>,
     /// Since when each look finds something that only a person can remove.
     since: Option<Instant>,
+    /// Since when each look finds something that should end soon.
+    soon: Option<Instant>,
 }
 
 impl Blocking {
@@ -29,13 +31,20 @@ impl Blocking {
 
     /// Whether it was waited for long enough.
     pub(super) fn is_over(&self, pace: Pace) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= budget::blocked(pace))
+        self.since.is_some_and(|since| since.elapsed() >= budget::blocked(pace)) || self.is_late(pace)
+    }
+
+    /// Whether what should end soon did not.
+    fn is_late(&self, pace: Pace) -> bool {
+        self.soon.is_some_and(|since| since.elapsed() >= budget::ends_soon(pace))
     }
 
     /// Returns the error of the refused deletion with all that blocks it. What AWS itself deletes is named only if nothing
     /// else is.
-    pub(super) fn told(&self, error: CallError) -> CallError {
-        let lasting: Vec<&Blocker> = self.found.iter().filter(|it| !it.ends).collect();
+    pub(super) fn told(&self, error: CallError, pace: Pace) -> CallError {
+        let is_late = self.is_late(pace);
+        let is_lasting = |it: &&Blocker| !it.ends || (is_late && it.soon);
+        let lasting: Vec<&Blocker> = self.found.iter().filter(is_lasting).collect();
         let (verb, all) = match lasting.is_empty() {
             true => ("waiting for the end of", self.found.iter().collect()),
             false => ("blocked by", lasting),
@@ -61,7 +70,9 @@ impl Task<'_> {
         blocking.found = self.shared.provider.blockers(&self.step.kind, live, &self.held()).await;
         let now = *blocking.looked.insert(Instant::now());
         let lasting = blocking.found.iter().any(|blocker| !blocker.ends);
+        let soon = blocking.found.iter().any(|blocker| blocker.soon);
         blocking.since = blocking.since.or(Some(now)).filter(|_| lasting);
+        blocking.soon = blocking.soon.or(Some(now)).filter(|_| soon);
     }
 
     /// All that the stack records, and recorded when the run began.

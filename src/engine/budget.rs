@@ -37,6 +37,17 @@ pub const BLOCKED: Duration = Duration::from_secs(90);
 /// The shortest such time at a faster pace: the target's own lists need some, too.
 const MIN_BLOCKED: Duration = Duration::from_secs(10);
 
+/// How long a deletion is repeated while what blocks it should end soon. The AWS Load Balancer Controller waits as long for the
+/// interfaces of a load balancer that it deleted.
+/// Source: <https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/pkg/deploy/ec2/security_group_manager.go>,
+/// `defaultWaitSGDeletionTimeout`
+const ENDS_SOON: Duration = Duration::from_mins(2);
+
+/// Returns [`ENDS_SOON`] at a pace.
+pub fn ends_soon(pace: Pace) -> Duration {
+    pace.of(ENDS_SOON).max(MIN_BLOCKED)
+}
+
 /// Returns [`BLOCKED`] at a pace.
 pub fn blocked(pace: Pace) -> Duration {
     pace.of(BLOCKED).max(MIN_BLOCKED)

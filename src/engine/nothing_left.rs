@@ -36,7 +36,8 @@ pub async fn nothing_left(
             }
             left => left?,
         };
-        if !left.iter().any(|left| matches!(left, Left::There(_))) || Instant::now() >= deadline {
+        let is_rest = |left: &Left| matches!(left, Left::There(_) | Left::Marked(_));
+        if !left.iter().any(is_rest) || Instant::now() >= deadline {
             return Ok(left);
         }
         tokio::select! {

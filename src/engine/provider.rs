@@ -51,6 +51,12 @@ impl AwsProvider {
     pub fn new(cx: Cx) -> Self {
         AwsProvider { cx }
     }
+
+    /// Returns the provider of a stack that has, or had, these clusters.
+    #[must_use]
+    pub fn with_clusters(self, names: impl IntoIterator<Item = String>) -> Self {
+        AwsProvider { cx: self.cx.with_clusters(names) }
+    }
 }
 
 fn known(kind: &str) -> Result<&'static Handler, CallError> {
@@ -98,7 +104,11 @@ impl Provider for AwsProvider {
     async fn blockers(&self, kind: &str, live: &Value, held: &[Entry]) -> Vec<Blocker> {
         let blockable = |kind: &str| known(kind).map_or(Blockable::Never, |handler| handler.kind.blockable);
         // A stack's cluster has the stack's name.
-        let mut holdings = Holdings { former_cluster: self.cx.owner.stack.clone(), ..Holdings::default() };
+        let mut holdings = Holdings {
+            former_cluster: self.cx.owner.stack.clone(),
+            former_clusters: self.cx.clusters().clone(),
+            ..Holdings::default()
+        };
         for entry in held {
             holdings.know(blockable(&entry.kind), &entry.live);
             holdings.delete(blockable(&entry.kind), &entry.spec, &entry.live);

@@ -121,6 +121,7 @@ impl Task<'_> {
         let (mut refusals, mut failures) = (0_u32, 0_u32);
         let mut blocking = Blocking::default();
         let id = live.as_ref().and_then(|live| live.get("id")).cloned();
+        let pace = self.shared.settings.pace;
         while let Some(there) = live {
             let another = asked.is_some() && id.is_some() && there.get("id") != id.as_ref();
             if (kind.deleted)(&there)? || another || (asked.is_some() && !self.is_own(kind, &there)) {
@@ -133,10 +134,9 @@ impl Task<'_> {
                 self.look_at_blockers(&mut blocking, &there).await;
                 let repeats = if blocking.is_lasting() { 1 } else { budget::MAX_DELETE_REPEATS };
                 if failures >= repeats {
-                    return Err(blocking.told(undeletable(&reason, failures)));
+                    return Err(blocking.told(undeletable(&reason, failures), pace));
                 }
-                let pause =
-                    self.shared.settings.pace.of(budget::DELETE_PAUSE * 3_u32.saturating_pow(failures));
+                let pause = pace.of(budget::DELETE_PAUSE * 3_u32.saturating_pow(failures));
                 failures = failures.saturating_add(1);
                 self.pause(pause, &format!("the deletion failed, it is repeated: {reason}")).await?;
                 asked = None;
@@ -151,8 +151,8 @@ impl Task<'_> {
                         refusals = refusals.saturating_add(1);
                         if error.class == ErrorKind::Conflict && refusals >= 3 {
                             self.look_at_blockers(&mut blocking, &there).await;
-                            error = blocking.told(error);
-                            if blocking.is_over(self.shared.settings.pace) {
+                            error = blocking.told(error, pace);
+                            if blocking.is_over(pace) {
                                 return Err(error);
                             }
                         }

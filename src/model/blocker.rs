@@ -34,6 +34,8 @@ pub struct Blocker {
     pub what: String,
     /// Whether AWS deletes it within minutes without anyone's doing. Otherwise a person has to.
     pub ends: bool,
+    /// Whether it ends within two minutes, if it does. One that exists longer is as one that does not end.
+    pub soon: bool,
     /// What to do about it, as an imperative.
     pub hint: String,
 }

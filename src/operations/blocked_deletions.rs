@@ -5,8 +5,13 @@ use super::{
     workspace::kind,
 };
 use crate::{
-    aws::{Holdings, Obstacle, names_of, obstacles, sweep_endpoints},
-    model::{Action, Address, Blockable, Desired as _, ErrorKind, Observed, Plan, Snapshot, Stage},
+    aws::{
+        Cx, Holdings, Obstacle, cluster_exists, names_of, obstacles, sweep_cluster_groups, sweep_endpoints,
+    },
+    model::{
+        Action, Address, Blockable, Desired as _, ErrorKind, Observed, Owner, Plan, PlannedChange, Snapshot,
+        Stage,
+    },
     resources::{eks_cluster, vpc},
 };
 use serde_json::Value;
@@ -26,7 +31,8 @@ pub async fn blocked_deletions(
     if deletions.is_harmless() {
         return Ok(Vec::new());
     }
-    let holdings = deletions.holdings(snapshot, observed, name_of_cluster(&workspace.stack));
+    let mut holdings = deletions.holdings(snapshot, observed, name_of_cluster(&workspace.stack));
+    holdings.former_clusters = former_cluster(workspace, &holdings).await;
     let look = async || {
         let mut all = obstacles(&workspace.target.clients, &holdings).await;
         let passed = |class| matches!(class, ErrorKind::Denied | ErrorKind::Unsupported);
@@ -51,11 +57,39 @@ pub async fn blocked_deletions(
     Ok(found.into_iter().filter_map(blocked).collect())
 }
 
+/// Returns the name of the stack's cluster if an earlier run deleted it: its groups are the stack's. A cluster of this name
+/// that exists and is not recorded belongs to others.
+async fn former_cluster(workspace: &Workspace, holdings: &Holdings) -> BTreeSet<String> {
+    let name = name_of_cluster(&workspace.stack);
+    if workspace.stack.cluster.is_none() || holdings.clusters.contains(&name) {
+        return BTreeSet::new();
+    }
+    let look = async || Ok(cluster_exists(&workspace.target.clients, &name).await?);
+    match workspace.patient(look).await {
+        Ok(false) => [name].into(),
+        Ok(true) | Err(_) => BTreeSet::new(),
+    }
+}
+
 /// Deletes what services left in a VPC that is to be deleted (`aws/swept.rs`). The rest is deleted with the
 /// resource that it blocks.
 pub async fn sweep_network(workspace: &Workspace, plan: &Plan, snapshot: &Snapshot, observed: &Observed) {
     if let Some(vpc) = Deletions::of(plan, snapshot, observed).vpc() {
         sweep_endpoints(&workspace.target.clients, &vpc).await;
+    }
+}
+
+/// Deletes the groups that deleted clusters left in a network that stays.
+pub async fn sweep_clusters(workspace: &Workspace, plan: &Plan, owner: &Owner, observed: &Observed) {
+    let (account, region) = (&workspace.target.identity.account, &workspace.stack.region);
+    let deleted = |it: &&PlannedChange| it.kind == eks_cluster::Spec::KIND && it.action == Action::Delete;
+    for change in plan.changes.iter().filter(deleted) {
+        let live = observed.found.get(&change.address).map(|found| &found.live);
+        let text = |field: &str| live?.get(field)?.as_str().map(str::to_owned);
+        if let (Some(name), Some(vpc)) = (text("name"), text("vpc")) {
+            let cx = Cx::new(workspace.target.clients.clone(), owner.clone(), account, region);
+            sweep_cluster_groups(&cx.with_clusters([name]), &vpc, false).await;
+        }
     }
 }
 
@@ -170,7 +204,7 @@ impl<'a> Deletions<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Changes, Intent, Observation, Origin, Owner, PlannedChange, Process};
+    use crate::model::{Changes, Intent, Observation, Origin, Process};
     use serde_json::json;
 
     fn deletion(address: &str, kind: &str, stage: Stage) -> PlannedChange {

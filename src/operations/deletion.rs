@@ -5,7 +5,7 @@ use super::{
     Workspace,
     backend::{BackendStatus, backend_is_there, backend_status},
     backend_removal::{check_backend_unused, name_spare_keys, remove_backend},
-    blocked_deletions::{blocked_deletions, kept, sweep_network},
+    blocked_deletions::{blocked_deletions, kept, sweep_clusters, sweep_network},
     cluster_tenants::check_tenants,
     conclusion::{End, refused},
     down_checks::{forget_cluster_objects, refuse_dependents},
@@ -222,7 +222,10 @@ impl Down<'_> {
         }
         sweep_network(workspace, &plan, &writer.snapshot, &observed).await;
         let run = Run {
-            provider: Arc::new(provider(workspace, &writer.snapshot.owner(), &BTreeSet::new())),
+            provider: Arc::new(
+                provider(workspace, &writer.snapshot.owner(), &BTreeSet::new())
+                    .with_clusters(traces.clusters.iter().cloned()),
+            ),
             settings: Settings { approved, drain: drains(&plan), ..settings(workspace, self.run) },
             shutdown: control.shutdown.clone(),
             events: control.events.clone(),
@@ -242,6 +245,9 @@ impl Down<'_> {
         }
         workspace.operator.tell(Message::Concluded { place, conclusion });
         let complete = conclusion.is_complete();
+        if complete {
+            sweep_clusters(workspace, &plan, &writer.snapshot.owner(), &observed).await;
+        }
         // The state stays as it is for `state import`, which records them under its lineage.
         if complete && !plan.strays.is_empty() {
             plan.strays.iter().for_each(|stray| workspace.problem(&left_behind(stray)));

@@ -4,8 +4,9 @@ use super::{OperationError, RunControl, Workspace, cluster_access::name_of_clust
 use crate::{
     aws::{ClaimVolume, Left, Traces, claim_volumes, cluster_endpoint},
     engine::nothing_left,
-    model::{CallError, Desired as _, Observed, Plan, Snapshot},
-    resources::{eks_cluster, oidc_provider},
+    graph::subnet_tags_address,
+    model::{Address, CallError, Desired as _, Observed, Plan, Snapshot},
+    resources::{eks_cluster, oidc_provider, subnet_tags},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -17,6 +18,8 @@ pub struct RemovalProof {
     pub clusters: BTreeSet<String>,
     /// ARNs of what is left.
     pub left: Vec<String>,
+    /// Subnets of others that carry the stack's marker of role tags: the addresses of their records, and ids.
+    pub marked: Vec<(Address, String)>,
     /// ARNs of keys that are pending deletion, and when AWS deletes them.
     pub keys: Vec<(String, String)>,
     /// Volumes of claims in the clusters, which are kept.
@@ -30,14 +33,15 @@ pub struct RemovalProof {
 impl RemovalProof {
     /// Returns whether nothing is left but keys that are pending deletion, and data that is kept.
     pub fn is_empty(&self) -> bool {
-        self.left.is_empty()
+        self.left.is_empty() && self.marked.is_empty()
     }
 }
 
 /// Returns by what a stack is looked for of which nothing is known but its file.
 pub fn traces(workspace: &Workspace) -> Traces {
     let (stack, region) = (workspace.stack.name.clone(), workspace.stack.region.clone());
-    Traces { stack, region, ..Traces::default() }
+    let marker = subnet_tags::Spec::marker_of(&stack);
+    Traces { stack, region, marker, ..Traces::default() }
 }
 
 /// Returns by what a stack is looked for after what a plan deletes.
@@ -50,7 +54,9 @@ pub fn traces_of(workspace: &Workspace, plan: &Plan, snapshot: &Snapshot, observ
     Traces {
         lineage: Some(snapshot.lineage.clone()),
         clusters: deleted(eks_cluster::Spec::KIND, "name").collect(),
-        issuers: deleted(oidc_provider::Spec::KIND, "issuer").collect(),
+        issuers: deleted(oidc_provider::Spec::KIND, "issuer")
+            .chain(deleted(eks_cluster::Spec::KIND, "issuer"))
+            .collect(),
         ..traces(workspace)
     }
 }
@@ -95,6 +101,7 @@ pub async fn prove_removal(
     for left in nothing_left(clients, &traces, workspace.target.pace, &control.shutdown).await? {
         match left {
             Left::There(arn) => proof.left.push(arn),
+            Left::Marked(subnet) => proof.marked.push((subnet_tags_address(&subnet), subnet)),
             Left::KeyUntil(arn, date) => proof.keys.push((arn, date)),
             Left::Volume(volume) => proof.volumes.push(volume),
             Left::Data(arn) => proof.data.push(arn),

@@ -6,7 +6,7 @@ use super::{
 use crate::{
     aws::{Cx, Local},
     engine::{AwsProvider, Settings},
-    graph::Backend,
+    graph::{Backend, cluster_name},
     model::{Action, Address, Desired as _, Kind, Owner, Plan, PlannedChange, StepError},
     resources::{eks_cluster, handler},
     stack::Stack,
@@ -134,7 +134,8 @@ pub fn provider(workspace: &Workspace, owner: &Owner, take_fields: &BTreeSet<Add
     };
     let (account, region) = (&workspace.target.identity.account, &workspace.stack.region);
     let cx = Cx::new(workspace.target.clients.clone(), owner.clone(), account, region).on(local);
-    AwsProvider::new(cx.taking_fields(take_fields))
+    let cluster = workspace.stack.cluster.as_ref().map(|_| cluster_name(&workspace.stack));
+    AwsProvider::new(cx.taking_fields(take_fields).with_clusters(cluster))
 }
 
 /// Returns the engine's settings for a run.

@@ -4,7 +4,7 @@
 //! AWS keeps the name unique in the VPC and refuses a second group with `InvalidGroup.Duplicate`.
 
 use super::prelude::*;
-use crate::aws::{resource_of, sweep_interfaces};
+use crate::aws::{resource_of, sweep_cluster_groups, sweep_interfaces};
 use aws_sdk_ec2::{
     operation::describe_security_groups::DescribeSecurityGroupsError,
     types::{self, ResourceType, SecurityGroupRule},
@@ -137,6 +137,7 @@ impl Lifecycle for SecurityGroup {
         let deleted = cx.ec2.delete_security_group().group_id(&live.id).send().await.gone_is_done();
         if deleted.as_ref().is_err_and(|error| error.class == ErrorKind::Conflict) {
             sweep_interfaces(cx, "group-id", &live.id).await;
+            sweep_cluster_groups(cx, &live.fields.vpc, false).await;
         }
         deleted
     }

@@ -4,7 +4,7 @@
 //! identify the VPC.
 
 use super::prelude::*;
-use crate::aws::sweep_vpc;
+use crate::aws::{sweep_cluster_groups, sweep_vpc};
 use aws_sdk_ec2::types::{self, AttributeBooleanValue, Filter, ResourceType, VpcAttributeName};
 
 /// Amazon VPC with one IPv4 block.
@@ -136,6 +136,7 @@ impl Lifecycle for Vpc {
         let deleted = cx.ec2.delete_vpc().vpc_id(&live.id).send().await.gone_is_done();
         if deleted.as_ref().is_err_and(|error| error.class == ErrorKind::Conflict) {
             sweep_vpc(cx, &live.id).await;
+            sweep_cluster_groups(cx, &live.id, true).await;
         }
         deleted
     }

@@ -17,6 +17,7 @@ mod backend;
 mod beforehand;
 mod benchmark;
 mod bytes;
+mod cluster_leftovers;
 mod common;
 mod crash;
 mod doctor;

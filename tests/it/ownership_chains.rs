@@ -250,7 +250,9 @@ fn tags_of_others_on_an_existing_subnet_stay() {
     ));
     let before = world.boto3(&look);
     world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
-    world.run(&["down", "--sandbox", "--yes"]).with(0);
+    // It is left, and named like any tag of the stack on what no record names.
+    let said = world.run(&["down", "--sandbox", "--yes"]).with(6);
+    assert!(said.err.contains(&format!("left on subnets of others: {theirs}\n")), "{}", said.err);
     assert_eq!(world.boto3(&look), before);
     let left = world.boto3(&format!(
         "s = client('ec2').describe_subnets(SubnetIds=['{private_a}', '{public_a}'])['Subnets']\n\

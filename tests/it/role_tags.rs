@@ -374,3 +374,29 @@ fn a_subnet_that_changes_its_role_or_leaves_the_file_loses_only_what_no_other_st
     network.run("down", "two").with(0);
     network.is_as_before();
 }
+
+#[test]
+fn a_marker_that_the_state_no_longer_knows_is_named() {
+    let network = Network::new(&["one"]);
+    network.run("up", "one").with(0);
+    let state = network.world.run(&["state", "list", "--sandbox", "--stack", "one.yaml"]).with(0);
+    let recorded = state.out.split_whitespace().filter(|word| word.contains("subnet-tags"));
+    let forget = ["state", "forget", "--sandbox", "--stack", "one.yaml", "--yes"];
+    let forget: Vec<&str> = forget.into_iter().chain(recorded).collect();
+    network.world.run(&forget).with(0);
+    let left = network.run("down", "one").with(6);
+    for subnet in &network.subnets {
+        assert!(left.err.contains(subnet), "{subnet}: {}", left.err);
+    }
+    assert!(left.err.contains("provisioner:role-tags/one"), "{}", left.err);
+    assert!(left.err.contains("aws ec2 delete-tags --resources subnet-"), "{}", left.err);
+    // What the hint says.
+    for subnet in &network.subnets {
+        let address = format!("network/subnet-tags/{subnet}");
+        let import = ["state", "import", &address, subnet, "--sandbox", "--stack", "one.yaml", "--yes"];
+        assert!(left.err.contains(&format!("`provisioner state import {address} {subnet}`")), "{}", left.err);
+        network.world.run(&import).with(0);
+    }
+    network.run("down", "one").with(0);
+    network.is_as_before();
+}

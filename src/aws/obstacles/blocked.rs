@@ -37,6 +37,8 @@ pub async fn blockers(
     let named = found.iter().map(|it| Blocker {
         what: it.to_string(),
         ends: it.ends,
+        // The interfaces of a load balancer that still exists look like those of one that was deleted.
+        soon: it.ends && it.kind == "load balancer",
         // The controllers that would delete it are deleted already.
         hint: if it.kind == "load balancer" { balancers::by_hand(&it.id) } else { it.hint.clone() },
     });

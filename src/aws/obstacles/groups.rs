@@ -9,10 +9,15 @@ use crate::model::CallError;
 use aws_sdk_ec2::types::{SecurityGroup, SecurityGroupRule};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Returns the groups of others in the VPC, and the rules of other groups that name a group of the stack.
+/// Returns the groups of others in the VPC, and the rules of other groups that name a group of the stack, or one that is
+/// swept with the VPC.
 pub(super) async fn find(clients: &Clients, holdings: &Holdings) -> Result<Vec<Obstacle>, CallError> {
     let mut found: BTreeMap<String, SecurityGroup> = BTreeMap::new();
-    for group in inside(clients, holdings).await?.into_iter().chain(naming(clients, holdings).await?) {
+    let inside = inside(clients, holdings).await?;
+    let swept = inside.iter().filter(|group| holdings.is_swept(group)).filter_map(|it| it.group_id.clone());
+    let swept: BTreeSet<String> = swept.collect();
+    let naming = naming(clients, holdings.groups.union(&swept).cloned().collect()).await?;
+    for group in inside.into_iter().chain(naming) {
         if let Some(id) = group.group_id.clone() {
             found.insert(id, group);
         }
@@ -22,9 +27,8 @@ pub(super) async fn find(clients: &Clients, holdings: &Holdings) -> Result<Vec<O
     let mut obstacles = Vec::new();
     for (id, group) in found {
         let naming = rules.iter().filter(|rule| rule.group_id.as_ref() == Some(&id));
-        let all = naming.filter_map(|rule| rule_obstacle(rule, &group, holdings));
-        // What EKS and the controllers created ends with the cluster.
-        let ends = holdings.is_of_cluster(&from_ec2(Some(group.tags())));
+        let all = naming.filter_map(|rule| rule_obstacle(rule, &group, holdings, &swept));
+        let ends = swept.contains(&id) || holdings.is_swept(&group);
         let all = all.chain(group_obstacle(&id, &group, holdings));
         obstacles.extend(all.map(|obstacle| Obstacle { ends, ..obstacle }));
     }
@@ -38,11 +42,10 @@ async fn inside(clients: &Clients, holdings: &Holdings) -> Result<Vec<SecurityGr
     call.into_paginator().page_size(1000).items().send().try_collect().await.call()
 }
 
-/// Lists the groups, of any VPC, that name a group of the stack in a rule.
-async fn naming(clients: &Clients, holdings: &Holdings) -> Result<Vec<SecurityGroup>, CallError> {
-    let own: Vec<String> = holdings.groups.iter().cloned().collect();
+/// Lists the groups, of any VPC, that name one of these in a rule.
+async fn naming(clients: &Clients, groups: Vec<String>) -> Result<Vec<SecurityGroup>, CallError> {
     let mut all = Vec::new();
-    for part in own.chunks(MAX_VALUES) {
+    for part in groups.chunks(MAX_VALUES) {
         for direction in ["ip-permission.group-id", "egress.ip-permission.group-id"] {
             let call = clients.ec2.describe_security_groups().filters(filter(direction, part.to_vec()));
             let pages = call.into_paginator().page_size(1000).items().send();
@@ -66,9 +69,17 @@ async fn rules(clients: &Clients, groups: BTreeSet<String>) -> Result<Vec<Securi
 }
 
 /// Returns the obstacle that a rule is: AWS deletes no group that a rule of another group names.
-fn rule_obstacle(rule: &SecurityGroupRule, of: &SecurityGroup, holdings: &Holdings) -> Option<Obstacle> {
+fn rule_obstacle(
+    rule: &SecurityGroupRule,
+    of: &SecurityGroup,
+    holdings: &Holdings,
+    swept: &BTreeSet<String>,
+) -> Option<Obstacle> {
     let named = rule.referenced_group_info.as_ref()?.group_id.clone()?;
-    if !holdings.groups.contains(&named) {
+    let mut blocks: BTreeSet<String> = holdings.groups.get(&named).cloned().into_iter().collect();
+    // Its group cannot be deleted with the VPC.
+    blocks.extend(holdings.vpc.clone().filter(|_| swept.contains(&named)));
+    if blocks.is_empty() {
         return None;
     }
     let (id, group) = (rule.security_group_rule_id.clone()?, of.group_id.clone()?);
@@ -87,7 +98,7 @@ fn rule_obstacle(rule: &SecurityGroupRule, of: &SecurityGroup, holdings: &Holdin
             created_by(&from_ec2(Some(of.tags())))
         ),
         ends: false,
-        blocks: [named].into(),
+        blocks,
     })
 }
 
@@ -136,14 +147,19 @@ mod tests {
                 .referenced_group_info(named)
                 .build()
         };
-        let found = rule_obstacle(&rule("sg-1", false), &group, &holdings()).unwrap();
+        let swept = ["sg-swept".to_owned()].into();
+        let found = rule_obstacle(&rule("sg-1", false), &group, &holdings(), &swept).unwrap();
         assert_eq!(
             found.to_string(),
             "security group rule sgr-1 (in security group sg-2 (team), names sg-1)"
         );
         assert!(found.hint.contains("revoke-security-group-ingress --group-id sg-2"), "{}", found.hint);
-        assert!(rule_obstacle(&rule("sg-1", true), &group, &holdings()).unwrap().hint.contains("egress"));
-        assert_eq!(rule_obstacle(&rule("sg-9", false), &group, &holdings()), None);
+        assert_eq!(found.blocks, ["sg-1".to_owned()].into());
+        let egress = rule_obstacle(&rule("sg-1", true), &group, &holdings(), &swept).unwrap();
+        assert!(egress.hint.contains("egress"));
+        assert_eq!(rule_obstacle(&rule("sg-9", false), &group, &holdings(), &swept), None);
+        let of_controller = rule_obstacle(&rule("sg-swept", false), &group, &holdings(), &swept).unwrap();
+        assert_eq!(of_controller.blocks, ["vpc-1".to_owned()].into());
     }
 
     #[test]
@@ -152,8 +168,15 @@ mod tests {
         assert!(group_obstacle("sg-2", &group("team", "vpc-1"), &holdings()).is_some());
         assert_eq!(group_obstacle("sg-3", &group("default", "vpc-1"), &holdings()), None);
         assert_eq!(group_obstacle("sg-4", &group("team", "vpc-2"), &holdings()), None);
-        let tag = Tag::builder().key("elbv2.k8s.aws/cluster").value("shop").build();
-        let made = SecurityGroup::builder().tags(tag).build();
-        assert!(holdings().is_of_cluster(&from_ec2(Some(made.tags()))));
+        let of_controller = |cluster: &str, vpc: &str| {
+            let tag = Tag::builder().key("elbv2.k8s.aws/cluster").value(cluster).build();
+            let text = "[k8s] Managed SecurityGroup for LoadBalancer";
+            SecurityGroup::builder().group_name("k8s-web").description(text).vpc_id(vpc).tags(tag).build()
+        };
+        assert!(holdings().is_swept(&of_controller("shop", "vpc-1")));
+        assert!(!holdings().is_swept(&of_controller("shop", "vpc-2")));
+        assert!(!holdings().is_swept(&of_controller("former", "vpc-1")));
+        let later = Holdings { former_clusters: ["former".to_owned()].into(), ..holdings() };
+        assert!(later.is_swept(&of_controller("former", "vpc-1")));
     }
 }

@@ -1,6 +1,10 @@
 //! What a deletion contains, by the ids and names that AWS knows.
 
-use crate::{aws::Tags, model::Blockable};
+use crate::{
+    aws::{Tags, is_created_for},
+    model::Blockable,
+};
+use aws_sdk_ec2::types::SecurityGroup;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -19,6 +23,8 @@ pub struct Holdings {
     pub cluster_groups: BTreeSet<String>,
     /// The name of the stack's cluster, also if an earlier run deleted it: its interfaces end some time later.
     pub former_cluster: String,
+    /// The names of the stack's clusters that an earlier run deleted, and whose groups are swept.
+    pub former_clusters: BTreeSet<String>,
     /// `NAMESPACE/NAME` of the Services and Ingresses that the deletion removes, with their load balancers, and the groups
     /// of such Ingresses.
     pub balanced: BTreeSet<String>,
@@ -85,6 +91,14 @@ impl Holdings {
             tags.get(&format!("kubernetes.io/cluster/{name}")).is_some_and(|value| value == "owned")
         };
         named || self.clusters.iter().any(owned)
+    }
+
+    /// Returns whether a group is deleted with the network, or before it: one of the stack's clusters, or a controller in
+    /// it, created it, and it is in no network that stays.
+    pub(super) fn is_swept(&self, group: &SecurityGroup) -> bool {
+        let mut clusters = self.clusters.iter().chain(&self.former_clusters);
+        let is_elsewhere = self.vpc.is_some() && group.vpc_id != self.vpc;
+        !is_elsewhere && clusters.any(|cluster| is_created_for(group, cluster))
     }
 
     /// Returns whether tags say that a network interface was created for a node or pod of the stack's cluster, which may be

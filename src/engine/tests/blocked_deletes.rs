@@ -146,12 +146,17 @@ async fn deleted(blocks: Blocks, pace: f64, failing: usize) -> Told {
 
 fn bastion() -> Blocker {
     let what = "instance i-1 \"bastion\" (network interface eni-1)".to_owned();
-    Blocker { what, ends: false, hint: "terminate it".to_owned() }
+    Blocker { what, ends: false, soon: false, hint: "terminate it".to_owned() }
 }
 
 fn gateway() -> Blocker {
     let what = "network interface eni-2 (Interface for NAT Gateway nat-1)".to_owned();
-    Blocker { what, ends: true, hint: "delete the NAT gateway nat-1".to_owned() }
+    Blocker { what, ends: true, soon: false, hint: "delete the NAT gateway nat-1".to_owned() }
+}
+
+fn balancer() -> Blocker {
+    let what = "load balancer k8s-web (network interface eni-3)".to_owned();
+    Blocker { what, ends: true, soon: true, hint: "delete it".to_owned() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,6 +192,20 @@ async fn what_ends_alone_is_waited_for_and_named() {
     assert!(told.waits.iter().any(|why| why.ends_with(named)), "{:?}", told.waits);
     let told = deleted(|_| vec![gateway()], 1.0, 0).await;
     assert!((20..22).contains(&(told.took.as_secs() / 60)), "{:?}", told.took);
+    assert!(told.error().message.ends_with(named), "{}", told.error().message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_should_end_soon_is_waited_for_two_minutes() {
+    let told =
+        deleted(|since| if since.as_secs() < 80 { vec![balancer(), gateway()] } else { Vec::new() }, 1.0, 0)
+            .await;
+    assert!(matches!(told.outcome, Outcome::Done(_)), "{:?}", told.outcome);
+    let named = "waiting for the end of load balancer k8s-web";
+    assert!(told.waits.iter().any(|why| why.contains(named)), "{:?}", told.waits);
+    let told = deleted(|_| vec![balancer(), gateway()], 1.0, 0).await;
+    assert!((120..170).contains(&told.took.as_secs()), "{:?}", told.took);
+    let named = "blocked by load balancer k8s-web (network interface eni-3)";
     assert!(told.error().message.ends_with(named), "{}", told.error().message);
 }
 
