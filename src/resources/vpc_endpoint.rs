@@ -226,6 +226,8 @@ pub(super) fn update(want: &Spec, live: &Live) -> Result<Option<Update>, CallErr
 
 fn live(endpoint: types::VpcEndpoint) -> Result<Live, MissingField> {
     let groups = endpoint.groups.unwrap_or_default().into_iter().filter_map(|group| group.group_id);
+    let r#type = required_text(endpoint.vpc_endpoint_type, "vpcEndpointType")?;
+    let interface = r#type == VpcEndpointType::Interface.as_str();
     Ok(Live {
         id: required(endpoint.vpc_endpoint_id, "vpcEndpointId")?,
         state: required_text(endpoint.state, "state")?.to_ascii_lowercase(),
@@ -233,12 +235,12 @@ fn live(endpoint: types::VpcEndpoint) -> Result<Live, MissingField> {
         fields: Fields {
             vpc: required(endpoint.vpc_id, "vpcId")?,
             service: required(endpoint.service_name, "serviceName")?,
-            r#type: required_text(endpoint.vpc_endpoint_type, "vpcEndpointType")?,
+            r#type,
             subnets: endpoint.subnet_ids.unwrap_or_default(),
             groups: groups.collect(),
             route_tables: endpoint.route_table_ids.unwrap_or_default(),
-            // A gateway endpoint has none.
-            private_dns: endpoint.private_dns_enabled == Some(true),
+            // A gateway endpoint has no private name, and no call changes what is answered for it.
+            private_dns: interface && endpoint.private_dns_enabled == Some(true),
             policy: endpoint.policy_document.as_deref().map(parse).unwrap_or_default(),
             tags: from_ec2(endpoint.tags.as_deref()),
         },
@@ -250,4 +252,20 @@ async fn list(cx: &Cx, filters: Vec<Filter>) -> Result<Vec<Live>, CallError> {
     let endpoints: Result<Vec<_>, _> = pages.page_size(1000).items().send().try_collect().await;
     let lives: Vec<Live> = endpoints.read(|endpoints| endpoints.into_iter().map(live).collect())?;
     Ok(lives.into_iter().filter(|live| live.state != "deleted").collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_private_name_of_a_gateway_endpoint_is_not_compared() {
+        let answered = |of: VpcEndpointType| {
+            let endpoint = types::VpcEndpoint::builder().vpc_endpoint_id("vpce-1").vpc_id("vpc-1");
+            let endpoint = endpoint.service_name("s3").state("available".into()).vpc_endpoint_type(of);
+            live(endpoint.private_dns_enabled(true).build()).unwrap().fields.private_dns
+        };
+        assert!(answered(VpcEndpointType::Interface));
+        assert!(!answered(VpcEndpointType::Gateway));
+    }
 }

@@ -45,6 +45,7 @@ mod role_tags;
 mod rollouts;
 mod sandbox;
 mod sandbox_record;
+mod second_aws;
 mod stack;
 mod state;
 mod state_files;

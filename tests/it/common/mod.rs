@@ -27,11 +27,16 @@ pub fn python() -> &'static Path {
 
 /// The Python of a virtual environment with what a lock file names, made once for each version of it.
 pub fn environment(name: &str, lock: &str) -> PathBuf {
+    try_environment(name, lock).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same, or what pip says.
+pub fn try_environment(name: &str, lock: &str) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let hash = provisioner::model::Snapshot::hash(&fs::read(root.join(lock)).unwrap());
     let folder = cache().join("provisioner").join(format!("{name}-{}", &hash[..16]));
     let python = folder.join("bin/python");
-    once(&folder, || {
+    let made = try_once(&folder, || {
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
         let mut pip = Command::new(&python);
         pip.args([
@@ -43,22 +48,32 @@ pub fn environment(name: &str, lock: &str) -> PathBuf {
             "--require-hashes",
             "-r",
         ]);
-        run(pip.arg(root.join(lock)));
+        let output = pip.arg(root.join(lock)).output().unwrap();
+        output.status.success().then_some(()).ok_or_else(|| format!("{pip:?}: {}", text(&output.stderr)))
     });
-    python
+    made.map(|()| python)
 }
 
 /// Makes what is in a folder of the cache, unless it is complete.
 pub fn once(folder: &Path, make: impl FnOnce()) {
+    let made: Result<(), String> = try_once(folder, || {
+        make();
+        Ok(())
+    });
+    made.unwrap();
+}
+
+fn try_once<E>(folder: &Path, make: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
     let guard = fs::create_dir_all(folder.parent().unwrap())
         .and_then(|()| fs::File::create(folder.with_extension("lock")));
     let guard = guard.unwrap();
     // Several test binaries run at once; one makes it.
     rustix::fs::flock(&guard, rustix::fs::FlockOperation::LockExclusive).unwrap();
     if !folder.join("complete").exists() {
-        make();
+        make()?;
         fs::write(folder.join("complete"), "").unwrap();
     }
+    Ok(())
 }
 
 /// The user's cache folder.
@@ -116,6 +131,15 @@ impl Ended {
         let lines = self.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.filter(|line| line["type"] == kind).collect()
     }
+}
+
+/// What this Python says; `e` is the endpoint and `client(name)` a boto3 client.
+pub fn boto3(endpoint: &str, code: &str) -> Value {
+    let head = "import boto3, json, sys, urllib.request\ne = sys.argv[1]\n\
+        def client(name, region='eu-central-1'):\n    return boto3.client(name, endpoint_url=e, region_name=region,\n        \
+        aws_access_key_id='x', aws_secret_access_key='x')\n";
+    let said = forks::witness(&json!({"code": format!("{head}{code}"), "arguments": [endpoint]})).with(0);
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}", said.out))
 }
 
 /// The processor's time that this thread has had: unlike time on the clock, it does not depend on what else runs.
@@ -224,14 +248,9 @@ impl Provider {
         self.running().expect("no sandbox runs")["endpoint"].as_str().unwrap().to_owned()
     }
 
-    /// What this Python says; `e` is the endpoint and `client(name)` a boto3 client.
+    /// What this Python says of the sandbox.
     pub fn boto3(&self, code: &str) -> Value {
-        let head = "import boto3, json, sys, urllib.request\ne = sys.argv[1]\n\
-            def client(name, region='eu-central-1'):\n    return boto3.client(name, endpoint_url=e, region_name=region,\n        \
-            aws_access_key_id='x', aws_secret_access_key='x')\n";
-        let said =
-            forks::witness(&json!({"code": format!("{head}{code}"), "arguments": [self.endpoint()]})).with(0);
-        serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}", said.out))
+        boto3(&self.endpoint(), code)
     }
 
     /// What the AWS CLI says of the sandbox's usual region.
