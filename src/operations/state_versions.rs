@@ -3,7 +3,7 @@
 use super::{OperationError, RunControl, Workspace, state_edits::edit};
 use crate::{
     model::{CallError, ErrorKind, Snapshot, SnapshotError},
-    resources::state_bucket,
+    resources::state_bucket::{KEPT_DAYS, KEPT_VERSIONS},
     store::{S3State, StateStore as _, Version},
 };
 
@@ -24,9 +24,8 @@ pub struct StateVersion {
 
 /// Which versions the bucket keeps, as a sentence.
 pub fn versions_kept() -> String {
-    let state_bucket::Kept { days, versions } = state_bucket::KEPT;
     format!(
-        "the bucket keeps each version for {days} days after the next one, and the newest {versions} for longer"
+        "the bucket keeps each version for {KEPT_DAYS} days after the next one, and the newest {KEPT_VERSIONS} for longer"
     )
 }
 

@@ -61,13 +61,23 @@ pub struct Live {
 pub struct Kept {
     /// How long each is kept, in days after it was replaced.
     pub days: i32,
-    /// How many of the newest are kept for longer. S3 allows up to 100.
-    pub versions: i32,
+    /// How many of the newest are kept for longer. S3 allows up to 100. None: not answered, and not compared.
+    pub versions: Option<i32>,
+}
+
+impl Kept {
+    fn is_as_wanted(self) -> bool {
+        self.days == KEPT.days && self.versions.is_none_or(|versions| Some(versions) == KEPT.versions)
+    }
 }
 
 /// Which old versions of the states are kept. A run writes dozens, and `state rollback` needs the last good one.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html>
-pub const KEPT: Kept = Kept { days: 90, versions: 100 };
+pub const KEPT_DAYS: i32 = 90;
+/// See [`KEPT_DAYS`].
+pub const KEPT_VERSIONS: i32 = 100;
+
+const KEPT: Kept = Kept { days: KEPT_DAYS, versions: Some(KEPT_VERSIONS) };
 
 /// The id of the lifecycle rule that says so. The bucket's other rules are not the program's.
 const RULE: &str = "provisioner-old-versions";
@@ -126,7 +136,7 @@ impl Resource for StateBucket {
         };
         changes
             .mutable("versioned", &true, &live.versioned)
-            .mutable("kept", &KEPT, &live.kept)
+            .mutable("kept", &KEPT, &live.kept.map(|kept| if kept.is_as_wanted() { KEPT } else { kept }))
             .mutable("private", &true, &live.private)
             .mutable("ownerEnforced", &true, &live.owner_enforced)
             .mutable("policy", &normal(&policy(want)), &live.policy)
@@ -201,7 +211,7 @@ impl Lifecycle for StateBucket {
             let call = s3.put_bucket_versioning().bucket(name).expected_bucket_owner(owner);
             call.versioning_configuration(on).send().await.call()?;
         }
-        if live.kept != Some(KEPT) {
+        if live.kept.is_none_or(|kept| !kept.is_as_wanted()) {
             let mut rules = lifecycle_rules(cx, name).await?;
             rules.retain(|rule| rule.id() != Some(RULE));
             rules.push(rule(KEPT)?);
@@ -341,7 +351,7 @@ async fn unless_set<T>(call: impl Future<Output = Result<T, CallError>>) -> Resu
 fn rule(kept: Kept) -> Result<LifecycleRule, CallError> {
     let expiration = NoncurrentVersionExpiration::builder()
         .noncurrent_days(kept.days)
-        .newer_noncurrent_versions(kept.versions);
+        .set_newer_noncurrent_versions(kept.versions);
     let rule = LifecycleRule::builder()
         .id(RULE)
         .status(ExpirationStatus::Enabled)
@@ -353,8 +363,7 @@ fn rule(kept: Kept) -> Result<LifecycleRule, CallError> {
 /// What the program's lifecycle rule keeps; none of another rule, of one that is off, or that does more or less.
 fn kept(found: &LifecycleRule) -> Option<Kept> {
     let expiration = found.noncurrent_version_expiration()?;
-    let kept =
-        Kept { days: expiration.noncurrent_days()?, versions: expiration.newer_noncurrent_versions()? };
+    let kept = Kept { days: expiration.noncurrent_days()?, versions: expiration.newer_noncurrent_versions() };
     let mut asked = rule(kept).ok()?;
     // S3 may answer a prefix that is empty as none.
     if found.filter().is_none_or(|filter| *filter == LifecycleRuleFilter::builder().build()) {

@@ -86,7 +86,11 @@ print(json.dumps([vpc['VpcId'], copy]))",
     for id in copies.as_array().unwrap() {
         assert!(refused.err.contains(id.as_str().unwrap()), "{id}: {}", refused.err);
     }
-    world.boto3(&format!("client('ec2').delete_tags(Resources=[{}]); print('null')", copies[1]));
+    world.boto3(&format!(
+        "client('ec2').delete_tags(Resources=[{}], Tags=[{{'Key': f'provisioner:{{key}}'}} for key in ('stack', 'lineage', \
+         'resource', 'intent')]); print('null')",
+        copies[1]
+    ));
     world.run(import).with(0);
     world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
     world.run(&["down", "--sandbox", "--yes"]).with(0);

@@ -28,6 +28,7 @@ fn state_bucket() -> Table {
             row("live/kept", Value::Null, &["update kept"]),
             row("live/kept/days", 30, &["update kept"]),
             row("live/kept/versions", 5, &["update kept"]),
+            row("live/kept/versions", Value::Null, &[]),
             row("live/private", false, &["update private"]),
             row("live/ownerEnforced", false, &["update ownerEnforced"]),
             row("live/policy", Value::Null, &["update policy"]),
