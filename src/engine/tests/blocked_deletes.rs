@@ -2,14 +2,14 @@
 
 use super::{
     super::{Pace, Provider, Run, Settings, ShutdownSignal, StateWriter, observe},
-    AloneHost, alone,
+    alone,
     cloud::{Cloud, CloudFaults},
-    decide, owner, prepare, process,
+    decide, owner, prepare, process, settings,
 };
 use crate::{
     model::{
-        Blocker, CallError, Entry, ErrorKind, Event, Graph, Intent, Kind, Outcome, Process, Snapshot,
-        StepState, UpdateId, UpdateOutcome,
+        Blocker, CallError, Entry, ErrorKind, Event, Graph, Intent, Kind, Outcome, Snapshot, StepState,
+        UpdateId, UpdateOutcome,
     },
     resources::{FoundResource, Lookup},
     store::{MemoryState, Register},
@@ -118,15 +118,7 @@ async fn deleted(blocks: Blocks, pace: f64, failing: usize) -> Told {
     let plan = decide(&cloud, graph, &snapshot, &observed);
     let (since, held) = (Arc::default(), Arc::default());
     let crowded = Crowded { cloud: cloud.clone(), blocks, since, accepts: failing > 0, held };
-    let settings = Settings {
-        parallelism: 4,
-        pace: Pace(pace),
-        run: "run".to_owned(),
-        process: Process::default(),
-        host: Arc::new(AloneHost(cloud.clone())),
-        approved: BTreeSet::new(),
-        drain: false,
-    };
+    let settings = Settings { pace: Pace(pace), drain: false, ..settings(&cloud, "run") };
     let (events, mut heard) = unbounded_channel();
     let shutdown = ShutdownSignal::default();
     let run = Run { provider: Arc::new(crowded.clone()), settings, shutdown, events };

@@ -1,15 +1,15 @@
 //! What runs on a resource moves elsewhere before its deletion: waited for, stuck, refused, interrupted, continued.
 
 use super::{
-    super::{Pace, Provider, Run, Settings, ShutdownSignal, StateWriter, observe},
-    AloneHost, alone,
+    super::{Provider, Run, Settings, ShutdownSignal, StateWriter, observe},
+    alone,
     cloud::{Cloud, CloudFaults},
-    decide, owner, prepare, process,
+    decide, owner, prepare, process, settings,
 };
 use crate::{
     model::{
-        CallError, ErrorKind, Event, Graph, Intent, Kind, Outcome, Process, Snapshot, StepState, Undrained,
-        UpdateId, UpdateOutcome,
+        CallError, ErrorKind, Event, Graph, Intent, Kind, Outcome, Snapshot, StepState, Undrained, UpdateId,
+        UpdateOutcome,
     },
     resources::{FoundResource, Lookup},
     store::{MemoryState, Register},
@@ -17,7 +17,6 @@ use crate::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -141,15 +140,7 @@ impl Place {
         let observed = observe(&self.cloud, graph, &snapshot, false).await.unwrap();
         let plan = decide(&self.cloud, graph, &snapshot, &observed);
         let busy = Busy { cloud: self.cloud.clone(), load, asked: Arc::default() };
-        let settings = Settings {
-            parallelism: 4,
-            pace: Pace::default(),
-            run: "run".to_owned(),
-            process: Process::default(),
-            host: Arc::new(AloneHost(self.cloud.clone())),
-            approved: BTreeSet::new(),
-            drain,
-        };
+        let settings = Settings { drain, ..settings(&self.cloud, "run") };
         let (events, mut heard) = unbounded_channel();
         let run = Run { provider: Arc::new(busy.clone()), settings, shutdown, events };
         let start = Instant::now();

@@ -1,15 +1,15 @@
 //! What a service creates again after its deletion: deleted for two minutes, left if anyone touched it, adopted by the next run.
 
 use super::{
-    super::{Pace, Provider, Run, Settings, ShutdownSignal, StateWriter, observe},
-    AloneHost, alone,
+    super::{Provider, Run, Settings, ShutdownSignal, StateWriter, observe},
+    alone,
     cloud::{Cloud, CloudFaults},
-    owner, prepare, process,
+    owner, prepare, process, settings,
 };
 use crate::{
     model::{
-        Action, CallError, Event, Graph, Intent, Kind, Outcome, Plan, Process, ServiceMade, Snapshot,
-        UpdateId, UpdateOutcome,
+        Action, CallError, Event, Graph, Intent, Kind, Outcome, Plan, ServiceMade, Snapshot, UpdateId,
+        UpdateOutcome,
     },
     resources::{FoundResource, Lookup},
     store::{MemoryState, Register},
@@ -17,7 +17,6 @@ use crate::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -169,15 +168,7 @@ async fn run(place: &Reviving, state: &Arc<MemoryState>, graph: &Graph, shutdown
         kinds: &kinds,
     };
     let plan = super::make(&input).unwrap();
-    let settings = Settings {
-        parallelism: 4,
-        pace: Pace::default(),
-        run: "run".to_owned(),
-        process: Process::default(),
-        host: Arc::new(AloneHost(place.cloud.clone())),
-        approved: BTreeSet::new(),
-        drain: false,
-    };
+    let settings = Settings { drain: false, ..settings(&place.cloud, "run") };
     let (events, mut heard) = unbounded_channel();
     let run = Run { provider: Arc::new(place.clone()), settings, shutdown, events };
     let start = Instant::now();

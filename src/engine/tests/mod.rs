@@ -88,6 +88,19 @@ impl Host for AloneHost {
     }
 }
 
+/// The settings of the process `run`, without others on its machine.
+fn settings(cloud: &Cloud, run: &str) -> Settings {
+    Settings {
+        parallelism: 4,
+        pace: Pace::default(),
+        run: run.to_owned(),
+        process: Process::default(),
+        host: Arc::new(AloneHost(cloud.clone())),
+        approved: BTreeSet::new(),
+        drain: true,
+    }
+}
+
 /// One process: reads the state, plans, and runs until the end or until the power goes.
 async fn process(cloud: &Cloud, state: &Arc<MemoryState>, graph: &Graph, run: &str) -> (Plan, Outcome) {
     let store = Arc::new(Powered { state: Arc::clone(state), cloud: cloud.clone() });
@@ -102,15 +115,7 @@ async fn process(cloud: &Cloud, state: &Arc<MemoryState>, graph: &Graph, run: &s
         report.problems.push(problem);
         return (plan, Outcome::Partial(report));
     }
-    let settings = Settings {
-        parallelism: 4,
-        pace: Pace::default(),
-        run: run.to_owned(),
-        process: Process::default(),
-        host: Arc::new(AloneHost(cloud.clone())),
-        approved: BTreeSet::new(),
-        drain: true,
-    };
+    let settings = settings(cloud, run);
     let (events, _kept) = unbounded_channel();
     let run =
         Run { provider: Arc::new(cloud.clone()), settings, shutdown: ShutdownSignal::default(), events };
@@ -298,15 +303,7 @@ async fn a_signal_ends_all_waits_and_what_was_created_is_found_again() {
     assert!(plan.changes.iter().all(|change| change.action == Action::Create));
     let (events, _kept) = unbounded_channel();
     let shutdown = ShutdownSignal::default();
-    let settings = Settings {
-        parallelism: 4,
-        pace: Pace::default(),
-        run: "one".into(),
-        process: Process::default(),
-        host: Arc::new(AloneHost(cloud.clone())),
-        approved: BTreeSet::new(),
-        drain: true,
-    };
+    let settings = settings(&cloud, "one");
     let run = Run { provider: Arc::new(cloud.clone()), settings, shutdown: shutdown.clone(), events };
     let signal = async {
         tokio::time::sleep(Duration::from_secs(10)).await;

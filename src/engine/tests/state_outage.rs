@@ -1,16 +1,16 @@
 //! A run whose state cannot be written for a while.
 
 use super::{
-    AloneHost, Cloud, CloudFaults, Outcome, Pace, Register, Run, Settings, ShutdownSignal, StateWriter,
-    decide, graph, owner,
+    Cloud, CloudFaults, Outcome, Pace, Register, Run, ShutdownSignal, StateWriter, decide, graph, owner,
+    settings,
 };
 use crate::{
     engine::journal::Journal,
-    model::{CallError, ErrorKind, Observed, Phase, Process, Record, Snapshot},
+    model::{CallError, ErrorKind, Observed, Phase, Record, Snapshot},
     store::{MemoryState, StateStore, Stored},
 };
 use async_trait::async_trait;
-use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
 /// A state that takes no write at some times.
@@ -49,15 +49,7 @@ async fn run_with(outage: Duration, error: ErrorKind, signal: Option<Duration>) 
     let plan = decide(&cloud, &graph(1), &snapshot, &Observed::default());
     let (events, _kept) = unbounded_channel();
     let shutdown = ShutdownSignal::default();
-    let settings = Settings {
-        parallelism: 4,
-        pace: Pace::default(),
-        run: "one".into(),
-        process: Process::default(),
-        host: Arc::new(AloneHost(cloud.clone())),
-        approved: BTreeSet::new(),
-        drain: true,
-    };
+    let settings = settings(&cloud, "one");
     let run = Run { provider: Arc::new(cloud.clone()), settings, shutdown: shutdown.clone(), events };
     let mut writer = StateWriter { snapshot, register: Register::new(store, "one", 1) };
     let signals = async {

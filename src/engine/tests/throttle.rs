@@ -1,15 +1,14 @@
 //! An account whose API throttles early: the run adapts its rate instead of repeating refused calls.
 
 use super::{
-    super::{Pace, Provider, Run, Settings, ShutdownSignal, StateWriter, observe},
-    AloneHost,
+    super::{Provider, Run, Settings, ShutdownSignal, StateWriter, observe},
     cloud::{Cloud, CloudFaults},
-    decide, owner,
+    decide, owner, settings,
 };
 use crate::{
     model::{
-        Address, CallError, ErrorKind, Graph, Intent, Kind, Node, Outcome, Process, Snapshot, Stage,
-        UpdateId, UpdateOutcome,
+        Address, CallError, ErrorKind, Graph, Intent, Kind, Node, Outcome, Snapshot, Stage, UpdateId,
+        UpdateOutcome,
     },
     resources::{FoundResource, Lookup},
     store::{MemoryState, Register},
@@ -95,15 +94,7 @@ async fn a_throttled_run_adapts_its_rate() {
     let observed = observe(&narrow, &graph, &snapshot, false).await.unwrap();
     let plan = decide(&cloud, &graph, &snapshot, &observed);
     let start = Instant::now();
-    let settings = Settings {
-        parallelism: 16,
-        pace: Pace::default(),
-        run: "run".to_owned(),
-        process: Process::default(),
-        host: Arc::new(AloneHost(cloud.clone())),
-        approved: std::collections::BTreeSet::new(),
-        drain: true,
-    };
+    let settings = Settings { parallelism: 16, ..settings(&cloud, "run") };
     let (events, _kept) = unbounded_channel();
     let run =
         Run { provider: Arc::new(narrow.clone()), settings, shutdown: ShutdownSignal::default(), events };
