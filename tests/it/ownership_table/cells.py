@@ -136,7 +136,7 @@ PARTS = (parts.Route, parts.RouteTableAssociation, parts.Image)
 def run(*arguments):
     command = [PROGRAM, *arguments, "--sandbox", "--json"]
     print(arguments, file=sys.stderr, flush=True)
-    ended = subprocess.run(command, cwd=FOLDER, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120)
+    ended = subprocess.run(command, cwd=FOLDER, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=900)
     if not ended.stdout.strip() and ended.returncode:
         raise RuntimeError(f"{command}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}")
     return [json.loads(line) for line in ended.stdout.splitlines()], ended.returncode
@@ -154,9 +154,10 @@ def word(lines, at, beside=True):
         return "reported, left"
     if any(at in line.get("blocks", []) for line in lines):
         return "refused"
-    errors = [line for line in of if line["type"] == "error"]
-    if any("carries this stack's tags, but is not in its state" in line["message"] for line in errors):
+    named = [line for line in lines if line["type"] == "error" and line.get("address") in (at, *twins)]
+    if any("carries this stack's tags, but is not in its state" in line["message"] for line in named):
         return "reported, left"
+    errors = [line for line in of if line["type"] == "error"]
     if errors:
         return "refused" if errors[0]["class"] == "refused" else f"failed: {errors[0]['message']}"
     if any(line["type"] == "notice" and "record" in line["message"] for line in of):
@@ -200,7 +201,7 @@ def down(things, planned):
     options = [part for at, _ in things.values() for part in ("--target", at)] if within else []
     options = ["--backend"] if PART == "backend" else options
     for _ in range(3):
-        lines, code = run("down", "--yes", *options, "--timeout", "10s" if "eks_cluster" in things else "60s")
+        lines, code = run("down", "--yes", *options, "--timeout", "10s" if "eks_cluster" in things else "600s")
         note("down", code, lines)
         for name, (at, _) in things.items():
             words.setdefault(name, said(lines, at, code))
