@@ -2,7 +2,9 @@
 
 use super::{budget, provider::Provider, step::Task};
 use crate::{
-    model::{Action, Address, CallError, ErrorKind, Event, Kind, Observation, Record, ServiceMade, Snapshot},
+    model::{
+        Action, Address, CallError, ErrorKind, Event, Kind, Observation, Record, ServiceMade, Snapshot, tag,
+    },
     plan::Ownership,
     resources::Lookup,
 };
@@ -66,6 +68,23 @@ impl Task<'_> {
     async fn maker_exists(&self, made: &ServiceMade) -> Result<bool, CallError> {
         let found = self.shared.batcher.find(made.by, maker(self.address(), made)).await?;
         Ok(!found.is_empty())
+    }
+
+    /// Returns what follows the resource's name in a sentence if a service creates it for a resource of another owner, who has
+    /// taken its name: the service writes into what was there.
+    pub(super) async fn used_by_another(
+        &self,
+        kind: Kind,
+        live: &Value,
+    ) -> Result<Option<String>, CallError> {
+        let Some(made) = (kind.service_made)(live)? else { return Ok(None) };
+        let found = self.shared.batcher.find(made.by, maker(self.address(), &made)).await?;
+        let is_own = |live: &Value| {
+            let lineage = live.get("tags").and_then(|tags| tags.get(tag::LINEAGE));
+            lineage.and_then(Value::as_str) == Some(&self.shared.owner.lineage)
+        };
+        let another = !found.iter().all(is_own);
+        Ok(another.then(|| format!("is used by {} of another owner", made.name)))
     }
 
     /// Whether the service may create it again: what it was created for existed, and was configured so.

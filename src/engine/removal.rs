@@ -85,18 +85,22 @@ impl Task<'_> {
         }
         let own = self.ownership(live).await?;
         match own.foreign() {
-            None if own == Ownership::Ours => Ok(true),
-            Some(who) if self.step.action == Action::Delete => {
-                let name = aws_name(live).unwrap_or("it");
-                let text = format!(
-                    "{}: {name} {who}: it is left as it is, and its record is dropped",
-                    self.address()
-                );
-                let _ = self.shared.events.send(Event::Notice(text));
-                Ok(false)
-            }
+            None if own == Ownership::Ours => match self.used_by_another(self.kind()?, live).await? {
+                Some(who) if self.step.action == Action::Delete => Ok(self.leave(live, &who)),
+                _ => Ok(true),
+            },
+            Some(who) if self.step.action == Action::Delete => Ok(self.leave(live, who)),
             _ => Err(self.refused(&own, live)),
         }
+    }
+
+    /// Tells that a resource is left and its record dropped: it may not be deleted.
+    fn leave(&self, live: &Value, who: &str) -> bool {
+        let name = aws_name(live).unwrap_or("it");
+        let text =
+            format!("{}: {name} {who}: it is left as it is, and its record is dropped", self.address());
+        let _ = self.shared.events.send(Event::Notice(text));
+        false
     }
 
     /// Closes the intent before what it created is deleted: to a run that finds it open, its token would return a resource

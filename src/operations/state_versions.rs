@@ -98,5 +98,27 @@ pub async fn roll_back_state(
     control: &RunControl,
     older: Snapshot,
 ) -> Result<bool, OperationError> {
-    edit(workspace, control, |_| async move { Ok(older) }).await
+    edit(workspace, control, |newest| async move {
+        let version = match newest {
+            Some(Ok(newest)) => newest.version,
+            // No number is given twice.
+            _ => highest_number(workspace).await?.max(older.version),
+        };
+        Ok(Snapshot { version, ..older })
+    })
+    .await
+}
+
+/// Returns the highest number that a version in the bucket has, or may have: those that cannot be read count as one each.
+async fn highest_number(workspace: &Workspace) -> Result<u64, OperationError> {
+    let store = workspace.state.store();
+    let mut unread = 0_u64;
+    for version in store.versions(usize::MAX).await? {
+        match read(&store, &version).await? {
+            Ok(snapshot) => return Ok(snapshot.version.saturating_add(unread)),
+            Err(_) if version.deleted => {}
+            Err(_) => unread = unread.saturating_add(1),
+        }
+    }
+    Ok(unread)
 }

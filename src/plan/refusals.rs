@@ -63,12 +63,22 @@ pub fn not_ours(
         _ if owner.is_backend() => {
             format!("set another name as `{setting}`, or delete `{name}` if nothing uses it")
         }
+        // Adopted, it would be deleted with this stack.
+        Ownership::Foreign { .. } if is_other_stacks(owner, live) => {
+            "rename the stack or the resource; the other stack uses it".to_owned()
+        }
         Ownership::Foreign { .. } | Ownership::Leftover => {
             format!("adopt it with {import} --take-over`, or rename the stack or the resource")
         }
         _ => format!("adopt it with {import}`, or remove its `provisioner:` tags"),
     };
     (reason, hint)
+}
+
+/// Returns whether the tags name another stack.
+fn is_other_stacks(owner: &Owner, live: &Value) -> bool {
+    let tag = |key: &str| live.get("tags").and_then(|tags| tags.get(key)).and_then(Value::as_str);
+    tag(tag::STACK).is_some_and(|stack| stack != owner.stack)
 }
 
 /// Returns reason and hint for a recorded resource without the owner's tags.

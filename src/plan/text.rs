@@ -127,7 +127,8 @@ fn file_value<'a>(field: &str, text: &'a str) -> &'a str {
 fn difference(field: &str, old: &Value, new: &Value) -> String {
     let too_long = |side: &Value| shown(field, side).chars().count() > VALUE_WIDTH;
     let (Value::Array(before), Value::Array(after)) = (old, new) else {
-        return format!("{} -> {}", value(field, old), value(field, new));
+        let [old, new] = parts_that_differ(&shown(field, old), &shown(field, new));
+        return format!("{old} -> {new}");
     };
     if !too_long(old) && !too_long(new) {
         return format!("{} -> {}", value(field, old), value(field, new));
@@ -144,9 +145,29 @@ fn difference(field: &str, old: &Value, new: &Value) -> String {
     if parts.is_empty() { "same items in another order".to_owned() } else { parts.join("; ") }
 }
 
+/// Number of equal characters that are shown before the first difference of two long texts.
+const BEFORE_DIFFERENCE: usize = 16;
+
+/// Returns both texts, each cut to [`VALUE_WIDTH`] so that it shows the first difference.
+fn parts_that_differ(old: &str, new: &str) -> [String; 2] {
+    let equal = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();
+    let longest = old.chars().count().max(new.chars().count());
+    let start = match longest > VALUE_WIDTH && equal.saturating_add(BEFORE_DIFFERENCE) > VALUE_WIDTH {
+        true => equal.saturating_sub(BEFORE_DIFFERENCE),
+        false => 0,
+    };
+    [old, new].map(|text| {
+        let rest: String = text.chars().skip(start).collect();
+        format!("{}{}", if start > 0 { "…" } else { "" }, cut(rest))
+    })
+}
+
 /// Returns a value on one line, cut to [`VALUE_WIDTH`]. A reference is known only after `up`.
 fn value(field: &str, value: &Value) -> String {
-    let text = shown(field, value);
+    cut(shown(field, value))
+}
+
+fn cut(text: String) -> String {
     if text.chars().count() <= VALUE_WIDTH {
         return text;
     }
@@ -212,5 +233,22 @@ mod tests {
         assert_eq!(difference("publicCidrs", &old, &new), expected);
         let turned: Vec<String> = blocks(1).into_iter().rev().collect();
         assert_eq!(difference("publicCidrs", &old, &json!(turned)), "same items in another order");
+    }
+
+    #[test]
+    fn long_texts_show_where_they_differ() {
+        let role = |name: &str| {
+            json!(format!(
+                "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_{name}"
+            ))
+        };
+        let shown = difference("principal", &role("Reader_1"), &role("Admin_2"));
+        assert_eq!(shown, "…/AWSReservedSSO_Reader_1 -> …/AWSReservedSSO_Admin_2");
+        let statement = |extra: &str| json!({"Statement": [{"Action": "kms:*", "Effect": "Allow", "Principal": "arn:aws:iam::123456789012:root"}], "Version": extra});
+        let shown = difference("policy", &statement("Evil"), &Value::Null);
+        assert!(shown.starts_with("{Statement: [{") && shown.ends_with("… -> (none)"), "{shown}");
+        let shown = difference("policy", &statement("none"), &statement("Evil"));
+        assert!(shown.contains("none}") && shown.contains("Evil}"), "{shown}");
+        assert_eq!(difference("name", &json!("one"), &json!("two")), "one -> two");
     }
 }

@@ -30,9 +30,17 @@ struct Reviving {
     times: &'static [u64],
     /// The tags of what it creates.
     tags: Value,
-    /// Whether the resource exists for which the service creates it.
-    maker: bool,
+    /// Since when the resource exists for which the service creates it.
+    maker: Maker,
     past: Arc<Mutex<Past>>,
+}
+
+/// The resource for which the service creates the other, of another owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Maker {
+    Missing,
+    SinceTheDeletion,
+    Existing,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +55,7 @@ struct Past {
 impl Reviving {
     fn new(times: &'static [u64], tags: Value) -> Self {
         let cloud = Cloud::new(CloudFaults::default());
-        Reviving { cloud, times, tags, maker: false, past: Arc::default() }
+        Reviving { cloud, times, tags, maker: Maker::Missing, past: Arc::default() }
     }
 
     fn revived(&self) -> Option<Value> {
@@ -104,7 +112,12 @@ impl Provider for Reviving {
         let found = |live| FoundResource { address: lookups[0].address.clone(), live };
         if kind == "maker" {
             assert_eq!(lookups[0].name.as_deref(), Some("m"));
-            return Ok(self.maker.then(|| found(json!({"name": "m"}))).into_iter().collect());
+            let exists = match self.maker {
+                Maker::Missing => false,
+                Maker::SinceTheDeletion => self.past.lock().unwrap().deleted.is_some(),
+                Maker::Existing => true,
+            };
+            return Ok(exists.then(|| found(json!({"name": "m"}))).into_iter().collect());
         }
         let mut all = self.cloud.find(kind, lookups).await?;
         all.extend(self.revived().filter(|_| all.is_empty()).map(found));
@@ -212,11 +225,19 @@ async fn what_others_touched_or_use_is_left() {
     let _ = deleted(&place).await;
     assert!(place.past.lock().unwrap().revived.is_some());
     // One with the name of the maker exists: nothing is looked for.
-    let place = Reviving { maker: true, ..Reviving::new(&[30], json!({})) };
+    let place = Reviving { maker: Maker::SinceTheDeletion, ..Reviving::new(&[30], json!({})) };
     let (_, told) = deleted(&place).await;
     assert!(told.took < Duration::from_secs(30), "{:?}", told.took);
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert!(place.revived().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_owner_uses_is_not_deleted() {
+    let place = Reviving { maker: Maker::Existing, ..Reviving::new(&[], json!({})) };
+    let (_, told) = deleted(&place).await;
+    assert_eq!(place.cloud.count(), 1);
+    assert!(told.notices[0].contains("is used by m of another owner"), "{:?}", told.notices);
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,7 +275,7 @@ async fn the_next_run_adopts_what_came_later() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_used_or_touched_is_not_adopted() {
-    for (tags, maker) in [(json!({}), true), (json!({"team": "web"}), false)] {
+    for (tags, maker) in [(json!({}), Maker::SinceTheDeletion), (json!({"team": "web"}), Maker::Missing)] {
         let place = Reviving { maker, ..Reviving::new(&[300], tags) };
         let (state, _) = deleted(&place).await;
         tokio::time::sleep(Duration::from_mins(5)).await;

@@ -180,7 +180,7 @@ async fn planned_checks(context: &DoctorContext<'_>, options: &PlanOptions) -> V
         Err(error) => checks.push(Check::new("plan", CheckState::Fail, error.to_string())),
     }
     if checks.iter().all(|check| check.state == CheckState::Warn) {
-        checks.push(Check::new("plan", CheckState::Ok, "nothing is refused"));
+        checks.push(Check::new("plan", CheckState::Ok, "no resource is refused"));
     }
     checks
 }
