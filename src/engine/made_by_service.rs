@@ -5,7 +5,7 @@ use crate::{
     model::{
         Action, Address, CallError, ErrorKind, Event, Kind, Observation, Record, ServiceMade, Snapshot, tag,
     },
-    plan::Ownership,
+    plan::{Ownership, tag_of},
     resources::Lookup,
 };
 use serde_json::Value;
@@ -79,10 +79,7 @@ impl Task<'_> {
     ) -> Result<Option<String>, CallError> {
         let Some(made) = (kind.service_made)(live)? else { return Ok(None) };
         let found = self.shared.batcher.find(made.by, maker(self.address(), &made)).await?;
-        let is_own = |live: &Value| {
-            let lineage = live.get("tags").and_then(|tags| tags.get(tag::LINEAGE));
-            lineage.and_then(Value::as_str) == Some(&self.shared.owner.lineage)
-        };
+        let is_own = |live: &Value| tag_of(live, tag::LINEAGE) == Some(&self.shared.owner.lineage);
         let another = !found.iter().all(is_own);
         Ok(another.then(|| format!("is used by {} of another owner", made.name)))
     }

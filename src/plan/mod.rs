@@ -25,7 +25,7 @@ pub use make::make;
 pub use names::fill_names;
 pub use ownership::{
     Ownership, aws_name, created_by, is_abandoned_create, is_part_of_parent, judge, names_parent,
-    of_no_parent,
+    of_no_parent, tag_of,
 };
 pub use plan_input::{Consent, Input, Strays};
 pub use refusals::{not_ours, tags_lost};

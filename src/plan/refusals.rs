@@ -1,6 +1,6 @@
 //! The words of refusals: what a rule forbids, and how to get on.
 
-use super::ownership::{Ownership, aws_name};
+use super::ownership::{Ownership, aws_name, tag_of};
 use crate::model::{Address, CallError, KindInfo, Owner, PlanRefusal, Stage, tag};
 use serde_json::Value;
 
@@ -77,8 +77,7 @@ pub fn not_ours(
 
 /// Returns whether the tags name another stack.
 fn is_other_stacks(owner: &Owner, live: &Value) -> bool {
-    let tag = |key: &str| live.get("tags").and_then(|tags| tags.get(key)).and_then(Value::as_str);
-    tag(tag::STACK).is_some_and(|stack| stack != owner.stack)
+    tag_of(live, tag::STACK).is_some_and(|stack| stack != owner.stack)
 }
 
 /// Returns reason and hint for a recorded resource without the owner's tags.
