@@ -130,7 +130,7 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
         ui.warn(&format!("the proof does not include {what}: {error}"));
     }
     if !proof.marked.is_empty() {
-        ui.problem(&marked(stack, &proof.marked).into());
+        ui.problem(&marked(&proof.marker, &proof.marked).into());
     }
     if left.is_empty() {
         return if proof.is_empty() { Exit::Done } else { Exit::Partial };
@@ -154,9 +154,8 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
     Exit::Partial
 }
 
-/// The error for subnets of others that carry the marker of a stack of which nothing is recorded on them.
-fn marked(stack: &str, subnets: &[(Address, String)]) -> CallError {
-    let marker = format!("provisioner:role-tags/{stack}");
+/// The error for subnets of others that carry the `marker` of a stack of which nothing is recorded on them.
+fn marked(marker: &str, subnets: &[(Address, String)]) -> CallError {
     let ids: Vec<&str> = subnets.iter().map(|(_, id)| id.as_str()).collect();
     let imports = subnets.iter().map(|(address, id)| format!("`provisioner state import {address} {id}`"));
     let message = format!("the tag {marker} is left on subnets of others: {}", ids.join(", "));

@@ -20,6 +20,8 @@ pub struct RemovalProof {
     pub left: Vec<String>,
     /// Subnets of others that carry the stack's marker of role tags: the addresses of their records, and ids.
     pub marked: Vec<(Address, String)>,
+    /// The key of that marker.
+    pub marker: String,
     /// ARNs of keys that are pending deletion, and when AWS deletes them.
     pub keys: Vec<(String, String)>,
     /// Volumes of claims in the clusters, which are kept.
@@ -97,7 +99,8 @@ pub async fn prove_removal(
         let exists = cluster_endpoint(clients, &name).await.map_or(true, |found| found.is_some());
         traces.former_cluster = (!exists).then_some(name);
     }
-    let mut proof = RemovalProof { clusters: traces.clusters.clone(), ..RemovalProof::default() };
+    let (clusters, marker) = (traces.clusters.clone(), traces.marker.clone());
+    let mut proof = RemovalProof { clusters, marker, ..RemovalProof::default() };
     for left in nothing_left(clients, &traces, workspace.target.pace, &control.shutdown).await? {
         match left {
             Left::There(arn) => proof.left.push(arn),
