@@ -92,8 +92,10 @@ fn a_new_stack_adopts_nothing_without_being_told() {
     assert!(plan.refusals[0].hint.contains("state import child id-child"), "{:?}", plan.refusals);
     case.consent.adopt = Some(("child".into(), false));
     assert_eq!(actions(&case.make().unwrap()), [("child", Action::Adopt)]);
-    // Another owner's is taken over only if that is said, too.
+    // Another owner's is taken over only if that is said, too. That is no advice for what another stack uses.
     case.live("child")["tags"][tag::STACK] = json!("other");
+    let hint = &case.make().unwrap().refusals[0].hint;
+    assert!(hint.contains("the other stack uses it") && !hint.contains("--take-over"), "{hint}");
     assert_eq!(refused(&case.make().unwrap()), [("child", 1)]);
     case.consent.adopt = Some(("child".into(), true));
     assert_eq!(actions(&case.make().unwrap()), [("child", Action::Adopt)]);
