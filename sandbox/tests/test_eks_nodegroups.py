@@ -44,7 +44,10 @@ class TestRefusals:
             ({"taints": [{"key": "a", "effect": "SOMETIMES"}]}, "effect"),
             ({"taints": [{"key": f"k{n}", "effect": "NO_SCHEDULE"} for n in range(51)]}, "50"),
             ({"updateConfig": {"maxUnavailable": 3}}, "max-unavailable must be within the range 1 and max size"),
-            ({"updateConfig": {"maxUnavailable": 1, "maxUnavailablePercentage": 50}}, "maxUnavailablePercentage"),
+            (
+                {"updateConfig": {"maxUnavailable": 1, "maxUnavailablePercentage": 50}},
+                "Either provide max-unavailable or max-unavailable-percentage in the request.",
+            ),
             ({"updateConfig": {"maxUnavailablePercentage": 101}}, "maxUnavailablePercentage"),
             ({"capacityType": "FREE"}, "capacityType"),
         ],
@@ -112,7 +115,7 @@ class TestLife:
         assert made["scalingConfig"] == {"minSize": 1, "maxSize": 2, "desiredSize": 2}
         assert (made["amiType"], made["instanceTypes"]) == ("AL2023_x86_64_STANDARD", ["t3.medium"])
         assert (made["capacityType"], made["diskSize"]) == ("ON_DEMAND", 20)
-        assert (made["version"], made["updateConfig"]) == ("1.34", {"maxUnavailable": 1})
+        assert (made["version"], made["updateConfig"]) == ("1.34", {"maxUnavailable": 1, "updateStrategy": "DEFAULT"})
         assert (made["labels"], made["taints"], made["tags"]) == ({}, [], {})
 
     def test_what_is_said(self, groups: Groups) -> None:
@@ -124,7 +127,7 @@ class TestLife:
             "releaseVersion": "1.53.0-5a1c93d7",
             "labels": {"pool": "apps"},
             "taints": [{"key": "dedicated", "value": "apps", "effect": "NO_SCHEDULE"}],
-            "updateConfig": {"maxUnavailablePercentage": 33},
+            "updateConfig": {"maxUnavailablePercentage": 33, "updateStrategy": "MINIMAL"},
             "nodeRepairConfig": {"enabled": True},
             **sizes(0, 3, 1),
         }
@@ -197,15 +200,6 @@ class TestConfig:
         new = {**one, "value": "2"}
         groups.config(taints={"addOrUpdateTaints": [new], "removeTaints": [two]})
         assert groups.done()["taints"] == [new]
-
-    def test_update_config(self, groups: Groups, refused: Any) -> None:
-        groups.there()
-        update = groups.config(updateConfig={"maxUnavailablePercentage": 50})
-        assert params(update) == {"MaxUnavailablePercentage": "50"}
-        assert groups.done()["updateConfig"] == {"maxUnavailablePercentage": 50}
-        groups.config(updateConfig={"maxUnavailable": 2})
-        assert groups.done()["updateConfig"] == {"maxUnavailable": 2}
-        refused("InvalidParameterException", groups.config, updateConfig={"maxUnavailable": 3})
 
     def test_nothing(self, groups: Groups, refused: Any) -> None:
         groups.there()

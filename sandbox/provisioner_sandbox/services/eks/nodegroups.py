@@ -13,7 +13,15 @@ from provisioner_sandbox import quotas
 from provisioner_sandbox.backend import backend
 from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks import access_entries, fleet, health, joining, node_releases, versions
+from provisioner_sandbox.services.eks import (
+    access_entries,
+    fleet,
+    health,
+    joining,
+    node_releases,
+    node_settings,
+    versions,
+)
 from provisioner_sandbox.services.eks.state import (
     GONE,
     Cluster,
@@ -95,7 +103,8 @@ def create(call: Call) -> dict:
             "taints": params.get("taints") or [],
             "resources": {"autoScalingGroups": [{"name": fleet.new_group(name)}]},
             "health": {"issues": []},
-            "updateConfig": update_config(params.get("updateConfig"), scaling),
+            "updateConfig": node_settings.update_config(params.get("updateConfig"), scaling),
+            "nodeRepairConfig": node_settings.repair_config(params.get("nodeRepairConfig")),
             "tags": params.get("tags") or {},
         },
     )
@@ -103,9 +112,8 @@ def create(call: Call) -> dict:
         group.doc["launchTemplate"] = template
     else:
         group.doc["diskSize"] = params.get("diskSize", 20)
-    for member in ("remoteAccess", "nodeRepairConfig"):
-        if params.get(member):
-            group.doc[member] = params[member]
+    if params.get("remoteAccess"):
+        group.doc["remoteAccess"] = params["remoteAccess"]
     group.turn("CREATING", CREATE, "ACTIVE")
     group.waiting_since = CLOCK.now()
     cluster.nodegroups[name] = group
@@ -215,18 +223,6 @@ def check_taints(taints: list[dict[str, str]]) -> None:
         raise invalid(f"A nodegroup has at most {MOST_TAINTS} taints")
 
 
-def update_config(asked: dict[str, Any] | None, scaling: dict[str, int]) -> dict[str, Any]:
-    if not asked:
-        return {"maxUnavailable": 1}
-    if asked.get("maxUnavailable") and asked.get("maxUnavailablePercentage"):
-        raise invalid("Only one of maxUnavailable and maxUnavailablePercentage can be specified")
-    if asked.get("maxUnavailable", 1) > scaling["maxSize"]:
-        raise invalid("max-unavailable must be within the range 1 and max size of the node group")
-    if not asked.get("maxUnavailablePercentage"):
-        return {"maxUnavailable": 1, **asked}
-    return asked
-
-
 @reaches("nodegroup", "ACTIVE", elsewhere=True)
 def activate(region: str, cluster: Cluster, group: Thing) -> None:
     if group.is_created:
@@ -291,14 +287,13 @@ def update_groups_config(call: Call) -> dict:
         check_scaling(changes["scalingConfig"])
         for member, size in (("MinSize", "minSize"), ("MaxSize", "maxSize"), ("DesiredSize", "desiredSize")):
             said[member] = scaling.get(size)
-    if params.get("updateConfig"):
+    if params.get("updateConfig") is not None:
         sizes = changes.get("scalingConfig", doc["scalingConfig"])
-        changes["updateConfig"] = update_config(params["updateConfig"], sizes)
-        said["MaxUnavailable"] = changes["updateConfig"].get("maxUnavailable")
-        said["MaxUnavailablePercentage"] = changes["updateConfig"].get("maxUnavailablePercentage")
-    if params.get("nodeRepairConfig"):
-        changes["nodeRepairConfig"] = params["nodeRepairConfig"]
-        said["NodeRepairConfig"] = json.dumps(params["nodeRepairConfig"])
+        changes["updateConfig"] = node_settings.update_config(params["updateConfig"], sizes, doc["updateConfig"])
+        said |= node_settings.update_params(params["updateConfig"])
+    if params.get("nodeRepairConfig") is not None:
+        changes["nodeRepairConfig"] = node_settings.repair_config(params["nodeRepairConfig"])
+        said |= node_settings.repair_params(changes["nodeRepairConfig"])
     if not changes:
         raise invalid("The request has no changes.")
     return {"update": start_update(call, cluster, group, "ConfigUpdate", said, changes, CONFIG)}
