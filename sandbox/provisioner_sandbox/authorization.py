@@ -59,6 +59,7 @@ def check(target: Target, params: dict[str, Any], request: Request) -> None:
         **iam_context.of_request_tags(params),
         **(iam_context.of_s3(request) if service == "s3" else {}),
         **(iam_context.of_iam(params) if service == "iam" else {}),
+        **(iam_context.of_eks(params) if service == "eks" else {}),
     }
     for resource in found or [None]:
         tags = iam_resources.tags(service, resource, subject(target.operation, params), target.region)

@@ -70,6 +70,28 @@ def of_iam(params: dict[str, Any]) -> Context:
     return {key: [params[member]] for member, key in IAM_PARAMETERS.items() if member in params}
 
 
+# https://docs.aws.amazon.com/eks/latest/userguide/control-plane-egress.html#control-plane-egress-iam-condition
+# https://docs.aws.amazon.com/eks/latest/userguide/auto-controls.html
+EKS_PARAMETERS = {
+    "eks:controlplaneegressmode": ("resourcesVpcConfig", "controlPlaneEgressMode"),
+    "eks:computeconfigenabled": ("computeConfig", "enabled"),
+    "eks:elasticloadbalancingenabled": ("kubernetesNetworkConfig", "elasticLoadBalancing", "enabled"),
+    "eks:blockstorageenabled": ("storageConfig", "blockStorage", "enabled"),
+}
+
+
+def of_eks(params: dict[str, Any]) -> Context:
+    """What a call would make of a cluster: a key that the call does not name, it does not have."""
+    context: Context = {}
+    for key, path in EKS_PARAMETERS.items():
+        value: Any = params
+        for member in path:
+            value = value.get(member) if isinstance(value, dict) else None
+        if value is not None:
+            context[key] = [str(value).lower() if isinstance(value, bool) else str(value)]
+    return context
+
+
 def of_request_tags(params: dict[str, Any]) -> Context:
     """aws:RequestTag and aws:TagKeys: the tags that a call sets, and the keys of those that it removes."""
     given = request_tags(params)

@@ -102,6 +102,9 @@ class TestOneAtATime:
             ("VpcConfigUpdate", eks.config, {"resourcesVpcConfig": {"subnetIds": eks.subnets[:2]}}),
             ("AccessConfigUpdate", eks.config, {"accessConfig": {"authenticationMode": "API"}}),
             ("DeletionProtectionUpdate", eks.config, {"deletionProtection": True}),
+            ("ZonalShiftConfigUpdate", eks.config, {"zonalShiftConfig": {"enabled": True}}),
+            ("ControlPlaneScalingConfigUpdate", eks.config, {"controlPlaneScalingConfig": {"tier": "tier-xl"}}),
+            ("ControlPlaneEgressUpdate", eks.config, {"resourcesVpcConfig": {"controlPlaneEgressMode": "AWS_MANAGED"}}),
             ("VersionUpdate", eks.version, {"version": "1.34"}),
         ):
             error = refused("ResourceInUseException", call, 409, **change)
@@ -119,6 +122,9 @@ class TestOneAtATime:
             {"logging": logs(["api"]), "accessConfig": {"authenticationMode": "API"}},
             {"logging": logs(["api"]), "deletionProtection": True},
             {"resourcesVpcConfig": {"subnetIds": ["subnet-1", "subnet-2"], "endpointPrivateAccess": True}},
+            {"resourcesVpcConfig": {"controlPlaneEgressMode": "AWS_MANAGED", "endpointPrivateAccess": True}},
+            {"resourcesVpcConfig": {"controlPlaneEgressMode": "CUSTOMER_ROUTED", "securityGroupIds": []}},
+            {"controlPlaneScalingConfig": {"tier": "tier-xl"}, "zonalShiftConfig": {"enabled": True}},
         ],
     )
     def test_one_kind_a_call(self, eks: Updates, refused: Any, change: dict[str, Any]) -> None:
@@ -126,7 +132,8 @@ class TestOneAtATime:
         assert error.response["Error"]["Message"] == "Only one type of update can be allowed."
 
     def test_none_at_all(self, eks: Updates, refused: Any) -> None:
-        refused("InvalidParameterException", eks.config)
+        error = refused("InvalidParameterException", eks.config)
+        assert error.response["Error"]["Message"] == "The type for cluster update was not provided."
         for kind in ("computeConfig", "storageConfig"):
             refused("InvalidParameterException", eks.config, **{kind: {}})
 

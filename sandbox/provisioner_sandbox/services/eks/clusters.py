@@ -17,7 +17,15 @@ from provisioner_sandbox.services.ec2 import groups
 from provisioner_sandbox.services.ec2.interfaces import create_managed
 from provisioner_sandbox.services.ec2.requesters import CONTROL_PLANE
 from provisioner_sandbox.services.ec2.state import drop_interface
-from provisioner_sandbox.services.eks import access_entries, addons, control_plane_logs, encryption, health, versions
+from provisioner_sandbox.services.eks import (
+    access_entries,
+    addons,
+    cluster_settings,
+    control_plane_logs,
+    encryption,
+    health,
+    versions,
+)
 from provisioner_sandbox.services.eks.state import (
     GONE,
     Cluster,
@@ -94,12 +102,11 @@ def create(call: Call) -> dict:
             "upgradePolicy": {"supportType": "EXTENDED", **(params.get("upgradePolicy") or {})},
             "deletionProtection": params.get("deletionProtection", False),
             "health": {"issues": []},
+            **cluster_settings.of_new(params),
         },
     )
     if params.get("encryptionConfig"):
         cluster.doc["encryptionConfig"] = params["encryptionConfig"]
-    if params.get("zonalShiftConfig"):
-        cluster.doc["zonalShiftConfig"] = params["zonalShiftConfig"]
     cluster.zones = zones_of(region, network["subnetIds"])
     if params.get("bootstrapSelfManagedAddons", True):
         cluster.self_managed = set(addons.SELF_MANAGED)
@@ -144,6 +151,7 @@ def network_of(region: str, asked: dict[str, Any]) -> dict[str, Any]:
         "endpointPublicAccess": asked.get("endpointPublicAccess", True),
         "endpointPrivateAccess": asked.get("endpointPrivateAccess", False),
         "publicAccessCidrs": asked.get("publicAccessCidrs") or ["0.0.0.0/0"],
+        "controlPlaneEgressMode": cluster_settings.check_egress(asked.get("controlPlaneEgressMode")),
     }
 
 

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks import clusters, encryption, versions
+from provisioner_sandbox.services.eks import cluster_settings, clusters, encryption, versions
+from provisioner_sandbox.services.eks.readiness import ready_for
 from provisioner_sandbox.services.eks.state import (
     Cluster,
     cluster_of,
-    in_use,
     invalid,
     not_found,
     page,
@@ -25,19 +25,12 @@ KINDS = (
     "resourcesVpcConfig", "logging", "accessConfig", "upgradePolicy", "zonalShiftConfig", "deletionProtection",
     "computeConfig", "storageConfig", "kubernetesNetworkConfig", "remoteNetworkConfig", "controlPlaneScalingConfig",
 )  # fmt: skip
+ONE_KIND = "Only one type of update can be allowed."
+# https://github.com/awsdocs/amazon-eks-user-guide/issues/819
+NO_KIND = "The type for cluster update was not provided."
 ACCESS = ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")
 # A kubelet may be three minors behind its API server: https://kubernetes.io/releases/version-skew-policy/
 SKEW = 3
-
-
-def ready_for(kind: str, cluster: Cluster) -> None:
-    """AWS's words: https://github.com/aws-controllers-k8s/community/issues/1192"""
-    name = cluster.doc["name"]
-    for update in cluster.updates.values():
-        if update.target is cluster and update.doc["status"] == "InProgress":
-            raise in_use(f"Cannot {kind} because cluster {name} currently has update {update.doc['id']} in progress")
-    if cluster.status != "ACTIVE":
-        raise in_use(f"Cannot {kind} because cluster {name} is in {cluster.status} status")
 
 
 @handles("eks", "UpdateClusterConfig")
@@ -45,18 +38,26 @@ def update_config(call: Call) -> dict:
     cluster, params = cluster_of(call, "name"), call.params
     asked = [kind for kind in KINDS if params.get(kind) is not None]
     if len(asked) != 1:
-        raise invalid("Only one type of update can be allowed." if asked else "The request has no changes.")
+        raise invalid(ONE_KIND if asked else NO_KIND)
     if asked[0] not in UPDATES:
         raise invalid(f"{asked[0]} cannot be updated for this cluster")
     return {"update": UPDATES[asked[0]](call, cluster, params[asked[0]])}
 
 
 def update_network(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    """EKS takes the members for what they change, and one kind of change a call.
+
+    https://github.com/aws-controllers-k8s/eks-controller/pull/249
+    """
     network = cluster.doc["resourcesVpcConfig"]
-    if asked.get("subnetIds") or asked.get("securityGroupIds") is not None:
-        if any(key in asked for key in ACCESS):
-            raise invalid("Only one type of update can be allowed.")
+    places = bool(asked.get("subnetIds")) or asked.get("securityGroupIds") is not None
+    egress = asked.get("controlPlaneEgressMode")
+    if places + any(asked.get(key) is not None for key in ACCESS) + (egress is not None) > 1:
+        raise invalid(ONE_KIND)
+    if places:
         return update_subnets(call, cluster, asked)
+    if egress is not None:
+        return cluster_settings.update_egress(call, cluster, egress)
     ready_for("EndpointAccessUpdate", cluster)
     wanted = {**network, **{key: value for key, value in asked.items() if value is not None}}
     clusters.check_access(wanted)
@@ -135,19 +136,14 @@ def update_protection(call: Call, cluster: Cluster, asked: bool) -> dict[str, An
     return start_update(call, cluster, cluster, "DeletionProtectionUpdate", params, changes, AT_ONCE)
 
 
-def update_zonal_shift(call: Call, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
-    ready_for("ZonalShiftConfigUpdate", cluster)
-    params = {"ZonalShiftConfig": json.dumps(asked)}
-    return start_update(call, cluster, cluster, "ZonalShiftConfigUpdate", params, {"zonalShiftConfig": asked}, AT_ONCE)
-
-
 UPDATES = {
     "resourcesVpcConfig": update_network,
     "logging": update_logging,
     "accessConfig": update_access,
     "upgradePolicy": update_policy,
     "deletionProtection": update_protection,
-    "zonalShiftConfig": update_zonal_shift,
+    "zonalShiftConfig": cluster_settings.update_zonal_shift,
+    "controlPlaneScalingConfig": cluster_settings.update_tier,
 }
 
 

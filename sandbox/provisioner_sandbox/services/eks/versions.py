@@ -26,6 +26,17 @@ DEFAULT = "1.35"
 # The sandbox's today, for what is in standard support.
 EXTENDED = {"1.32", "1.33"}
 
+# The tiers of a provisioned control plane: requests at once before 1.34 and since then, pods that are scheduled in a second.
+# https://docs.aws.amazon.com/eks/latest/userguide/eks-provisioned-control-plane.html
+TIERS = {
+    "tier-xl": (1700, 2000, 167),
+    "tier-2xl": (3400, 4000, 283),
+    "tier-4xl": (6800, 8000, 400),
+    "tier-8xl": (13600, 16000, 400),
+}
+TIER_DATABASE_GB = 16
+FASTER_SINCE = 34
+
 # Newest last; each is in SSM's public parameters as well.
 BOTTLEROCKET_RELEASES: dict[str, list[str]] = {
     "1.32": ["1.52.0-8e73a1b2", "1.53.0-5a1c93d7", "1.54.0-2f6b08ec"],
@@ -48,6 +59,19 @@ def image_id(region: str, minor: str, architecture: str, release: str) -> str:
 
 def minor(version: str) -> int:
     return int(version.split(".")[1])
+
+
+def tiers(version: str) -> list[dict[str, Any]]:
+    """The tiers that a minor offers beside the standard one."""
+    return [
+        {
+            "tierName": name,
+            "apiRequestConcurrency": faster if minor(version) >= FASTER_SINCE else slower,
+            "podSchedulingRatePerSecond": rate,
+            "clusterDatabaseSizeGb": TIER_DATABASE_GB,
+        }
+        for name, (slower, faster, rate) in TIERS.items()
+    ]
 
 
 @handles("eks", "DescribeClusterVersions")
@@ -76,6 +100,7 @@ def describe(call: Call) -> dict:
                 "status": support.lower().replace("_", "-"),
                 "versionStatus": support,
                 "kubernetesPatchVersion": facts["patch"],
+                "controlPlaneScalingTiers": tiers(version),
             }
         )
     items, token = page(call, found)
