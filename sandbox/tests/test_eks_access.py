@@ -250,12 +250,6 @@ class TestPodIdentity:
         pages = pods.client.get_paginator("list_pod_identity_associations").paginate(clusterName="demo", maxResults=2)
         assert [len(page["associations"]) for page in pages] == [2, 1]
 
-    def test_a_role_of_another_account(self, pods: Pods) -> None:
-        target = "arn:aws:iam::210987654321:role/theirs"
-        made = pods.association(pods.pod_role("pod"), targetRoleArn=target)
-        assert made["targetRoleArn"] == target
-        assert made["externalId"]
-
     def test_roles_are_checked(self, pods: Pods, refused: Any) -> None:
         half = pods.role("half", "pods.eks.amazonaws.com", "sts:AssumeRole")
         whole = pods.pod_role("whole")

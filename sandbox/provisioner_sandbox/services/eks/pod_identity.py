@@ -1,10 +1,17 @@
-"""Pod identity associations: one for each service account."""
+"""Pod identity associations: one for each service account.
+
+What is refused in which words, beside what botocore's model says: https://github.com/badmintoncryer/cdk-preflight, which
+measured the calls.
+"""
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
+from provisioner_sandbox.backend import ACCOUNT
+from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks.state import (
     Cluster,
@@ -21,12 +28,26 @@ from provisioner_sandbox.services.eks.state import (
     trusts,
 )
 
-
 ID_LENGTH = 19
+ROLE = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):role/[\w+=,.@/-]+")
+LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+NAMES = {"namespace": f"^{LABEL}$", "serviceAccount": rf"^{LABEL}(\.{LABEL})*$"}
 SUMMARY = ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId", "ownerArn")
 
 
+def check_names(params: dict[str, Any]) -> None:
+    for member, pattern in NAMES.items():
+        if not re.fullmatch(pattern, params[member]):
+            raise invalid(
+                f"The parameter {member} contains invalid characters. "
+                f'It should conform to the regular expression "{pattern}"'
+            )
+
+
 def check_role(region: str, role_arn: str) -> None:
+    match = ROLE.fullmatch(role_arn)
+    if match and match["account"] != ACCOUNT:
+        raise AwsError("AccessDeniedException", "Cross-account pass role is not allowed.", 403)
     role = role_of(region, role_arn)
     if role is None:
         raise invalid(f"Role provided in the request does not exist: {role_arn}")
@@ -39,6 +60,8 @@ def check_role(region: str, role_arn: str) -> None:
 @handles("eks", "CreatePodIdentityAssociation")
 def create(call: Call) -> dict:
     params, cluster = call.params, active_cluster(call)
+    check_names(params)
+    check_session(params, params.get("disableSessionTags", False), params.get("policy"))
     there = of_account(cluster, params["namespace"], params["serviceAccount"])
     if there:
         raise in_use(f"Association already exists: {there.doc['associationId']}")
@@ -52,7 +75,7 @@ def create(call: Call) -> dict:
         tags=params.get("tags") or {},
         disableSessionTags=params.get("disableSessionTags", False),
     )
-    set_target(association, params)
+    set_target(association, params, call.region)
     return {"association": association.doc}
 
 
@@ -84,13 +107,31 @@ def associate(region: str, cluster: Cluster, namespace: str, account: str, role:
     return association
 
 
-def set_target(association: Thing, params: dict[str, Any]) -> None:
-    """The role of another account that the first one takes, told to that account by the external ID."""
-    if params.get("targetRoleArn"):
-        association.doc["targetRoleArn"] = params["targetRoleArn"]
-        association.doc.setdefault("externalId", str(uuid.uuid4()))
-    if params.get("policy"):
-        association.doc["policy"] = params["policy"]
+def check_session(params: dict[str, Any], without_tags: bool, policy: str | None) -> None:
+    """What the sessions of an association would be."""
+    if policy and not without_tags:
+        raise invalid("When policy is specified, disableSessionTags must be set to true")
+    target = params.get("targetRoleArn")
+    if target and not ROLE.fullmatch(target):
+        raise invalid(f"The parameter targetRoleArn is not the ARN of a role: {target}")
+
+
+def set_target(association: Thing, params: dict[str, Any], region: str) -> None:
+    """The role that the first one assumes, also of another account, which knows the association by the external ID.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/pod-id-assign-target-role.html
+    An empty value ends it: https://github.com/aws-controllers-k8s/eks-controller/pull/164
+    """
+    document = association.doc
+    for member in ("targetRoleArn", "policy"):
+        if params.get(member):
+            document[member] = params[member]
+        elif params.get(member) == "":
+            document.pop(member, None)
+    document.pop("externalId", None)
+    if "targetRoleArn" in document:
+        place = (document[member] for member in ("clusterName", "namespace", "serviceAccount"))
+        document["externalId"] = "/".join((region, ACCOUNT, *place))
 
 
 def association_of(call: Call) -> tuple[Cluster, Thing]:
@@ -124,14 +165,17 @@ def list_associations(call: Call) -> dict:
 @handles("eks", "UpdatePodIdentityAssociation")
 def update(call: Call) -> dict:
     _, association = association_of(call)
-    if call.params.get("roleArn"):
-        check_role(call.region, call.params["roleArn"])
-        association.doc["roleArn"] = call.params["roleArn"]
-    if call.params.get("disableSessionTags") is not None:
-        association.doc["disableSessionTags"] = call.params["disableSessionTags"]
-    set_target(association, call.params)
-    association.doc["modifiedAt"] = now()
-    return {"association": association.doc}
+    params, document = call.params, association.doc
+    without_tags = params.get("disableSessionTags")
+    without_tags = document["disableSessionTags"] if without_tags is None else without_tags
+    check_session(params, without_tags, params.get("policy", document.get("policy")))
+    if params.get("roleArn"):
+        check_role(call.region, params["roleArn"])
+        document["roleArn"] = params["roleArn"]
+    document["disableSessionTags"] = without_tags
+    set_target(association, params, call.region)
+    document["modifiedAt"] = now()
+    return {"association": document}
 
 
 @handles("eks", "DeletePodIdentityAssociation")
