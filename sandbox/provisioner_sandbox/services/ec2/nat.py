@@ -9,6 +9,7 @@ from moto.ec2.utils import random_private_ip
 from provisioner_sandbox import quotas
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
+from provisioner_sandbox.services.ec2 import regional_nat
 from provisioner_sandbox.services.ec2.describe import Item, listing
 from provisioner_sandbox.services.ec2.gateways import attached_to
 from provisioner_sandbox.services.ec2.interfaces import managed_interface
@@ -23,17 +24,20 @@ NO_ROOM = ("InsufficientFreeAddressesInSubnet", "Subnet has insufficient free ad
 
 @handles("ec2", "CreateNatGateway")
 def create(call: Call) -> dict:
-    backend = call.backend
-    public = call.params.get("ConnectivityType", "public") == "public"
-    allocation_id = call.params.get("AllocationId")
+    backend, params = call.backend, call.params
+    if params.get("AvailabilityMode") == regional_nat.REGIONAL:
+        return described(call, regional_nat.create(backend, ec2_state(backend), params).id)
+    check_zonal(params)
+    public = params.get("ConnectivityType", "public") == "public"
+    allocation_id = params.get("AllocationId")
     if public:
         check_address(backend, allocation_id)
     elif allocation_id:
         message = "AllocationId cannot be specified for a NAT gateway with private connectivity"
         raise AwsError("InvalidParameterCombination", message)
-    check_quota(backend, call.params["SubnetId"])
-    is_full = backend.get_subnet(call.params["SubnetId"]).available_ip_address_count < 1
-    result = call.moto({**call.params, "ConnectivityType": "public" if public else "private"})
+    check_quota(backend, params["SubnetId"])
+    is_full = backend.get_subnet(params["SubnetId"]).available_ip_address_count < 1
+    result = call.moto({**params, "ConnectivityType": "public" if public else "private"})
     nat = backend.nat_gateways[result["NatGateway"]["NatGatewayId"]]
     managed_interface(nat._eni, NAT_GATEWAY, f"Interface for NAT Gateway {nat.id}")
     place_interface(nat)
@@ -43,8 +47,22 @@ def create(call: Call) -> dict:
         state.failures[nat.id] = (NO_GATEWAY, f"Network {nat.vpc_id} has no Internet gateway attached")
     elif is_full:
         state.failures[nat.id] = NO_ROOM
-    described = call.moto({"NatGatewayIds": [nat.id]}, "DescribeNatGateways")["NatGateways"]
-    return {"NatGateway": decorate(call, described)[0], "ClientToken": call.params.get("ClientToken")}
+    return described(call, nat.id)
+
+
+def described(call: Call, nat_id: str) -> dict:
+    found = call.moto({"NatGatewayIds": [nat_id]}, "DescribeNatGateways")["NatGateways"]
+    return {"NatGateway": decorate(call, found)[0], "ClientToken": call.params.get("ClientToken")}
+
+
+def check_zonal(params: dict[str, Any]) -> None:
+    """What a gateway of one zone needs, and what belongs to a regional one only."""
+    if not params.get("SubnetId"):
+        raise AwsError("MissingParameter", "The request must contain the parameter SubnetId")
+    for member in ("VpcId", "AvailabilityZoneAddresses"):
+        if params.get(member):
+            message = f"{member} can only be specified for a NAT gateway with the availability mode regional"
+            raise AwsError("InvalidParameterCombination", message)
 
 
 def place_interface(nat: Any) -> None:
@@ -102,6 +120,7 @@ def decorate(call: Call, items: list[Item]) -> list[Item]:
         nat = backend.nat_gateways[item["NatGatewayId"]]
         item["State"] = nat_state(backend, nat.id)
         item["ConnectivityType"] = nat.connectivity_type or "public"
+        regional_nat.describe(nat, item, item["State"])
         if item["State"] == "deleted":
             item["DeleteTime"] = state.ended[nat.id]
         if item["State"] == "failed":

@@ -8,6 +8,7 @@ from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.ec2.describe import Item, listing
 from provisioner_sandbox.services.ec2.gateways import attached_to
+from provisioner_sandbox.services.ec2.regional_nat import owner_of
 from provisioner_sandbox.services.ec2.state import nat_state
 from provisioner_sandbox.services.ec2.vpc import dependency
 from provisioner_sandbox.wire.message import Answer
@@ -33,7 +34,7 @@ def associate(call: Call) -> dict | Answer:
 @handles("ec2", "DeleteRouteTable")
 def delete(call: Call) -> Answer:
     table = find(call.backend, call.params["RouteTableId"])
-    if table.main_association_id or table._associations:
+    if table.main_association_id or table._associations or owner_of(call.backend, table.id):
         raise dependency(f"The routeTable '{table.id}' has dependencies and cannot be deleted.")
     answer = call.forward()
     for endpoint in call.backend.vpc_end_points.values():
@@ -64,6 +65,9 @@ def create_route(call: Call) -> Answer:
     if nat_id and (nat_id not in backend.nat_gateways or nat_state(backend, nat_id) not in ("pending", "available")):
         message = f"The natGateway ID '{nat_id}' does not exist"
         raise AwsError("InvalidNatGatewayID.NotFound", message)
+    if nat_id and backend.nat_gateways[nat_id].vpc_id != table.vpc_id:
+        message = f"route table {table.id} and network gateway {nat_id} belong to different networks"
+        raise AwsError("InvalidParameterValue", message)
     if gateway_id and gateway_id.startswith("igw-"):
         check_gateway(backend, table, gateway_id)
     return call.forward()

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from provisioner_sandbox.clock import CLOCK
+from provisioner_sandbox.services.ec2 import regional_nat
 from provisioner_sandbox.services.ec2.instances import settle_instances
 from provisioner_sandbox.services.ec2.state import (
     ENDPOINT_DELETING,
@@ -45,6 +46,8 @@ def free_addresses(backend: Any, interface_id: str) -> None:
 
 
 def settle_nat(backend: Any, state: Ec2State, nat: Any) -> None:
+    if isinstance(nat, regional_nat.RegionalNat):
+        regional_nat.settle(backend, state, nat)
     status = nat_state(backend, nat.id)
     if status in ("deleted", "failed") and nat._eni is not None:
         for address in nat.address_set:

@@ -10,6 +10,7 @@ import ipaddress
 from typing import Any
 
 from provisioner_sandbox.services.ec2.endpoints import is_on
+from provisioner_sandbox.services.ec2.gateways import attached_to
 from provisioner_sandbox.services.ec2.state import endpoint_state, nat_state
 
 ANYWHERE = "0.0.0.0/0"
@@ -53,10 +54,13 @@ def way_out(ec2: Any, subnet: Any) -> str | None:
 
 
 def translates(ec2: Any, nat_id: str) -> bool:
-    """A public NAT gateway needs a way to the internet of its own; where a private one leads is not known here."""
+    """A public NAT gateway needs a way to the internet of its own, which AWS makes for a regional one; where a private one
+    leads is not known here."""
     nat = ec2.nat_gateways.get(nat_id)
     if nat is None or nat_state(ec2, nat_id) not in ("pending", "available"):
         return False
+    if nat.subnet_id is None:
+        return attached_to(ec2, nat.vpc_id) is not None
     return nat.connectivity_type == "private" or way_out(ec2, ec2.get_subnet(nat.subnet_id)) == INTERNET
 
 
