@@ -109,6 +109,14 @@ def for_fargate(region: str, cluster: Cluster, role: str) -> None:
     made_by_eks(region, cluster, role, "FARGATE_LINUX")
 
 
+def for_auto_nodes(region: str, cluster: Cluster, role: str, policy_name: str) -> None:
+    """Of Auto Mode: without the policy its nodes may do nothing."""
+    made_by_eks(region, cluster, role, "EC2")
+    entry = cluster.entries.get(role)
+    if entry and entry.doc["type"] == "EC2":
+        policy(entry, f"{POLICY}{policy_name}", {"type": "cluster", "namespaces": []})
+
+
 def made_by_eks(region: str, cluster: Cluster, role: str, kind: str) -> None:
     if cluster.doc["accessConfig"]["authenticationMode"] != "CONFIG_MAP" and role not in cluster.entries:
         new_entry(region, cluster, role, kind)

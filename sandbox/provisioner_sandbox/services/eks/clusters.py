@@ -20,6 +20,7 @@ from provisioner_sandbox.services.ec2.state import drop_interface
 from provisioner_sandbox.services.eks import (
     access_entries,
     addons,
+    auto_mode,
     cluster_settings,
     control_plane_logs,
     encryption,
@@ -72,6 +73,7 @@ def create(call: Call) -> dict:
     if version not in versions.MINORS:
         raise invalid(f"unsupported Kubernetes version {version}")
     check_role(region, params["roleArn"])
+    auto = auto_mode.of_new(region, params)
     network = network_of(region, params["resourcesVpcConfig"])
     check_free(region, network["subnetIds"], network["subnetIds"])
     check_access(network)
@@ -91,7 +93,7 @@ def create(call: Call) -> dict:
             "kubernetesNetworkConfig": {
                 "serviceIpv4Cidr": service,
                 "ipFamily": "ipv4",
-                "elasticLoadBalancing": {"enabled": False},
+                "elasticLoadBalancing": {"enabled": bool((auto.get("computeConfig") or {}).get("enabled"))},
             },
             "logging": logging(params.get("logging") or {}, []),
             "status": "CREATING",
@@ -103,6 +105,7 @@ def create(call: Call) -> dict:
             "deletionProtection": params.get("deletionProtection", False),
             "health": {"issues": []},
             **cluster_settings.of_new(params),
+            **auto,
         },
     )
     if params.get("encryptionConfig"):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks import cluster_settings, clusters, encryption, versions
+from provisioner_sandbox.services.eks import auto_mode, cluster_settings, clusters, encryption, versions
 from provisioner_sandbox.services.eks.readiness import ready_for
 from provisioner_sandbox.services.eks.state import (
     Cluster,
@@ -23,11 +23,10 @@ VERSION = 480
 AT_ONCE = 1
 KINDS = (
     "resourcesVpcConfig", "logging", "accessConfig", "upgradePolicy", "zonalShiftConfig", "deletionProtection",
-    "computeConfig", "storageConfig", "kubernetesNetworkConfig", "remoteNetworkConfig", "controlPlaneScalingConfig",
+    "remoteNetworkConfig", "controlPlaneScalingConfig", "kubeApiServerConfig", "kubeSchedulerConfig",
+    "kubeControllerManagerConfig",
 )  # fmt: skip
 ONE_KIND = "Only one type of update can be allowed."
-# https://github.com/awsdocs/amazon-eks-user-guide/issues/819
-NO_KIND = "The type for cluster update was not provided."
 ACCESS = ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")
 # A kubelet may be three minors behind its API server: https://kubernetes.io/releases/version-skew-policy/
 SKEW = 3
@@ -37,8 +36,11 @@ SKEW = 3
 def update_config(call: Call) -> dict:
     cluster, params = cluster_of(call, "name"), call.params
     asked = [kind for kind in KINDS if params.get(kind) is not None]
-    if len(asked) != 1:
-        raise invalid(ONE_KIND if asked else NO_KIND)
+    auto = any(params.get(member) is not None for member in auto_mode.MEMBERS)
+    if len(asked) + auto != 1:
+        raise invalid(ONE_KIND if asked else auto_mode.NO_KIND)
+    if auto:
+        return {"update": auto_mode.update(call, cluster)}
     if asked[0] not in UPDATES:
         raise invalid(f"{asked[0]} cannot be updated for this cluster")
     return {"update": UPDATES[asked[0]](call, cluster, params[asked[0]])}
