@@ -20,7 +20,7 @@ NUMBER = (int, float)
 FIELDS: dict[str, Any] = {
     "seed": int, "timeScale": NUMBER, "latencyMs": NUMBER, "faults": list, "health": list, "quotas": dict,
     "callerPolicy": (dict, list), "bottlerocket": str, "callerAddress": str, "caller": str,
-    "endpointZones": dict, "keyCache": NUMBER, "lateLogs": bool, "cniLeftovers": int,
+    "endpointZones": dict, "keyCache": NUMBER, "lateLogs": bool, "cniLeftovers": int, "autoModeLeftovers": bool,
 }  # fmt: skip
 FAULT_FIELDS: dict[str, Any] = {
     "on": str, "kind": str, "match": str, "code": str, "status": int, "message": str,
@@ -64,6 +64,8 @@ class Config:
     late_logs: bool = False
     # Interfaces that stay of each node when its instance terminates.
     cni_leftovers: int = 0
+    # Whether a security group stays of a cluster in Auto Mode.
+    auto_mode_leftovers: bool = False
 
 
 def read_config(document: Any, default_scale: float) -> Config:
@@ -89,6 +91,7 @@ def read_config(document: Any, default_scale: float) -> Config:
         values.get("keyCache"),
         values.get("lateLogs", False),
         values.get("cniLeftovers", 0),
+        values.get("autoModeLeftovers", False),
     )
 
 

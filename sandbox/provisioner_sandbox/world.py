@@ -58,7 +58,7 @@ class World:
         whereabouts.configure(config.caller_address)
         keys.configure(config.key_cache)
         late_logs.configure(config.late_logs)
-        leftovers.configure(config.cni_leftovers)
+        leftovers.configure(config.cni_leftovers, config.auto_mode_leftovers)
         authorization.configure(config.caller_policy)
         caller.configure(config.caller)
         endpoint_zones.configure(config.endpoint_zones)

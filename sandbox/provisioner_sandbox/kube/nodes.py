@@ -21,7 +21,7 @@ from provisioner_sandbox.kube.store import Object
 
 LOOK_SECONDS = 0.5
 EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
-FARGATE = "eks.amazonaws.com/compute-type"
+COMPUTE = "eks.amazonaws.com/compute-type"
 PROFILE = "eks.amazonaws.com/fargate-profile"
 # Sizes of Fargate, vCPU in thousandths and GiB: https://docs.aws.amazon.com/eks/latest/userguide/fargate-pod-configuration.html
 FARGATE_SIZES = {
@@ -51,6 +51,8 @@ class Machine:
     taints: tuple[tuple[str, str, str], ...] = ()
     # Its node group is being deleted.
     leaving: bool = False
+    # Where its name does not say it.
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def size_of(kind: str) -> tuple[int, int, int, str]:
 def wanted(region: str, name: str) -> tuple[list[Machine], list[Profile]]:
     """As EKS and EC2 have them. The lock over AWS's state is the caller's."""
     from provisioner_sandbox.backend import backend
-    from provisioner_sandbox.services.eks import fleet
+    from provisioner_sandbox.services.eks import auto_fleet, fleet
     from provisioner_sandbox.services.eks.state import eks_state, settle
 
     settle(region)
@@ -124,11 +126,31 @@ def wanted(region: str, name: str) -> tuple[list[Machine], list[Profile]]:
                     group.status == "DELETING",
                 )  # fmt: skip
             )
+    machines += [auto_machine(instance) for instance in auto_fleet.instances(region, name)]
     for profile in cluster.profiles.values():
         if profile.status == "ACTIVE":
             zones = sorted({ec2.get_subnet(subnet).availability_zone for subnet in profile.doc["subnets"]})
             profiles.append(Profile(profile.doc["fargateProfileName"], profile.doc["selectors"], zones))
     return machines, profiles
+
+
+def auto_machine(instance: Any) -> Machine:
+    """A node of Auto Mode, whose name is its instance's id."""
+    made = instance.sandbox_node
+    cpu, memory, pods, arch = size_of(made.kind)
+    return Machine(
+        instance.id,
+        made.zone,
+        made.kind,
+        arch,
+        f"aws:///{made.zone}/{instance.id}",
+        cpu,
+        memory,
+        pods,
+        made.labels,
+        made.taints,
+        address=instance.private_ip,
+    )
 
 
 def vpc_of(region: str, name: str) -> str:
@@ -171,14 +193,16 @@ def state(machine: Machine) -> Object:
     ready = {"type": "Ready", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
     conditions.append({**calm, **ready, "status": "True"})
     # What a node keeps for itself: https://docs.aws.amazon.com/eks/latest/userguide/node-config.html
-    kept = 0 if FARGATE in machine.labels else 100 + 255 + 11 * machine.pods
+    is_fargate = machine.labels.get(COMPUTE) == "fargate"
+    kept = 0 if is_fargate else 100 + 255 + 11 * machine.pods
     whole = {
         "cpu": f"{machine.cpu}m" if machine.cpu % 1000 else str(machine.cpu // 1000),
         "memory": f"{machine.memory}Mi",
     }
-    cpu = machine.cpu if FARGATE in machine.labels else machine.cpu - 70
+    cpu = machine.cpu if is_fargate else machine.cpu - 70
     usable = {"cpu": f"{cpu}m", "memory": f"{max(machine.memory - kept, 0)}Mi"}
-    address = machine.name.removeprefix("fargate-").removeprefix("ip-").partition(".")[0].replace("-", ".")
+    named = machine.name.removeprefix("fargate-").removeprefix("ip-").partition(".")[0].replace("-", ".")
+    address = machine.address or named
     return {
         "capacity": {**whole, "pods": str(machine.pods)},
         "allocatable": {**usable, "pods": str(machine.pods)},
@@ -234,7 +258,7 @@ class Nodes:
         pods = self.context.list(resources.PODS)
         used = {pod["spec"].get("nodeName") for pod in pods}
         for name, node in there.items():
-            fargate = node["metadata"].get("labels", {}).get(FARGATE) == "fargate"
+            fargate = node["metadata"].get("labels", {}).get(COMPUTE) == "fargate"
             if (fargate and name not in used) or (not fargate and name not in names):
                 self.context.delete(resources.NODES, node)
                 # What ran there is gone with it.
@@ -257,8 +281,8 @@ class Nodes:
             from provisioner_sandbox.kube.processes.images import machine
 
             arch = machine()
-            labels = {FARGATE: "fargate"}
-            taints = ((FARGATE, "fargate", "NoSchedule"),)
+            labels = {COMPUTE: "fargate"}
+            taints = ((COMPUTE, "fargate", "NoSchedule"),)
             provider = f"aws:///{zone}/{digest.hex()[:32]}/fargate-{name.removeprefix('fargate-')}"
             self.join(Machine(name, zone, "", arch, provider, cpu, memory, 1, labels, taints))
         return name

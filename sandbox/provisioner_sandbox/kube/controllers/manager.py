@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from provisioner_sandbox.kube import status
+from provisioner_sandbox.kube import auto_nodes, status
 from provisioner_sandbox.kube.controllers import (
     budgets,
     definitions,
@@ -41,6 +41,7 @@ class Manager:
             deployments.Deployments(context).look,
             replicas.ReplicaSets(context).look,
             scheduler.Scheduler(context, nodes).look,
+            auto_nodes.AutoNodes(context, nodes).look,
             endpoints.Endpoints(context).look,
             volumes.Volumes(context, Disks(nodes.region, nodes.cluster, nodes.guard, lambda: self.stopped)).look,
             budgets.Budgets(context).look,

@@ -12,7 +12,7 @@ from provisioner_sandbox.kube.controllers.scheduler import FARGATE_SECONDS, requ
 from provisioner_sandbox.kube.kubelet.client import MERGE, ApiError
 from provisioner_sandbox.kube.kubelet.pod import Node
 from provisioner_sandbox.kube.kubelet.remote import Api
-from provisioner_sandbox.kube.nodes import FARGATE, PROFILE, Machine, document, fargate_size, state
+from provisioner_sandbox.kube.nodes import COMPUTE, PROFILE, Machine, document, fargate_size, state
 from provisioner_sandbox.kube.processes.images import machine
 from provisioner_sandbox.kube.real.objects import Known, create
 
@@ -39,7 +39,7 @@ class RealNodes:
             if one.name not in self.machines:
                 self.join(one)
         for name, one in list(self.machines.items()):
-            fargate = FARGATE in one.labels
+            fargate = one.labels.get(COMPUTE) == "fargate"
             used = any(pod["spec"].get("nodeName") == name for pod in self.pods.list())
             if (fargate and not used and name in self.used) or (not fargate and name not in names):
                 del self.machines[name]
@@ -95,10 +95,10 @@ class RealNodes:
             address = str(ipaddress.ip_address(int(ipaddress.ip_address("10.0.0.0")) + number)).replace(".", "-")
             name = f"fargate-ip-{address}.{self.region}.compute.internal"
             zone = profile.zones[number % len(profile.zones)]
-            taints = ((FARGATE, "fargate", "NoSchedule"),)
+            taints = ((COMPUTE, "fargate", "NoSchedule"),)
             self.join(
                 Machine(
-                    name, zone, "", machine(), f"aws:///{zone}/{name}", cpu, memory, 1, {FARGATE: "fargate"}, taints
+                    name, zone, "", machine(), f"aws:///{zone}/{name}", cpu, memory, 1, {COMPUTE: "fargate"}, taints
                 )
             )
             path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"

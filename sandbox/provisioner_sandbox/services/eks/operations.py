@@ -5,6 +5,7 @@ from provisioner_sandbox.registry import Call, prepares
 from provisioner_sandbox.services.eks import (  # noqa: F401  each registers its operations
     access_entries,
     addons,
+    auto_fleet,
     clusters,
     control_plane_logs,
     fargate,
