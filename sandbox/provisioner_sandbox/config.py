@@ -12,6 +12,7 @@ from provisioner_sandbox.backend import ACCOUNT
 from provisioner_sandbox.caller import SESSION
 from provisioner_sandbox.clock import DEFAULT_SCALE
 from provisioner_sandbox.faults import KINDS, Fault
+from provisioner_sandbox.insight_findings import CATEGORIES, STATUSES
 from provisioner_sandbox.policy import Malformed, identity_statements
 from provisioner_sandbox.policy_conditions import as_list
 from provisioner_sandbox.quotas import KNOWN
@@ -21,12 +22,17 @@ FIELDS: dict[str, Any] = {
     "seed": int, "timeScale": NUMBER, "latencyMs": NUMBER, "faults": list, "health": list, "quotas": dict,
     "callerPolicy": (dict, list), "bottlerocket": str, "callerAddress": str, "caller": str,
     "endpointZones": dict, "keyCache": NUMBER, "lateLogs": bool, "cniLeftovers": int, "autoModeLeftovers": bool,
+    "insights": list,
 }  # fmt: skip
 FAULT_FIELDS: dict[str, Any] = {
     "on": str, "kind": str, "match": str, "code": str, "status": int, "message": str,
     "ms": NUMBER, "times": int, "skip": int, "prob": NUMBER, "seconds": NUMBER,
 }  # fmt: skip
 HEALTH_FIELDS: dict[str, Any] = {"on": str, "status": str, "code": str, "message": str, "resourceIds": list}
+INSIGHT_FIELDS: dict[str, Any] = {
+    "name": str, "category": str, "status": str, "reason": str, "description": str, "recommendation": str,
+    "deprecationDetails": list, "addonCompatibilityDetails": list,
+}  # fmt: skip
 KINDS_OF_VALUE: dict[Any, str] = {
     NUMBER: "a number", bool: "a boolean", int: "an integer", str: "a string", list: "a list", dict: "an object",
     (dict, list): "a policy document or a list of them", (*NUMBER, type(None)): "a number or null",
@@ -66,6 +72,8 @@ class Config:
     cni_leftovers: int = 0
     # Whether a security group stays of a cluster in Auto Mode.
     auto_mode_leftovers: bool = False
+    # What EKS finds in clusters beside what it sees.
+    insights: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_config(document: Any, default_scale: float) -> Config:
@@ -92,6 +100,7 @@ def read_config(document: Any, default_scale: float) -> Config:
         values.get("lateLogs", False),
         values.get("cniLeftovers", 0),
         values.get("autoModeLeftovers", False),
+        [read_insight(n, item) for n, item in enumerate(values.get("insights", []))],
     )
 
 
@@ -123,6 +132,16 @@ def read_health(n: int, item: Any) -> dict[str, Any]:
         raise ConfigError(f"{name}.on must be cluster, addon/NAME, nodegroup/NAME or fargateprofile/NAME")
     if not all(isinstance(entry, str) for entry in values.get("resourceIds", [])):
         raise ConfigError(f"{name}.resourceIds must be a list of strings")
+    return values
+
+
+def read_insight(n: int, item: Any) -> dict[str, Any]:
+    name = f"insights[{n}]"
+    values = check(name, item, INSIGHT_FIELDS)
+    require(name, values, "name", "status")
+    for key, known in (("status", STATUSES), ("category", CATEGORIES)):
+        if values.get(key, known[0]) not in known:
+            raise ConfigError(f"{name}.{key} must be one of {', '.join(known)}")
     return values
 
 

@@ -12,6 +12,7 @@ from provisioner_sandbox import (
     caller,
     endpoint_zones,
     health,
+    insight_findings,
     keys,
     late_logs,
     leftovers,
@@ -58,6 +59,7 @@ class World:
         whereabouts.configure(config.caller_address)
         keys.configure(config.key_cache)
         late_logs.configure(config.late_logs)
+        insight_findings.configure(config.insights)
         leftovers.configure(config.cni_leftovers, config.auto_mode_leftovers)
         authorization.configure(config.caller_policy)
         caller.configure(config.caller)

@@ -64,7 +64,6 @@ class TestVersion:
         ("version", "words"),
         [
             ("1.35", "Unsupported Kubernetes minor version update from 1.33 to 1.35"),
-            ("1.32", "Unsupported Kubernetes minor version update from 1.33 to 1.32"),
             ("1.33", "Unsupported Kubernetes minor version update from 1.33 to 1.33"),
             ("1.99", "unsupported Kubernetes version 1.99"),
             ("new", "unsupported Kubernetes version new"),
@@ -325,6 +324,3 @@ class TestLooking:
         refused("ResourceNotFoundException", eks.described, 404, update=update)
         for of in ({"addonName": "coredns"}, {"nodegroupName": "none"}):
             refused("ResourceNotFoundException", eks.ids, 404, **of)
-
-    def test_insights(self, eks: Updates) -> None:
-        assert eks.call("list_insights")["insights"] == []

@@ -11,7 +11,7 @@ import yaml
 
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks import addon_catalogue as catalogue
-from provisioner_sandbox.services.eks import health, pod_identity
+from provisioner_sandbox.services.eks import health, pod_identity, rollback
 from provisioner_sandbox.services.eks.addon_schemas import SCHEMAS, problems
 from provisioner_sandbox.services.eks.state import (
     GONE,
@@ -95,13 +95,14 @@ def describe_configuration(call: Call) -> dict:
     }
 
 
-def check_version(cluster: Cluster, name: str, asked: str | None) -> str:
+def check_version(cluster: Cluster, name: str, asked: str | None, goal: str | None = None) -> str:
+    """The add-on's version, for the cluster's own, or for `goal`, to which it is to be rolled back."""
     if not catalogue.product(name):
         raise invalid("Addon specified is not supported")
     minor = cluster.doc["version"]
     version = asked or catalogue.default_version(name, minor)
     release = catalogue.release(name, version or "")
-    if release is None or minor not in release.minors:
+    if release is None or not {minor, goal} & {*release.minors}:
         raise invalid(f"Addon version specified is not supported in {minor} kubernetes version: {version}")
     return release.version
 
@@ -288,7 +289,8 @@ def update(call: Call) -> dict:
     params, name = call.params, addon.doc["addonName"]
     if addon.status in ("CREATING", "UPDATING", "DELETING"):
         raise in_use(f"Addon {name} cannot be updated as it is currently in {addon.status} state")
-    version = check_version(cluster, name, params.get("addonVersion") or addon.doc["addonVersion"])
+    asked = params.get("addonVersion") or addon.doc["addonVersion"]
+    version = check_version(cluster, name, asked, rollback.target(cluster))
     changes: dict[str, Any] = {"addonVersion": version, "health": {"issues": []}}
     check_configuration(name, params.get("configurationValues"))
     check_role(call)

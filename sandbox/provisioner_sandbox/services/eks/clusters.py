@@ -127,6 +127,8 @@ def shown(cluster: Cluster) -> dict[str, Any]:
     if not cluster.is_furnished:
         # EKS makes the group while it makes the cluster, and says which it is when it has.
         document["resourcesVpcConfig"].pop("clusterSecurityGroupId")
+    if any(update.is_cancellable() for update in cluster.updates.values()):
+        document["status"] = "ACTIVE"
     issues = encryption.key_issues(document)
     return {**document, "health": {"issues": [*document["health"]["issues"], *issues]}} if issues else document
 

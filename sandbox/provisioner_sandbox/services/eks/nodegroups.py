@@ -20,6 +20,7 @@ from provisioner_sandbox.services.eks import (
     joining,
     node_releases,
     node_settings,
+    rollback,
     versions,
 )
 from provisioner_sandbox.services.eks.state import (
@@ -322,7 +323,8 @@ def update_version(call: Call) -> dict:
     elif params.get("version") or params.get("releaseVersion") or not template:
         version = params.get("version") or doc["version"]
         check_version(cluster, version)
-        if versions.minor(version) < versions.minor(doc["version"]):
+        # Before a rollback of the control plane the nodes go back: no further, and at no other time.
+        if versions.minor(version) < versions.minor(doc["version"]) and version != rollback.target(cluster):
             raise invalid(f"Requested Nodegroup version {version} is older than its version {doc['version']}")
         changes["version"] = version
         changes["releaseVersion"] = node_releases.release_of(doc["amiType"], version, params.get("releaseVersion"))

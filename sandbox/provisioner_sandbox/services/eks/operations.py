@@ -9,10 +9,12 @@ from provisioner_sandbox.services.eks import (  # noqa: F401  each registers its
     clusters,
     control_plane_logs,
     fargate,
+    insights,
     nodegroups,
     pod_identity,
     tags,
     updates,
+    version_updates,
     versions,
 )
 from provisioner_sandbox.services.eks.state import settle

@@ -83,6 +83,12 @@ class Update:
     error: dict[str, Any] | None = None
     # `force`: pods are ended whatever their PodDisruptionBudget says.
     forced: bool = False
+    # Until when `CancelUpdate` ends it: while the nodes of Auto Mode go back, the cluster is active.
+    cancellable_until: float | None = None
+
+    def is_cancellable(self) -> bool:
+        is_open = self.cancellable_until is not None and CLOCK.now() < self.cancellable_until
+        return is_open and self.doc["status"] == "InProgress"
 
 
 @dataclass
@@ -103,6 +109,10 @@ class Cluster(Thing):
     creator: str = ""
     # The add-ons' software that it has without add-ons.
     self_managed: set[str] = field(default_factory=set)
+    # What EKS found when it looked last, when that was, and the look that was asked for.
+    insights: list[dict[str, Any]] = field(default_factory=list)
+    insights_at: float | None = None
+    refresh: dict[str, Any] | None = None
 
     def children(self) -> list[dict[str, Thing]]:
         return [self.nodegroups, self.addons, self.profiles, self.entries, self.associations]

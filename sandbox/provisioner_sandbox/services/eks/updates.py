@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from provisioner_sandbox.registry import Call, handles
-from provisioner_sandbox.services.eks import auto_mode, cluster_settings, clusters, encryption, versions
+from provisioner_sandbox.services.eks import auto_mode, cluster_settings, clusters, encryption
 from provisioner_sandbox.services.eks.readiness import ready_for
 from provisioner_sandbox.services.eks.state import (
     Cluster,
@@ -19,7 +19,6 @@ from provisioner_sandbox.services.eks.state import (
 
 # AWS seconds.
 CONFIG = 120
-VERSION = 480
 AT_ONCE = 1
 KINDS = (
     "resourcesVpcConfig", "logging", "accessConfig", "upgradePolicy", "zonalShiftConfig", "deletionProtection",
@@ -28,8 +27,6 @@ KINDS = (
 )  # fmt: skip
 ONE_KIND = "Only one type of update can be allowed."
 ACCESS = ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")
-# A kubelet may be three minors behind its API server: https://kubernetes.io/releases/version-skew-policy/
-SKEW = 3
 
 
 @handles("eks", "UpdateClusterConfig")
@@ -149,25 +146,6 @@ UPDATES = {
 }
 
 
-@handles("eks", "UpdateClusterVersion")
-def update_version(call: Call) -> dict:
-    cluster, version = cluster_of(call, "name"), call.params["version"]
-    ready_for("VersionUpdate", cluster)
-    old = cluster.doc["version"]
-    if version not in versions.MINORS:
-        raise invalid(f"unsupported Kubernetes version {version}")
-    if versions.minor(version) != versions.minor(old) + 1:
-        raise invalid(f"Unsupported Kubernetes minor version update from {old} to {version}")
-    for name, group in cluster.nodegroups.items():
-        if versions.minor(version) - versions.minor(group.doc["version"]) > SKEW:
-            raise invalid(
-                f"Nodegroup {name} must be updated to match cluster version {old} before updating cluster version"
-            )
-    changes = {"version": version, "platformVersion": versions.MINORS[version]["platform"]}
-    params = {"Version": version, "PlatformVersion": changes["platformVersion"]}
-    return {"update": start_update(call, cluster, cluster, "VersionUpdate", params, changes, VERSION)}
-
-
 @handles("eks", "AssociateEncryptionConfig")
 def encrypt(call: Call) -> dict:
     cluster = cluster_of(call)
@@ -206,10 +184,3 @@ def describe(call: Call) -> dict:
 def list_updates(call: Call) -> dict:
     ids, token = page(call, [update.doc["id"] for update in updates_of(call)])
     return {"updateIds": ids, "nextToken": token}
-
-
-@handles("eks", "ListInsights")
-def list_insights(call: Call) -> dict:
-    """None: what they warn of, a sandbox's cluster does not have."""
-    cluster_of(call)
-    return {"insights": []}
