@@ -34,7 +34,7 @@ class Back(Updates):
 
 @pytest.fixture
 def eks(sandbox: Sandbox) -> Back:
-    """A new one each time: time goes on while a saved one waits, and the days of a rollback with it."""
+    """A new one each time: time passes for a saved one, and the days of a rollback with it."""
     return Back(sandbox)
 
 
