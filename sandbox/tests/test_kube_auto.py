@@ -152,6 +152,23 @@ def big() -> list[dict[str, Any]]:
     return containers
 
 
+def test_a_volume_without_the_addon(kube: AutoKube) -> None:
+    """https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html"""
+    storage = {"metadata": {"name": "auto"}, "provisioner": "ebs.csi.eks.amazonaws.com", "volumeBindingMode": "Immediate"}
+    assert kube.api("POST", "/apis/storage.k8s.io/v1/storageclasses", {**storage, "reclaimPolicy": "Delete"})[0] == 201
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}, "storageClassName": "auto"}
+    claims = f"{kube.ns}/persistentvolumeclaims"
+    kube.pod("p")
+    kube.placed("p")
+    assert kube.api("POST", claims, {"metadata": {"name": "data"}, "spec": spec})[0] == 201
+    until(lambda: kube.api.get(f"{claims}/data")["status"]["phase"] == "Bound", SLOW)
+    filters = [{"Name": "tag:ebs.csi.eks.amazonaws.com/cluster", "Values": ["true"]}]
+    (volume,) = kube.ec2.describe_volumes(Filters=filters)["Volumes"]
+    assert {"Key": "eks:eks-cluster-name", "Value": "demo"} in volume["Tags"]
+    kube.api("DELETE", f"{claims}/data")
+    until(lambda: not kube.ec2.describe_volumes(Filters=filters)["Volumes"], SLOW)
+
+
 class TestTheEnd:
     def groups(self, kube: AutoKube) -> list[dict[str, Any]]:
         filters = [{"Name": "tag:eks:eks-cluster-name", "Values": ["demo"]}]

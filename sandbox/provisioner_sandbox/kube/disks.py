@@ -1,6 +1,7 @@
-"""The volumes in EC2 that the EBS CSI driver creates for PersistentVolumes, while its add-on runs.
+"""The volumes in EC2 that the EBS CSI driver creates for PersistentVolumes, while its add-on runs, or Auto Mode has it.
 
-Tags: https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/tagging.md
+Tags: https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/tagging.md; Auto Mode's driver:
+https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 
 Object = dict[str, Any]
 ADDON = "aws-ebs-csi-driver"
-DRIVER = "ebs.csi.aws.com"
+DRIVER, AUTO_DRIVER = "ebs.csi.aws.com", "ebs.csi.eks.amazonaws.com"
+DRIVERS = (DRIVER, AUTO_DRIVER)
 # By which the driver finds what it created.
 VOLUME_NAME = "CSIVolumeName"
 
@@ -25,7 +27,7 @@ class Disks:
         self.guard = guard
         self.stopped = stopped
 
-    def runs(self) -> bool:
+    def runs(self, driver: str) -> bool:
         from provisioner_sandbox.services.eks.state import eks_state, settle
 
         with self.guard:
@@ -33,17 +35,24 @@ class Disks:
                 return False
             settle(self.region)
             cluster = eks_state(self.region).clusters.get(self.cluster)
-            addon = cluster.addons.get(ADDON) if cluster else None
+            if cluster is None:
+                return False
+            if driver == AUTO_DRIVER:
+                return bool((cluster.doc.get("storageConfig") or {}).get("blockStorage", {}).get("enabled"))
+            addon = cluster.addons.get(ADDON)
             return addon is not None and addon.status in ("ACTIVE", "UPDATING", "DEGRADED")
 
-    def create(self, name: str, claim: Object, zone: str, gigabytes: int, parameters: Object) -> str | None:
+    def create(
+        self, driver: str, name: str, claim: Object, zone: str, gigabytes: int, parameters: Object
+    ) -> str | None:
         """Returns the id of the volume with this name, which is created if it does not exist."""
         from provisioner_sandbox.backend import backend
 
         metadata = claim["metadata"]
         tags = {
             VOLUME_NAME: name,
-            f"{DRIVER}/cluster": "true",
+            f"{driver}/cluster": "true",
+            **({"eks:eks-cluster-name": self.cluster} if driver == AUTO_DRIVER else {}),
             f"kubernetes.io/cluster/{self.cluster}": "owned",
             "KubernetesCluster": self.cluster,
             "Name": f"{self.cluster}-dynamic-{name}",

@@ -11,7 +11,7 @@ import time
 
 from provisioner_sandbox.kube import resources
 from provisioner_sandbox.kube.controllers.base import Context
-from provisioner_sandbox.kube.disks import DRIVER, Disks
+from provisioner_sandbox.kube.disks import DRIVERS, Disks
 from provisioner_sandbox.kube.kubelet.spec import quantity
 from provisioner_sandbox.kube.store import Object
 
@@ -70,7 +70,7 @@ class Volumes:
         if found["volumeBindingMode"] == "WaitForFirstConsumer" and not node:
             text = "waiting for first consumer to be created before binding"
             return self.tell(claim, "Normal", "WaitForFirstConsumer", text)
-        if found["provisioner"] != DRIVER or not self.disks.runs():
+        if found["provisioner"] not in DRIVERS or not self.disks.runs(found["provisioner"]):
             return self.tell(claim, "Normal", "ExternalProvisioning", EXTERNAL.format(found["provisioner"]))
         zone = self.zone(node)
         return zone is not None and self.provision(claim, found, zone)
@@ -85,14 +85,15 @@ class Volumes:
         asked = quantity(str(claim["spec"]["resources"]["requests"]["storage"]))
         gigabytes = max(math.ceil(asked / 2**30), 1)
         parameters = storage.get("parameters") or {}
-        volume_id = self.disks.create(name, claim, zone, gigabytes, parameters)
+        driver = storage["provisioner"]
+        volume_id = self.disks.create(driver, name, claim, zone, gigabytes, parameters)
         if volume_id is None:
             return False
         deleted = storage["reclaimPolicy"] == "Delete"
         made = self.context.create(resources.VOLUMES, {
             "metadata": {
                 "name": name,
-                "annotations": {PROVISIONED_BY: DRIVER},
+                "annotations": {PROVISIONED_BY: driver},
                 **({"finalizers": [DRIVER_FINALIZER]} if deleted else {}),
             },
             "spec": {
@@ -102,7 +103,7 @@ class Volumes:
                 "storageClassName": storage["metadata"]["name"],
                 "volumeMode": claim["spec"].get("volumeMode", "Filesystem"),
                 "claimRef": reference(claim),
-                "csi": {"driver": DRIVER, "volumeHandle": volume_id, "fsType": parameters.get("csi.storage.k8s.io/fstype", "ext4")},
+                "csi": {"driver": driver, "volumeHandle": volume_id, "fsType": parameters.get("csi.storage.k8s.io/fstype", "ext4")},
                 "nodeAffinity": {"required": {"nodeSelectorTerms": [
                     {"matchExpressions": [{"key": ZONE, "operator": "In", "values": [zone]}]},
                 ]}},
@@ -132,10 +133,10 @@ class Volumes:
             return True
         released = bool(claimed and claimed.get("uid"))
         context.status(resources.VOLUMES, volume, {"phase": "Released" if released else "Available"})
-        ours = metadata.get("annotations", {}).get(PROVISIONED_BY) == DRIVER
-        deletes = ours and spec["persistentVolumeReclaimPolicy"] == "Delete"
+        driver = metadata.get("annotations", {}).get(PROVISIONED_BY)
+        deletes = driver in DRIVERS and spec["persistentVolumeReclaimPolicy"] == "Delete"
         if (released and deletes) or (metadata.get("deletionTimestamp") and deletes):
-            if not self.disks.runs():
+            if not self.disks.runs(driver):
                 return False
             self.disks.delete(spec["csi"]["volumeHandle"])
             context.delete(resources.VOLUMES, volume)
