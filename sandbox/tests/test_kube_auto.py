@@ -52,6 +52,9 @@ class AutoKube(Kube, Auto):
         found: dict[str, Any] = self.api.get(f"/api/v1/nodes/{node}")
         return found
 
+    def pool_names(self) -> list[str]:
+        return sorted(one["metadata"]["name"] for one in self.api.get(POOLS)["items"])
+
     def pool_of(self, node: dict[str, Any]) -> str:
         found: str = node["metadata"]["labels"]["karpenter.sh/nodepool"]
         return found
@@ -100,12 +103,12 @@ def test_pods_share_a_node_that_has_room(kube: AutoKube) -> None:
 
 
 def test_pools_come_and_go_with_the_cluster(kube: AutoKube) -> None:
-    assert sorted(one["metadata"]["name"] for one in kube.api.get(POOLS)["items"]) == ["general-purpose", "system"]
-    (default,) = kube.api.get(CLASSES)["items"]
+    until(lambda: kube.pool_names() == ["general-purpose", "system"], SLOW)
+    (default,) = until(lambda: kube.api.get(CLASSES)["items"], SLOW)
     assert (default["metadata"]["name"], default["spec"]["role"]) == ("default", "auto-nodes")
     kube.done(kube.config(**switches(True, ["system"], kube.node_role)))
     kube.sandbox.configure(timeScale=200)
-    until(lambda: [one["metadata"]["name"] for one in kube.api.get(POOLS)["items"]] == ["system"], SLOW)
+    until(lambda: kube.pool_names() == ["system"], SLOW)
     kube.pod("homeless")
     until(lambda: kube.events("FailedScheduling"), SLOW)
     assert kube.instances() == []

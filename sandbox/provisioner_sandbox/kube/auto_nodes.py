@@ -26,6 +26,8 @@ EMPTY_SECONDS = 30
 # Real seconds that a node has to get its pods, and a pod to get onto its node.
 PATIENCE_SECONDS = 5.0
 LOOK_SECONDS = 0.5
+# Between two looks, however much changes.
+PAUSE_SECONDS = 0.2
 
 
 class AutoNodes:
@@ -36,13 +38,13 @@ class AutoNodes:
         self.due: dict[str, float] = {}
         self.nominated: dict[str, float] = {}
         self.empty: dict[str, float] = {}
+        self.again = 0.0
 
     def look(self) -> float | None:
-        nodes = self.nodes
-        with nodes.guard:
-            settings = None if nodes.stopped.is_set() else auto_fleet.settings(nodes.region, nodes.cluster)
-        if settings is None:
-            return None
+        settings = self.nodes.auto
+        if settings is None or time.monotonic() < self.again:
+            return None if settings is None else self.again
+        self.again = time.monotonic() + PAUSE_SECONDS
         self.install(settings)
         self.end_empty()
         waiting = self.waiting()
@@ -194,7 +196,7 @@ class AutoNodes:
             machine.labels, machine.taints,
         )  # fmt: skip
         with self.nodes.guard:
-            if auto_fleet.settings(self.nodes.region, self.nodes.cluster) is None:
+            if self.nodes.stopped.is_set() or auto_fleet.settings(self.nodes.region, self.nodes.cluster) is None:
                 return None
             return auto_fleet.launch(self.nodes.region, self.nodes.cluster, node)
 
@@ -208,7 +210,8 @@ class AutoNodes:
         due = {name for name, since in self.empty.items() if now - since >= patience}
         if due:
             with self.nodes.guard:
-                auto_fleet.end(self.nodes.region, due, self.nodes.cluster)
+                if not self.nodes.stopped.is_set():
+                    auto_fleet.end(self.nodes.region, due, self.nodes.cluster)
 
 
 def place(candidate: Candidate) -> tuple[str, str, bool]:

@@ -226,6 +226,8 @@ class Nodes:
         self.cluster = cluster
         self.guard = guard
         self.profiles: list[Profile] = []
+        # What Auto Mode has in this cluster; None while it is off.
+        self.auto: Any = None
         self.stopped = threading.Event()
 
     def start(self) -> None:
@@ -246,10 +248,13 @@ class Nodes:
                     traceback.print_exc(file=sys.stderr)
 
     def look(self) -> None:
+        from provisioner_sandbox.services.eks import auto_fleet
+
         with self.guard:
             if self.stopped.is_set():
                 return
             machines, self.profiles = wanted(self.region, self.cluster)
+            self.auto = auto_fleet.settings(self.region, self.cluster)
         there = {node["metadata"]["name"]: node for node in self.context.list(resources.NODES)}
         names = {machine.name for machine in machines}
         for machine in machines:
