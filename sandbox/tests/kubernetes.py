@@ -360,8 +360,9 @@ def install(kube: Kube, **flags: str) -> None:
     until(lambda: kube.api.get(CONTROLLER)["status"].get("readyReplicas"), SLOW)
 
 
-def fetch(address: str, path: str = "/", timeout: float = 5) -> Any:
-    with urllib.request.urlopen(f"http://{address}{path}", timeout=timeout) as answer:
+def fetch(address: str, path: str = "/", timeout: float = 5, host: str = "") -> Any:
+    asked = urllib.request.Request(f"http://{address}{path}", headers={"Host": host} if host else {})
+    with urllib.request.urlopen(asked, timeout=timeout) as answer:
         return json.load(answer)
 
 

@@ -172,9 +172,9 @@ def test_a_service_is_a_network_load_balancer(kube: Balancing) -> None:
     assert [one for one in kube.of_cluster()["IpPermissions"] if one["IpProtocol"] == "tcp"] == []
 
 
-def answer(where: str) -> str | None:
+def answer(where: str, host: str = "") -> str | None:
     try:
-        return fetch(where, timeout=1)["host"]
+        return fetch(where, timeout=1, host=host)["host"]
     except OSError:
         return None
 
@@ -201,7 +201,8 @@ def test_an_ingress_is_an_application_load_balancer(kube: Balancing) -> None:
     assert rule["Actions"][0]["TargetGroupArn"] == group["TargetGroupArn"]
     assert kube.tags(group["TargetGroupArn"]) == {**base, "ingress.k8s.aws/resource": "test/web-web:http"}
     assert (group["Protocol"], group["HealthCheckPath"], group["HealthCheckIntervalSeconds"]) == ("HTTP", "/ready", 15)
-    assert until(lambda: answer(kube.hostname(path)), SLOW) == kube.pods()[0]["status"]["podIP"]
+    assert until(lambda: answer(kube.hostname(path), "a.example"), SLOW) == kube.pods()[0]["status"]["podIP"]
+    assert answer(kube.hostname(path)) is None
     kube.delete(path)
     assert kube.nothing_left()
 

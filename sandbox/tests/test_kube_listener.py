@@ -10,6 +10,7 @@ import threading
 from conftest import until
 
 from provisioner_sandbox.kube.balancer import Listener
+from provisioner_sandbox.kube.balancing.front import Front
 
 
 def test_both_ends_of_a_connection_are_closed() -> None:
@@ -34,3 +35,23 @@ def test_both_ends_of_a_connection_are_closed() -> None:
     listener.stop()
     asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
+
+
+HEAD = b"GET /a?b=c HTTP/1.1\r\nHost: %b\r\nAccept: */*\r\n\r\n"
+
+
+def test_a_redirect_keeps_host_and_path() -> None:
+    answer = Front(redirect=443).answer(HEAD % b"shop.example:8080")
+    assert answer is not None
+    assert answer.startswith(b"HTTP/1.1 301 ")
+    assert b"\r\nLocation: https://shop.example:443/a?b=c\r\n" in answer
+
+
+def test_only_hosts_of_the_rules_lead_to_targets() -> None:
+    front = Front(hosts=("shop.example", "*.example.org"))
+    for host in (b"shop.example", b"Shop.Example:80", b"a.example.org", b"a.b.example.org"):
+        assert front.answer(HEAD % host) is None, host
+    for host in (b"example.org", b"shop.example.com", b"127.0.0.1", b""):
+        assert (front.answer(HEAD % host) or b"").startswith(b"HTTP/1.1 404 "), host
+    assert (front.answer(b"nonsense\r\n\r\n") or b"").startswith(b"HTTP/1.1 400 ")
+    assert not Front(tls=True).reads

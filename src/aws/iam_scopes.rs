@@ -93,6 +93,13 @@ impl IamScope {
         conditions: &[],
     };
 
+    /// The stack's parameters.
+    pub const PARAMETERS: IamScope = IamScope {
+        sid: "Parameters",
+        resources: &["arn:{partition}:ssm:{region}:{account}:parameter/{ssm_parameter.name}"],
+        conditions: &[],
+    };
+
     /// Issuers of EKS, whose names are random.
     pub const ISSUERS: IamScope = IamScope {
         sid: "Issuer",

@@ -30,21 +30,24 @@ pub async fn run(global: &Global, _args: &UrlArgs, ui: Ui) -> Result<Exit, Comma
 
 /// Waits until the application responds, and prints its URL. Does nothing if it has none.
 pub async fn show(ui: Ui, workspace: &Workspace, guard: &RunGuard) -> Result<Exit, CommandError> {
-    let url = match application_url(workspace, &guard.control).await? {
+    let location = match application_url(workspace, &guard.control).await? {
         ApplicationUrl::None => return Ok(Exit::Done),
         ApplicationUrl::Late(problem) => {
             ui.problem(&problem);
             return Ok(Exit::Partial);
         }
-        ApplicationUrl::Internal(url) => {
+        ApplicationUrl::Internal(location) => {
             ui.tell("the URL is internal to the VPC, so it was not tested from here");
-            url
+            location
         }
-        ApplicationUrl::Responds(url) => url,
+        ApplicationUrl::Responds(location) => location,
     };
+    if let Some(note) = &location.note {
+        ui.tell(note);
+    }
     match ui.json {
-        true => ui.line(json!({"type": "url", "url": url})),
-        false => ui.data(&url),
+        true => ui.line(json!({"type": "url", "url": location.url, "loadBalancer": location.balancer})),
+        false => ui.data(&location.url),
     }
     Ok(Exit::Done)
 }

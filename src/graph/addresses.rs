@@ -117,3 +117,23 @@ pub(super) fn load_balancer_controller(stack: &Stack) -> bool {
 pub fn app_image() -> Address {
     Address::from("application/image")
 }
+
+/// Returns the address of the webhook certificate of the load balancer controller.
+pub(super) fn certificate() -> Address {
+    Address::from("application/load-balancer-certificate")
+}
+
+/// Returns the address of the Secret with the application's environment variables.
+pub(super) fn secret_environment() -> Address {
+    Address::from("application/secret-environment")
+}
+
+/// Returns the name of the Secret with the application's environment variables.
+pub(super) fn secret_name(app: &App) -> String {
+    format!("{}-secrets", app.release)
+}
+
+/// Returns the address of an SSM parameter.
+pub(super) fn parameter_address(name: &str) -> Address {
+    Address::new(format!("cluster/parameter{name}"))
+}

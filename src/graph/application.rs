@@ -2,35 +2,26 @@
 
 use super::{
     addresses::{
-        app_image, cluster_name, eks, fargate_profiles, group_address, load_balancer_controller,
-        profile_address,
+        certificate, cluster_name, eks, fargate_profiles, group_address, load_balancer_controller,
+        parameter_address, profile_address, secret_environment, secret_name,
     },
-    app_image::platforms,
-    controller_images::controller_images,
     graph_builder::GraphBuilder,
     graph_context::Context,
-    network,
 };
 use crate::{
-    model::{Address, CallError, object, partition},
-    resources::{iam_role, image, manifest, webhook_certificate},
+    model::{Address, CallError, In, object},
+    resources::{manifest, secret_environment, ssm_parameter, webhook_certificate},
     stack::{
-        Nat, Stack,
-        delivery::Ingress,
-        manifest_file::{Object, Variables},
+        Stack,
+        delivery::{App, Ingress},
+        manifest_file::Object,
     },
 };
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Maximum number of pods under load, as a multiple of `app.replicas`.
-const MAX_SCALE_FACTOR: u32 = 3;
-
-/// Returns the address of the webhook certificate of the load balancer controller.
-pub(super) fn certificate() -> Address {
-    Address::from("application/load-balancer-certificate")
-}
+/// The first wave that comes after the Secret with the application's environment, which needs its Namespace.
+const AFTER_SECRETS: u8 = 3;
 
 /// Returns whether anything is deployed to the cluster.
 pub fn deploys(stack: &Stack) -> bool {
@@ -46,117 +37,6 @@ pub fn renders(stack: &Stack, folder: &str) -> bool {
         "load-balancer-controller" => load_balancer_controller(stack),
         _ => true,
     }
-}
-
-/// Returns the values of the variables of the manifests.
-pub fn variables(stack: &Stack, context: &Context) -> Variables {
-    let public = faces_internet(stack);
-    let mut all = BTreeMap::from([
-        ("stack.name", json!(stack.name)),
-        ("stack.region", json!(stack.region)),
-        ("stack.account", json!(context.account)),
-        ("stack.partition", json!(partition(&stack.region))),
-        ("cluster.name", json!(cluster_name(stack))),
-        ("cluster.version", json!(context.version)),
-        ("cluster.fargateOnly", json!(stack.fargate_only)),
-        ("network.vpcId", json!(network::vpc(stack))),
-        ("network.public", json!(public)),
-        ("network.scheme", json!(if public { "internet-facing" } else { "internal" })),
-        (
-            "clusterAutoscaler.roleArn",
-            role(stack, "kube-system", "cluster-autoscaler", stack.controllers.cluster_autoscaler),
-        ),
-        (
-            "loadBalancerController.roleArn",
-            role(stack, "kube-system", "aws-load-balancer-controller", load_balancer_controller(stack)),
-        ),
-        ("loadBalancerController.caBundle", json!(webhook_certificate::CA.of(&certificate()))),
-    ]);
-    all.extend(controller_images(stack, &context.version));
-    if let Some(app) = &stack.app {
-        let platforms = platforms(stack, app);
-        let archs: Vec<&str> =
-            platforms.iter().filter_map(|it| it.split_once('/').map(|(_, arch)| arch)).collect();
-        let parameter = app.parameter.clone().unwrap_or_default();
-        let times = RolloutTimes::of(app.ingress);
-        let by_pod_identity = uses_pod_identity(stack, &app.namespace, &app.release).is_some_and(|it| it);
-        all.extend([
-            ("image", json!(image::URI.of(&app_image()))),
-            ("app.release", json!(app.release)),
-            ("app.namespace", json!(app.namespace)),
-            ("app.replicas", json!(app.replicas)),
-            ("app.maxReplicas", json!(u32::from(app.replicas).saturating_mul(MAX_SCALE_FACTOR).max(1))),
-            ("app.port", json!(app.port)),
-            ("app.portText", json!(app.port.to_string())),
-            ("app.env", json!(app.env)),
-            ("app.configHash", json!(config_hash(&app.env, &parameter))),
-            ("app.parameter", json!(parameter)),
-            ("app.drainSeconds", json!(times.drain)),
-            ("app.graceSeconds", json!(times.grace)),
-            ("app.deadlineSeconds", json!(times.deadline)),
-            ("app.ingress", json!(app.ingress)),
-            ("app.archs", json!(archs)),
-            ("app.platforms", json!(platforms)),
-            ("app.roleArn", role(stack, &app.namespace, &app.release, app.parameter.is_some())),
-            ("app.podIdentity", json!(by_pod_identity)),
-        ]);
-    }
-    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// Time limits that match how fast a load balancer drops a pod and adds a new one, in seconds.
-struct RolloutTimes {
-    /// How long a terminating pod continues to serve requests.
-    drain: u32,
-    /// How long a terminating pod may run in total before it is killed.
-    grace: u32,
-    /// How long a rollout may make no progress before it counts as failed.
-    deadline: u32,
-}
-
-impl RolloutTimes {
-    /// Returns the times for a type of load balancer. A Network Load Balancer sends new connections to a
-    /// deregistered target for up to two minutes, and takes minutes to find a new target healthy; an
-    /// Application Load Balancer does both in seconds.
-    /// Source: <https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/1834>
-    fn of(ingress: Ingress) -> Self {
-        match ingress {
-            Ingress::Nlb => RolloutTimes { drain: 120, grace: 180, deadline: 900 },
-            Ingress::Alb | Ingress::None => RolloutTimes { drain: 15, grace: 60, deadline: 300 },
-        }
-    }
-}
-
-/// Returns whether a service account of the file uses Pod Identity, or `None` if the file does not list it.
-fn uses_pod_identity(stack: &Stack, namespace: &str, name: &str) -> Option<bool> {
-    let mine = stack.service_accounts.iter().find(|it| it.namespace == namespace && it.name == name);
-    mine.map(|account| account.pod_identity)
-}
-
-/// Returns the role ARN for the annotation of a service account: empty if it has no role, or gets it from Pod
-/// Identity. `granted` says whether the program itself gives the service account a role.
-fn role(stack: &Stack, namespace: &str, name: &str, granted: bool) -> Value {
-    match uses_pod_identity(stack, namespace, name) {
-        Some(true) => json!(""),
-        None if !granted => json!(""),
-        _ => json!(iam_role::ARN.of(&Address::new(format!("cluster/service-account/{namespace}/{name}")))),
-    }
-}
-
-/// Returns whether load balancers can be internet-facing, which takes public subnets with a way out.
-pub fn faces_internet(stack: &Stack) -> bool {
-    stack.network.as_ref().is_some_and(|network| match &network.existing {
-        Some(existing) => !existing.public_subnet_ids.is_empty(),
-        None => network.nat != Nat::None,
-    })
-}
-
-/// Returns a digest of the application's configuration. It is part of the pod template, so that a change of
-/// the configuration starts a rollout.
-fn config_hash(env: &BTreeMap<String, String>, parameter: &str) -> String {
-    let text = json!([env, parameter]).to_string();
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Adds the objects, each after the objects that it depends on.
@@ -192,7 +72,11 @@ pub(super) fn application(
     }
     let mut before: Vec<Address> = prerequisites;
     before.extend(load_balancer_controller(stack).then(certificate));
-    for objects in waves.into_values() {
+    let mut secrets = stack.app.as_ref().filter(|app| !app.secrets.is_empty());
+    for (wave, objects) in waves {
+        if let Some(app) = secrets.take_if(|_| wave >= AFTER_SECRETS) {
+            before.push(secrets_of(build, stack, app, &before));
+        }
         for (address, found) in &objects {
             let spec = manifest::Spec {
                 cluster: cluster_name(stack),
@@ -205,7 +89,29 @@ pub(super) fn application(
         }
         before.extend(objects.into_iter().map(|(address, _)| address));
     }
+    if let Some(app) = secrets {
+        secrets_of(build, stack, app, &before);
+    }
     Ok(())
+}
+
+/// Adds the Secret with the environment variables of the application, and returns its address.
+fn secrets_of(build: &mut GraphBuilder<'_>, stack: &Stack, app: &App, before: &[Address]) -> Address {
+    let address = secret_environment();
+    let version = |name: &String| {
+        let field = ssm_parameter::VERSION.name().to_owned();
+        (name.clone(), In::Ref { r#ref: parameter_address(name), field })
+    };
+    let spec = secret_environment::Spec {
+        cluster: cluster_name(stack),
+        namespace: app.namespace.clone(),
+        name: secret_name(app),
+        variables: app.secrets.clone(),
+        versions: app.secrets.values().map(version).collect(),
+        tags: build.tags(&address),
+    };
+    build.add_after(&address, &spec, &before.iter().collect::<Vec<_>>());
+    address
 }
 
 /// Returns the addresses that every object depends on: the cluster, its access entries and add-ons, and the
@@ -263,6 +169,7 @@ pub fn entrance(stack: &Stack) -> Option<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use std::collections::BTreeSet;
 
     /// Returns everything that `address` depends on, directly or through others.

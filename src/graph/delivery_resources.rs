@@ -2,8 +2,8 @@
 
 use super::{
     addresses::{
-        app_repository, cluster_name, eks, key_arn, load_balancer_controller, provider, repository_address,
-        role_name,
+        app_repository, cluster_name, eks, key_arn, load_balancer_controller, parameter_address, provider,
+        repository_address, role_name,
     },
     controller_images::copy_repositories,
     controllers,
@@ -87,7 +87,7 @@ fn repository(build: &mut GraphBuilder<'_>, stack: &Stack, repository: &Reposito
 }
 
 fn parameter(build: &mut GraphBuilder<'_>, stack: &Stack, parameter: &Parameter) {
-    let address = Address::new(format!("cluster/parameter{}", parameter.name));
+    let address = parameter_address(&parameter.name);
     let secret = parameter.secret.as_ref().map(|secret| match (&secret.env, &secret.file) {
         (Some(name), _) => SecretSource::Env(name.clone()),
         (None, file) => SecretSource::File(file.clone().unwrap_or_default()),

@@ -35,6 +35,8 @@ pub struct Context {
     pub image: ImageTags,
     /// Objects of the rendered manifests.
     pub objects: Vec<Object>,
+    /// Fields of `app` that the file sets and no manifest uses.
+    pub unused: Vec<&'static str>,
 }
 
 /// The tags of the application's image.

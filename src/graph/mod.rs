@@ -14,6 +14,7 @@ mod graph_builder;
 mod graph_context;
 mod iam_policies;
 mod key;
+mod manifest_variables;
 mod network;
 mod nodes;
 mod roles;
@@ -23,13 +24,14 @@ pub use access::{caller_has_entry, principal_slug};
 pub use addons::{AddonSettings, addons};
 pub use addresses::{app_image, cluster_name, fargate_profiles};
 pub use app_image::{builder, platforms};
-pub use application::{deploys, entrance, faces_internet, renders, variables};
+pub use application::{deploys, entrance, renders};
 pub use backend_graph::{BACKEND, Backend, backend, backend_bucket, backend_key};
 pub use control_plane::cluster_zones;
 pub use graph_context::{Context, ImageTags};
 pub use iam_policies::{
     autoscaling_role, key_admin, key_for_disks, key_for_logs, log_group_arn, logs_service,
 };
+pub use manifest_variables::{faces_internet, unused_fields, variables};
 pub use network::{
     endpoint_address, interface_endpoints, missing_endpoints, needed_endpoints, private_subnet_address,
     role_tag, subnet_tags_address,

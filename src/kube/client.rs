@@ -43,6 +43,12 @@ pub struct ObjectRef {
 }
 
 impl ObjectRef {
+    /// Returns the reference to a Secret.
+    pub fn secret(namespace: &str, name: &str) -> ObjectRef {
+        let (api_version, kind) = ("v1".to_owned(), "Secret".to_owned());
+        ObjectRef { api_version, kind, namespace: Some(namespace.to_owned()), name: name.to_owned() }
+    }
+
     /// Returns the reference to an object by its own metadata, or `None` if that is incomplete.
     pub fn of(object: &Value) -> Option<ObjectRef> {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);

@@ -7,7 +7,10 @@ use crate::{
     graph::{cluster_name, entrance, faces_internet},
     kube::{KubeClient, ObjectRef},
     model::{CallError, ErrorKind, Event, StepError},
-    stack::{Stack, delivery::Ingress},
+    stack::{
+        Stack,
+        delivery::{App, Ingress},
+    },
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -21,11 +24,22 @@ pub enum ApplicationUrl {
     /// The stack has no application that could respond at a URL.
     None,
     /// The application responds at this URL.
-    Responds(String),
+    Responds(Location),
     /// The application has this URL, which is internal to the VPC and was not tested.
-    Internal(String),
+    Internal(Location),
     /// The application did not respond in time.
     Late(StepError),
+}
+
+/// A URL, and the load balancer that it leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The URL, without a path.
+    pub url: String,
+    /// DNS name of the load balancer.
+    pub balancer: String,
+    /// What must be true for the URL to work, if it is not that of the load balancer.
+    pub note: Option<String>,
 }
 
 /// Checks that the stack has an application with a URL.
@@ -77,24 +91,24 @@ pub async fn application_url(
     // From outside the VPC, an internal address cannot be tested.
     let inside = !faces_internet(stack) && !workspace.target.is_sandbox();
     let look = async || {
-        let url = match address(&cluster, &place).await? {
+        let found = match address(stack, &cluster, &place).await? {
             None => Err(match trouble(&cluster, &place).await {
                 Some(trouble) => format!("its load balancer has no DNS name yet; {trouble}"),
                 None => "its load balancer has no DNS name yet".to_owned(),
             }),
-            Some(url) if inside || answers(&url).await => Ok(url),
+            Some(found) if inside || found.answers().await => Ok(found.location),
             Some(_) => Err("its load balancer does not respond yet".to_owned()),
         };
-        if let Err(why) = &url
+        if let Err(why) = &found
             && told.replace(why.clone()) != *why
         {
             // The receiver may have ended.
             let _ = control.events.send(Event::Notice(format!("waiting for the application's URL: {why}")));
         }
-        Ok(url.ok())
+        Ok(found.ok())
     };
     let options = WaitOptions { timeout: pace.of(ADDRESS_TIMEOUT), pace };
-    let Some(url) = wait_for(options, &control.shutdown, look).await? else {
+    let Some(location) = wait_for(options, &control.shutdown, look).await? else {
         let error = CallError::new(
             ErrorKind::Deadline,
             format!("the application is rolled out, but {}", told.borrow()),
@@ -103,7 +117,7 @@ pub async fn application_url(
                     delays the load balancer";
         return Ok(ApplicationUrl::Late(error.hint(hint).into()));
     };
-    Ok(if inside { ApplicationUrl::Internal(url) } else { ApplicationUrl::Responds(url) })
+    Ok(if inside { ApplicationUrl::Internal(location) } else { ApplicationUrl::Responds(location) })
 }
 
 /// Returns the object whose load balancer serves the application.
@@ -122,16 +136,56 @@ fn balanced(stack: &Stack) -> Option<ObjectRef> {
     })
 }
 
-async fn address(cluster: &KubeClient, place: &ObjectRef) -> Result<Option<String>, CallError> {
+/// What is known of a load balancer that has its DNS name.
+struct Reachable {
+    location: Location,
+    /// URL of the load balancer itself, and the host that it is asked for.
+    direct: String,
+    host: String,
+}
+
+async fn address(
+    stack: &Stack,
+    cluster: &KubeClient,
+    place: &ObjectRef,
+) -> Result<Option<Reachable>, CallError> {
     let Some(object) = cluster.get(place).await? else { return Ok(None) };
+    Ok(stack.app.as_ref().and_then(|app| reachable(app, &object)))
+}
+
+/// Returns what the status of an Ingress or Service tells, or `None` without a load balancer.
+fn reachable(app: &App, object: &Value) -> Option<Reachable> {
     let text = |name: &str| {
         let path = format!("/status/loadBalancer/ingress/0/{name}");
         object.pointer(&path).and_then(Value::as_str).map(str::to_owned)
     };
-    // AWS lists no ports there; a load balancer that cannot listen on port 80 does.
-    let port = object.pointer("/status/loadBalancer/ingress/0/ports/0/port").and_then(Value::as_u64);
-    let port = port.filter(|port| *port != 80).map_or_else(String::new, |port| format!(":{port}"));
-    Ok(text("hostname").or(text("ip")).map(|host| format!("http://{host}{port}")))
+    let tls = app.certificate_arn.is_some();
+    let (scheme, usual) = if tls { ("https", 443) } else { ("http", 80) };
+    // AWS lists no ports there; a load balancer that cannot listen on its usual ports does, in their order.
+    let ports = object.pointer("/status/loadBalancer/ingress/0/ports").and_then(Value::as_array);
+    let port = ports.and_then(|ports| if tls { ports.last() } else { ports.first() });
+    let port = port.and_then(|port| port.get("port")?.as_u64()).filter(|port| *port != usual);
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    let balancer = text("hostname").or(text("ip"))?;
+    let direct = format!("{scheme}://{balancer}{port}");
+    let exact = app.hosts.iter().find(|host| !host.starts_with("*."));
+    // Every name below a wildcard is forwarded.
+    let host = exact.cloned().or_else(|| app.hosts.first().map(|host| host.replacen('*', "www", 1)));
+    let (url, note) = match &host {
+        Some(host) => (
+            format!("{scheme}://{host}{port}"),
+            Some(format!("the DNS name {host} must point to the load balancer {balancer}")),
+        ),
+        None if tls => (
+            direct.clone(),
+            Some(format!(
+                "clients accept the certificate only under its own names: point one to the load balancer {balancer}"
+            )),
+        ),
+        None => (direct.clone(), None),
+    };
+    let host = host.unwrap_or_else(|| balancer.clone());
+    Some(Reachable { location: Location { url, balancer, note }, direct, host })
 }
 
 /// Returns the last warning of the load balancer's controller, which says what delays it.
@@ -147,17 +201,53 @@ async fn trouble(cluster: &KubeClient, place: &ObjectRef) -> Option<String> {
     Some(format!("{}: {}", text(last, "/reason"), text(last, "/message")))
 }
 
-/// Returns whether the application responds at `url`. Any status counts but those of a load balancer without
-/// healthy targets (502 to 504).
-async fn answers(url: &str) -> bool {
-    let url = format!("{url}/");
-    let asked = tokio::task::spawn_blocking(move || {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(5)))
-            .http_status_as_error(false)
+impl Reachable {
+    /// Returns whether the application responds behind the load balancer, whatever DNS says of its host. Any status counts
+    /// but those of a load balancer without healthy targets (502 to 504).
+    async fn answers(&self) -> bool {
+        // Nothing secret is sent, and the load balancer has a certificate for other names than its own.
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .danger_accept_invalid_certs(true)
+            .no_proxy()
             .build();
-        let answer = ureq::Agent::new_with_config(config).get(&url).call();
+        let Ok(client) = client else { return false };
+        let answer = client.get(format!("{}/", self.direct)).header("Host", &self.host).send().await;
         answer.is_ok_and(|answer| !matches!(answer.status().as_u16(), 502..=504))
-    });
-    asked.await.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn found(app: &str, status: &Value) -> Option<(String, String, String)> {
+        let text = format!("name: shop\nregion: eu-central-1\napp: {app}\n");
+        let stack = crate::stack::load("stack.yaml", text.as_bytes(), &|_| None).unwrap();
+        let object = json!({"status": {"loadBalancer": {"ingress": [status]}}});
+        let found = reachable(stack.app.as_ref().unwrap(), &object)?;
+        Some((found.location.url, found.direct, found.host))
+    }
+
+    #[test]
+    fn the_url_is_that_of_the_first_host() {
+        let arn = "certificateArn: 'arn:aws:acm:eu-central-1:123456789012:certificate/1'";
+        let aws = json!({"hostname": "lb.aws"});
+        let low = json!({"hostname": "127.0.0.9", "ports": [{"port": 8080}, {"port": 8443}]});
+        for (app, status, url, direct, host) in [
+            ("{}".to_owned(), &aws, "http://lb.aws", "http://lb.aws", "lb.aws"),
+            ("{}".to_owned(), &low, "http://127.0.0.9:8080", "http://127.0.0.9:8080", "127.0.0.9"),
+            (format!("{{{arn}}}"), &aws, "https://lb.aws", "https://lb.aws", "lb.aws"),
+            ("{hosts: ['*.a.b', c.d]}".to_owned(), &aws, "http://c.d", "http://lb.aws", "c.d"),
+            ("{hosts: ['*.a.b']}".to_owned(), &aws, "http://www.a.b", "http://lb.aws", "www.a.b"),
+            (format!("{{hosts: [c.d], {arn}}}"), &aws, "https://c.d", "https://lb.aws", "c.d"),
+            (format!("{{hosts: [c.d], {arn}}}"), &low, "https://c.d:8443", "https://127.0.0.9:8443", "c.d"),
+        ] {
+            let wanted = (url.to_owned(), direct.to_owned(), host.to_owned());
+            assert_eq!(found(&app, status), Some(wanted), "{app}");
+        }
+        assert_eq!(found("{}", &json!({})), None);
+    }
 }

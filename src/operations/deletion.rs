@@ -26,7 +26,7 @@ use crate::{
         Record, Snapshot, StepError, Stray,
     },
     plan::{Strays, left_dependents},
-    resources::{image, manifest},
+    resources::{image, manifest, secret_environment},
 };
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
@@ -379,7 +379,7 @@ async fn application(workspace: &Workspace) -> Result<Option<Vec<String>>, Opera
     let of = |kind: &str, spec: &Value| match kind {
         image::Spec::KIND => spec.get("builder").and_then(Value::as_str) != Some(image::Spec::COPY),
         manifest::Spec::KIND => part(spec),
-        _ => false,
+        kind => kind == secret_environment::Spec::KIND,
     };
     let made = snapshot.resources.iter().filter(|(_, entry)| of(&entry.kind, &entry.spec)).map(|(at, _)| at);
     let begun = snapshot.intents.iter().filter(|(_, it)| of(&it.kind, &it.request)).map(|(at, _)| at);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::{Address, Desired as _, Snapshot},
-    resources::{manifest, webhook_certificate},
+    resources::{manifest, secret_environment, webhook_certificate},
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +54,10 @@ pub async fn forget_cluster_objects(
     workspace: &Workspace,
     snapshot: &mut Snapshot,
 ) -> Result<(), OperationError> {
-    let inside = |kind: &str| [manifest::Spec::KIND, webhook_certificate::Spec::KIND].contains(&kind);
+    let inside = |kind: &str| {
+        [manifest::Spec::KIND, secret_environment::Spec::KIND, webhook_certificate::Spec::KIND]
+            .contains(&kind)
+    };
     let made =
         snapshot.resources.iter().filter(|(_, entry)| inside(&entry.kind)).map(|(at, it)| (at, &it.spec));
     let begun = snapshot.intents.iter().filter(|(_, it)| inside(&it.kind)).map(|(at, it)| (at, &it.request));

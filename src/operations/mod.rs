@@ -60,7 +60,7 @@ mod unusable_key;
 mod workspace;
 
 pub use adoption::adopt;
-pub use application_url::{ApplicationUrl, application_url, check_has_url};
+pub use application_url::{ApplicationUrl, Location, application_url, check_has_url};
 pub use apply::up;
 pub use blocked_deletion::BlockedDeletion;
 pub use checks::{Check, CheckState, doctor};

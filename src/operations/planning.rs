@@ -72,6 +72,12 @@ pub async fn desired(
 ) -> Result<Graph, OperationError> {
     let context = workspace.patient(async || facts::gather(workspace, options, snapshot).await).await?;
     facts::record_zones(&context, snapshot);
+    for field in &context.unused {
+        let folder = workspace.stack.app.as_ref().map_or("manifests", |app| &app.manifests);
+        workspace.warn_once(format!(
+            "{field} is set, but no file in {folder}/ uses it, so it has no effect; see the variables in manifests/README.md"
+        ));
+    }
     let mut graph = graph(&workspace.stack, &context)?;
     fill_names(&mut graph, snapshot, &kind);
     taken_fields::check(&options.take_fields, &graph)?;

@@ -126,5 +126,6 @@ fn supposed(stack: &Stack, account: &str) -> Context {
         image: crate::graph::ImageTags::default(),
         endpoint_zones: BTreeMap::new(),
         objects: Vec::new(),
+        unused: Vec::new(),
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -54,6 +54,8 @@ pub struct Workspace {
     pub folders: Folders,
     /// Who is told and asked.
     pub operator: Arc<dyn Operator>,
+    /// What was told once.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Workspace {
@@ -87,7 +89,7 @@ impl Workspace {
             command: command.to_owned(),
             lock_timeout,
         };
-        Ok(Workspace { stack, target, state, folders, operator })
+        Ok(Workspace { stack, target, state, folders, operator, told: Mutex::default() })
     }
 
     /// Returns the stack, the region and the account, for messages.
@@ -112,6 +114,14 @@ impl Workspace {
     /// Tells the operator something that may not be as it was intended.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.operator.tell(Message::Warning(text.as_ref()));
+    }
+
+    /// Does what [`Self::warn`] does, unless this was told before: a run plans more than once.
+    pub fn warn_once(&self, text: String) {
+        let is_new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone());
+        if is_new {
+            self.warn(text);
+        }
     }
 
     /// Tells the operator what is done.

@@ -34,6 +34,7 @@ pub mod role_tags;
 pub mod route;
 pub mod route_table;
 pub mod route_table_association;
+pub mod secret_environment;
 pub mod security_group;
 pub mod security_group_rule;
 pub mod ssm_parameter;
@@ -72,6 +73,7 @@ pub const REGISTRY: &[Handler] = &[
     Handler::of::<route::Route>(),
     Handler::of::<route_table::RouteTable>(),
     Handler::of::<route_table_association::RouteTableAssociation>(),
+    Handler::of::<secret_environment::SecretEnvironment>(),
     Handler::of::<security_group::SecurityGroup>(),
     Handler::of::<security_group_rule::SecurityGroupRule>(),
     Handler::of::<ssm_parameter::SsmParameter>(),

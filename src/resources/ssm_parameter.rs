@@ -68,12 +68,8 @@ pub struct Live {
     pub tags: Tags,
 }
 
-/// The stack's parameters.
-const PARAMETERS: IamScope = IamScope {
-    sid: "Parameters",
-    resources: &["arn:{partition}:ssm:{region}:{account}:parameter/{ssm_parameter.name}"],
-    conditions: &[],
-};
+/// Field [`Live::version`].
+pub const VERSION: Field = Field::new("version");
 
 impl Desired for Spec {
     const KIND: &'static str = SsmParameter::KIND;
@@ -83,12 +79,14 @@ impl Resource for SsmParameter {
     const INFO: KindInfo = KindInfo {
         name: "ssm_parameter",
         identity: Identity::Name,
+        supplies: &[VERSION],
+        computed_on_update: &["version"],
         arn_prefix: Some(":parameter"),
         birth_counter: Some("version"),
         counted_at: Some("modified"),
         iam: &[
             (
-                PARAMETERS,
+                IamScope::PARAMETERS,
                 &[
                     "ssm:GetParameters",
                     "ssm:ListTagsForResource",

@@ -122,10 +122,10 @@ impl Lifecycle for WebhookCertificate {
     async fn find(cx: &Cx, asked: &[TypedLookup<Self>]) -> Result<Vec<FoundResource<Live>>, CallError> {
         let mut found = Vec::new();
         for asked in asked {
-            let named = asked.want.as_ref().map(|want| (&want.cluster, place(&want.namespace, &want.name)));
-            let last =
-                || asked.recorded.as_ref().map(|last| (&last.cluster, place(&last.namespace, &last.name)));
-            let Some((name, place)) = named.or_else(last) else { continue };
+            let named = asked.want.as_ref().map(|it| (&it.cluster, &it.namespace, &it.name));
+            let last = || asked.recorded.as_ref().map(|it| (&it.cluster, &it.namespace, &it.name));
+            let Some((name, namespace, secret)) = named.or_else(last) else { continue };
+            let place = ObjectRef::secret(namespace, secret);
             let Some(cluster) = kube::cluster(cx, name).await? else { continue };
             let there = match kube::forget_connection_on_silence(cx, cluster.get(&place).await) {
                 // As for manifests, a cluster that denies access leaves what is recorded.
@@ -143,7 +143,7 @@ impl Lifecycle for WebhookCertificate {
     }
 
     async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
-        let place = place(&want.namespace, &want.name);
+        let place = ObjectRef::secret(&want.namespace, &want.name);
         if let Some(cluster) = kube::cluster(cx, &want.cluster).await?
             && let Some(there) = cluster.get(&place).await?
             && object::marks(&there).get(tag::LINEAGE) != Some(&cx.owner.lineage)
@@ -159,19 +159,10 @@ impl Lifecycle for WebhookCertificate {
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
         match kube::cluster(cx, &live.cluster).await? {
-            Some(cluster) => cluster.delete(&place(&live.namespace, &live.name), &live.id).await,
+            Some(cluster) => cluster.delete(&ObjectRef::secret(&live.namespace, &live.name), &live.id).await,
             // The Secret was deleted with the cluster.
             None => Ok(()),
         }
-    }
-}
-
-fn place(namespace: &str, name: &str) -> ObjectRef {
-    ObjectRef {
-        api_version: "v1".to_owned(),
-        kind: "Secret".to_owned(),
-        namespace: Some(namespace.to_owned()),
-        name: name.to_owned(),
     }
 }
 

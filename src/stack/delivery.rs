@@ -1,5 +1,6 @@
 //! The fields of the sections `repositories`, `serviceAccounts`, `parameters`, `controllers` and `app`.
 
+use super::app_settings::{Health, Resources};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -169,18 +170,41 @@ pub struct App {
     /// The number of pods. Default: 3.
     #[serde(default = "default_replicas")]
     pub replicas: u16,
+    /// The maximum number of pods under load, at least `replicas`. Equal to `replicas`: the number is not
+    /// adjusted to the load. Default: 3 x `replicas`.
+    pub max_replicas: Option<u32>,
     /// The port that the application listens on, 1 to 65535. Default: 8000.
     #[serde(default = "default_port")]
     pub port: u16,
+    /// The command that the container runs, such as `[gunicorn, "shop:app"]`. Default: that of the image.
+    pub command: Option<Vec<String>>,
+    /// The health checks of the pods. Default: the paths of the demo application.
+    #[serde(default)]
+    pub health: Health,
+    /// The CPU and memory of a pod.
+    #[serde(default)]
+    pub resources: Resources,
     /// The environment variables of the application. Default: none.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Environment variables with the values of parameters of this file, such as `{DB_PASSWORD: /shop/password}`.
+    /// The pods get them from a Kubernetes Secret; the values are never stored in the state, a plan or a log.
+    /// Default: none.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
     /// The name of the SSM parameter that the demo application shows at `/config`; its pods may read it.
     /// Default: none.
     pub parameter: Option<String>,
     /// How the application is exposed: `alb`, `nlb` or `none`. Default: `alb`.
     #[serde(default)]
     pub ingress: Ingress,
+    /// The host names that the Application Load Balancer forwards, such as `shop.example.com` or `*.example.com`.
+    /// Default: every host.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// The ARN of the ACM certificate with which the load balancer serves HTTPS on port 443. An Application Load
+    /// Balancer redirects HTTP to it. Default: HTTP only.
+    pub certificate_arn: Option<String>,
     /// The directory of the Kubernetes manifests, relative to the stack file. Default: `manifests`.
     #[serde(default = "default_manifests")]
     pub manifests: String,
@@ -188,6 +212,21 @@ pub struct App {
     #[serde(default = "default_true")]
     #[schemars(extend("x-plan-neutral" = true))]
     pub rollback: bool,
+}
+
+/// The maximum number of pods under load, as a multiple of `app.replicas`.
+const MAX_SCALE_FACTOR: u32 = 3;
+
+impl App {
+    /// Returns the maximum number of pods under load.
+    pub fn max_replicas(&self) -> u32 {
+        self.max_replicas.unwrap_or_else(|| u32::from(self.replicas).saturating_mul(MAX_SCALE_FACTOR))
+    }
+
+    /// Returns whether the number of pods is adjusted to the load. Zero pods cannot be: they have no load.
+    pub fn is_autoscaled(&self) -> bool {
+        self.replicas > 0 && self.max_replicas() > u32::from(self.replicas)
+    }
 }
 
 fn default_path() -> String {

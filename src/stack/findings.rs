@@ -110,3 +110,13 @@ pub fn retention(findings: &mut Findings<'_>, path: &str, days: i32) {
 fn list(values: &[i32]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
+
+/// Returns whether a text is a DNS label (RFC 1123), the form of most Kubernetes names.
+pub fn is_dns_label(text: &str) -> bool {
+    let chars = text.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'));
+    (1..=63).contains(&text.len()) && chars && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// The hint for a name that is not a DNS label.
+pub const DNS_LABEL_HINT: &str =
+    "use 1 to 63 lowercase letters, digits and `-`, starting and ending with a letter or digit";

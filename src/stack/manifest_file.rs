@@ -8,7 +8,10 @@ use super::{
 };
 use crate::model::{is_reference, joined};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// A file of the manifests directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +28,8 @@ pub struct ManifestFile {
 /// its ARN.
 pub type Variables = BTreeMap<String, Value>;
 
-/// The annotation with the condition under which a document is rendered. It is removed from the object.
+/// The key with the condition under which a map is rendered; as an annotation of the object, the whole document.
+/// It is removed.
 const WHEN: &str = "provisioner/when";
 
 /// A rendered Kubernetes object.
@@ -37,14 +41,23 @@ pub struct Object {
     pub value: Value,
 }
 
+/// What the documents of one file render to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rendered {
+    /// The objects of the documents whose conditions hold.
+    pub objects: Vec<Object>,
+    /// Names of the variables that these documents, or any condition, use.
+    pub used: BTreeSet<String>,
+}
+
 /// Renders the documents of one file whose conditions hold.
 ///
 /// # Errors
 /// YAML that cannot be parsed, unknown variables, invalid conditions, and documents that cannot be applied,
 /// each with its position.
-pub fn render(file: &ManifestFile, variables: &Variables) -> Result<Vec<Object>, Diagnostics> {
+pub fn render(file: &ManifestFile, variables: &Variables) -> Result<Rendered, Diagnostics> {
     let (documents, source) = parse_all(&file.name, &file.bytes)?;
-    let renderer = Renderer { source: &source, variables };
+    let renderer = Renderer { source: &source, variables, used: RefCell::default() };
     let mut objects = Vec::new();
     let mut wrong = Vec::new();
     for document in documents {
@@ -54,12 +67,14 @@ pub fn render(file: &ManifestFile, variables: &Variables) -> Result<Vec<Object>,
             Err(diagnostic) => wrong.push(diagnostic),
         }
     }
-    Diagnostics::new(wrong).map_or(Ok(objects), Err)
+    let rendered = Rendered { objects, used: renderer.used.into_inner() };
+    Diagnostics::new(wrong).map_or(Ok(rendered), Err)
 }
 
 struct Renderer<'a> {
     source: &'a SourceText,
     variables: &'a Variables,
+    used: RefCell<BTreeSet<String>>,
 }
 
 impl Renderer<'_> {
@@ -72,7 +87,7 @@ impl Renderer<'_> {
         {
             return Ok(None);
         }
-        let mut value = self.value(node)?;
+        let Some(mut value) = self.value(node)? else { return Ok(None) };
         let text = |path: &str| value.pointer(path).is_some_and(Value::is_string);
         if !text("/apiVersion") || !text("/kind") || !text("/metadata/name") {
             return wrong(
@@ -92,27 +107,39 @@ impl Renderer<'_> {
                 "write each object as a separate document after `---`",
             );
         }
-        if let Some(Value::Object(annotations)) = value.pointer_mut("/metadata/annotations") {
-            annotations.remove(WHEN);
-            if annotations.is_empty()
-                && let Some(Value::Object(metadata)) = value.get_mut("metadata")
-            {
-                metadata.remove("annotations");
-            }
+        if let Some(Value::Object(metadata)) = value.get_mut("metadata")
+            && metadata.get("annotations") == Some(&json!({}))
+        {
+            metadata.remove("annotations");
         }
         Ok(Some(value))
     }
 
-    fn value(&self, node: &YamlNode) -> Result<Value, Diagnostic> {
-        Ok(match &node.raw {
+    /// Returns the value of a node, or `None` if it is left out: a text that is only a variable without a value, or a map
+    /// whose condition does not hold.
+    fn value(&self, node: &YamlNode) -> Result<Option<Value>, Diagnostic> {
+        Ok(Some(match &node.raw {
             Raw::Null => Value::Null,
             Raw::Bool(value) => json!(value),
             Raw::Int(value) => json!(value),
             Raw::Float(value) => json!(value),
-            Raw::Text(text) => self.text(node, text)?,
-            Raw::List(list) => list.iter().map(|node| self.value(node)).collect::<Result<_, _>>()?,
+            Raw::Text(text) => match self.text(node, text)? {
+                Value::Null => return Ok(None),
+                value => value,
+            },
+            Raw::List(list) => {
+                list.iter().filter_map(|node| self.value(node).transpose()).collect::<Result<_, _>>()?
+            }
             Raw::Map(entries) => {
-                let entries = entries.iter().map(|(key, node)| Ok((key.name.clone(), self.value(node)?)));
+                if let Some(condition) = get(node, WHEN)
+                    && !self.holds(condition)?
+                {
+                    return Ok(None);
+                }
+                let entries = entries.iter().filter(|(key, _)| key.name != WHEN).filter_map(|(key, node)| {
+                    let value = self.value(node).transpose()?;
+                    Some(value.map(|value| (key.name.clone(), value)))
+                });
                 let value = Value::Object(entries.collect::<Result<Map<_, _>, _>>()?);
                 if is_reference(&value) {
                     let message =
@@ -122,7 +149,7 @@ impl Renderer<'_> {
                 }
                 value
             }
-        })
+        }))
     }
 
     /// Substitutes the variables in a text. A text that is only one variable takes the type of the variable's
@@ -160,8 +187,9 @@ impl Renderer<'_> {
                 }
                 _ => {
                     let hint = format!("use `${{{name}}}` as the whole value");
+                    let what = if value.is_null() { "has no value" } else { "is a list or a map" };
                     return Err(wrong(
-                        format!("variable `{name}` is a list or a map and cannot be part of a text"),
+                        format!("variable `{name}` {what} and cannot be part of a text"),
                         hint,
                     ));
                 }
@@ -178,6 +206,7 @@ impl Renderer<'_> {
     }
 
     fn variable(&self, node: &YamlNode, name: &str) -> Result<&Value, Diagnostic> {
+        self.used.borrow_mut().insert(name.trim().to_owned());
         self.variables.get(name.trim()).ok_or_else(|| {
             let known = self.variables.keys().map(String::as_str);
             let hint = match nearest(name.trim(), known) {
@@ -191,7 +220,7 @@ impl Renderer<'_> {
     /// Returns whether all terms of a condition are true.
     fn holds(&self, node: &YamlNode) -> Result<bool, Diagnostic> {
         let Raw::Text(condition) = &node.raw else {
-            let message = format!("expected a string for the annotation `{WHEN}`");
+            let message = format!("expected a string for `{WHEN}`");
             return Err(self.source.at(
                 node.span,
                 "",
@@ -264,6 +293,7 @@ mod tests {
             ("app.archs", json!(["amd64"])),
             ("app.parameter", json!("")),
             ("app.ingress", json!("alb")),
+            ("app.command", Value::Null),
             ("network.vpcId", vpc),
         ];
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -276,7 +306,7 @@ mod tests {
             bytes: text.as_bytes().to_vec(),
         };
         let objects = render(&file, &variables()).map_err(|error| error.to_string())?;
-        Ok(objects.into_iter().map(|object| object.value).collect())
+        Ok(objects.objects.into_iter().map(|object| object.value).collect())
     }
 
     const HEAD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n";
@@ -296,6 +326,23 @@ mod tests {
             "g": {"text": ["--vpc=", vpc]}, "h": vpc,
         });
         assert_eq!(objects[0], wanted);
+    }
+
+    #[test]
+    fn what_has_no_value_or_whose_condition_does_not_hold_is_left_out() {
+        let text = format!(
+            "{HEAD}a: ${{app.command}}\nb: [x, \"${{app.command}}\"]\nc: null\nd:\n  provisioner/when: app.ingress == alb\n  \
+             e: 1\nf:\n  provisioner/when: app.parameter\n  e: ${{network.vpcId}}\ng:\n  - provisioner/when: app.command\n    \
+             h: 1\n  - provisioner/when: \"!app.command\"\n    h: 2\n"
+        );
+        let wanted = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"},
+            "b": ["x"], "c": null, "d": {"e": 1}, "g": [{"h": 2}],
+        });
+        assert_eq!(rendered(&text).unwrap(), [wanted]);
+        let file = ManifestFile { path: "a.yaml".to_owned(), name: String::new(), bytes: text.into_bytes() };
+        let used: Vec<String> = render(&file, &variables()).unwrap().used.into_iter().collect();
+        assert_eq!(used, ["app.command", "app.ingress", "app.parameter"], "what is left out uses nothing");
     }
 
     #[test]
@@ -333,6 +380,8 @@ mod tests {
             (format!("{HEAD}data:\n  a: ${{app.replica}}\n"), 5, "did you mean `app.replicas`?"),
             (format!("{HEAD}data: {{a: '${{stack.name'}}\n"), 4, "without a closing `}`"),
             (format!("{HEAD}data: {{a: 'x ${{app.env}}'}}\n"), 4, "a list or a map"),
+            (format!("{HEAD}data: {{a: 'x ${{app.command}}'}}\n"), 4, "has no value"),
+            (format!("{HEAD}data: {{provisioner/when: 1}}\n"), 4, "expected a string"),
             ("kind: ConfigMap\nmetadata: {name: x}\n".to_owned(), 1, "invalid Kubernetes object"),
             (format!("{HEAD}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n"), 5, "`parameters`"),
             ("apiVersion: v1\nkind: PodList\nmetadata: {name: s}\n".to_owned(), 1, "lists of objects"),

@@ -4,6 +4,7 @@
 //! `overrides` applies `--set`, the deserializer builds a [`File`], `validate` checks it, and defaults
 //! complete it.
 
+pub mod app_settings;
 pub mod cluster;
 pub mod delivery;
 mod deserializer;
@@ -18,6 +19,7 @@ mod substitute;
 mod tree;
 mod types;
 mod validate;
+mod validate_app;
 mod validate_bottlerocket;
 mod validate_cluster;
 mod validate_delivery;
@@ -194,6 +196,11 @@ impl Stack {
     /// Returns an error at the field `path`, for checks that need more than the file, such as calls to AWS.
     pub fn diagnostic(&self, path: &str, message: String, hint: Option<String>) -> Diagnostics {
         self.positions.at(path, message, hint).into()
+    }
+
+    /// Returns whether the file, or `--set`, sets the field `path`.
+    pub fn sets(&self, path: &str) -> bool {
+        self.positions.spans.contains_key(path)
     }
 
     /// Returns whether the file declares no resources.

@@ -1,24 +1,15 @@
-//! Validates the sections `repositories`, `serviceAccounts`, `parameters` and `app`.
+//! Validates the sections `repositories`, `serviceAccounts` and `parameters`, and calls the validation of `app`.
 
 use super::{
-    findings::{Findings, is_arn, made_of},
+    findings::{DNS_LABEL_HINT, Findings, is_arn, is_dns_label, made_of},
     types::File,
+    validate_app,
 };
-
-/// Returns whether a text is a DNS label (RFC 1123), the form of most Kubernetes names.
-fn is_dns_label(text: &str) -> bool {
-    let chars = text.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'));
-    (1..=63).contains(&text.len()) && chars && !text.starts_with('-') && !text.ends_with('-')
-}
-
-/// The hint for a name that is not a DNS label.
-const DNS_LABEL_HINT: &str =
-    "use 1 to 63 lowercase letters, digits and `-`, starting and ending with a letter or digit";
 
 /// Validates these sections.
 pub fn check(file: &File, findings: &mut Findings<'_>) {
     delivery(file, findings);
-    application(file, findings);
+    validate_app::check(file, findings);
 }
 
 fn delivery(file: &File, findings: &mut Findings<'_>) {
@@ -108,37 +99,4 @@ fn delivery(file: &File, findings: &mut Findings<'_>) {
             );
         }
     }
-}
-
-fn application(file: &File, findings: &mut Findings<'_>) {
-    let Some(app) = &file.app else { return };
-    for (field, path) in [("path", &app.path), ("manifests", &app.manifests)] {
-        let sound = !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..");
-        let field = format!("app.{field}");
-        let message =
-            format!("must be a directory below the stack file (got {})", findings.quoted(&field, path));
-        findings.check(sound, &field, message, "such as `app`");
-    }
-    let (namespace, release) = (&app.namespace, &app.release);
-    findings.valid(is_dns_label(namespace), "app.namespace", "namespace", namespace, DNS_LABEL_HINT);
-    findings.valid(is_dns_label(release), "app.release", "Deployment name", release, DNS_LABEL_HINT);
-    findings.range("app.port", app.port.into(), 1..=u16::MAX.into(), "");
-    for name in app.env.keys() {
-        let head = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        findings.check(
-            head && made_of(name, "_"),
-            &format!("app.env.{name}"),
-            "invalid environment variable name",
-            "use letters, digits and `_`, not starting with a digit",
-        );
-    }
-    let parameter = app.parameter.as_deref().unwrap_or("/");
-    let hint = "start with `/`, such as `/shop/message`";
-    findings.valid(parameter.starts_with('/'), "app.parameter", "SSM parameter name", parameter, hint);
-    findings.check(
-        app.platforms.as_ref().is_none_or(|platforms| !platforms.is_empty()),
-        "app.platforms",
-        "must not be empty",
-        "list at least one platform, such as `linux/amd64`",
-    );
 }

@@ -1,7 +1,7 @@
 //! Fields that were set with kubectl: they are told as drift and left, the rest of the stack goes through, and
 //! `--take-fields` sets them to the file's values.
 
-use crate::common::Provider;
+use crate::common::{Provider, cluster_objects::kubernetes};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -14,23 +14,6 @@ const DEPLOYMENT: &str = "application/deployment/demo-application/demo-applicati
 const CONFIG: &str = "application/configmap/demo-application/demo-application";
 const DEPLOYMENT_PATH: &str = "/apis/apps/v1/namespaces/demo-application/deployments/demo-application";
 const CONFIG_PATH: &str = "/api/v1/namespaces/demo-application/configmaps/demo-application";
-
-/// The answer of the cluster's API server. With a patch, the call is kubectl's under this field manager.
-fn kubernetes(world: &Provider, path: &str, patch: Option<(&str, &Value)>) -> Value {
-    let token: Value = serde_json::from_str(&world.run(&["token", "--sandbox"]).with(0).out).unwrap();
-    let token = token["status"]["token"].as_str().unwrap();
-    let (manager, patch) = patch.map_or(("", String::new()), |(manager, patch)| (manager, patch.to_string()));
-    world.boto3(&format!(
-        "import base64, ssl\n\
-         cluster = client('eks').describe_cluster(name='shop')['cluster']\n\
-         authority = base64.b64decode(cluster['certificateAuthority']['data']).decode()\n\
-         manager, patch = {manager:?}, r'''{patch}'''\n\
-         url = cluster['endpoint'] + {path:?} + ('?fieldManager=' + manager if manager else '')\n\
-         head = {{'Authorization': 'Bearer {token}', 'Content-Type': 'application/strategic-merge-patch+json'}}\n\
-         ask = urllib.request.Request(url, patch.encode() or None, head, method='PATCH' if manager else 'GET')\n\
-         print(urllib.request.urlopen(ask, context=ssl.create_default_context(cadata=authority)).read().decode())"
-    ))
-}
 
 fn container(world: &Provider) -> Value {
     let live = kubernetes(world, DEPLOYMENT_PATH, None);

@@ -52,9 +52,22 @@ fn name_region_and_state() {
     place::group().go();
 }
 
-/// Fields whose effect is all inside the objects of the cluster: `tests/it/application.rs`. The other fields of `app` name
+/// Fields whose effect is all inside the objects of the cluster: `tests/it/application.rs`, `tests/it/app_settings.rs`. The other fields of `app` name
 /// what is made in AWS, and have cases; but what `app.builder` calls is docker, podman or buildah: `tests/it/image.rs`.
-const IN_THE_CLUSTER: &[&str] = &["app.builder", "app.env", "app.manifests", "app.port", "app.replicas"];
+const IN_THE_CLUSTER: &[&str] = &[
+    "app.builder",
+    "app.certificateArn",
+    "app.command",
+    "app.env",
+    "app.health",
+    "app.hosts",
+    "app.manifests",
+    "app.maxReplicas",
+    "app.port",
+    "app.replicas",
+    "app.resources",
+    "app.secrets",
+];
 
 #[test]
 fn every_field_of_the_schema_has_a_case() {

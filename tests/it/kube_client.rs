@@ -2,12 +2,16 @@
 
 use crate::common::kube::Plane;
 use provisioner::{
+    graph::{self, Context},
     kube::{
         Apply, FIELD_CONFLICT, HealthInputs, KubeClient, ObjectRef, RolloutState, changes, state,
         taken_fields, with_live_values,
     },
     model::ErrorKind,
-    stack::manifest_file::{ManifestFile, Variables, render},
+    stack::{
+        self,
+        manifest_file::{ManifestFile, Variables, render},
+    },
 };
 use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
@@ -222,49 +226,43 @@ while True:
     sitting.close()
 ";
 
+/// The file of the rendered manifests.
+const FILE: &str = "name: shop\nregion: eu-central-1\ncontrollers: {clusterAutoscaler: true, loadBalancerController: true}\n\
+    parameters: [{name: /shop/message, value: a}]\napp:\n  env: {DEMO_ROOT_RESPONSE: hi}\n  parameter: /shop/message\n";
+
+/// What an application with a load balancer is asked for as well; one without has the defaults.
+const MORE: &str = "  secrets: {MESSAGE: /shop/message}\n  command: [python3, -m, demo]\n  health: {live: tcp}\n  \
+    certificateArn: 'arn:aws:acm:eu-central-1:123456789012:certificate/1'\n";
+
+/// The values of all variables, with those that other resources supply.
 fn variables(ingress: &str) -> Variables {
-    let texts = [
-        ("stack.name", "shop"),
-        ("stack.region", "eu-central-1"),
-        ("stack.account", "123456789012"),
-        ("stack.partition", "aws"),
-        ("cluster.name", "shop"),
-        ("cluster.version", "1.35"),
+    let more = match ingress {
+        "none" => String::new(),
+        "alb" => format!("{MORE}  hosts: [shop.example.com, '*.example.com']\n"),
+        _ => MORE.to_owned(),
+    };
+    let file = format!("{FILE}{more}  ingress: {ingress}\n");
+    let stack = stack::load("stack.yaml", file.as_bytes(), &|_| None).unwrap();
+    let context =
+        Context { account: "123456789012".to_owned(), version: "1.35".to_owned(), ..Context::default() };
+    let mut all = graph::variables(&stack, &context);
+    let supplied = [
         ("network.vpcId", "vpc-1"),
-        ("network.scheme", "internet-facing"),
-        ("images.clusterAutoscaler", "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.2"),
-        ("images.loadBalancerController", "public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0"),
         ("clusterAutoscaler.roleArn", "arn:aws:iam::123456789012:role/a"),
         ("loadBalancerController.roleArn", "arn:aws:iam::123456789012:role/b"),
+        ("loadBalancerController.caBundle", "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="),
         (
             "image",
             "123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop/app@sha256:0123456789012345678901234567890123456789012345678901234567890123",
         ),
-        ("app.release", "demo-application"),
-        ("app.namespace", "demo-application"),
-        ("app.portText", "8000"),
-        ("app.configHash", "0123456789abcdef"),
-        ("app.parameter", "/shop/message"),
-        ("app.ingress", ingress),
         ("app.roleArn", "arn:aws:iam::123456789012:role/c"),
+        ("app.secretRevision", "/shop/message:1 2030-01-01T00:00:00Z"),
     ];
-    let mut all: Variables = texts.map(|(name, text)| (name.to_owned(), json!(text))).into();
-    let typed = [
-        ("cluster.fargateOnly", json!(false)),
-        ("network.public", json!(true)),
-        ("app.replicas", json!(3)),
-        ("app.maxReplicas", json!(9)),
-        ("app.port", json!(8000)),
-        ("app.drainSeconds", json!(15)),
-        ("app.graceSeconds", json!(60)),
-        ("app.deadlineSeconds", json!(300)),
-        ("app.env", json!({"DEMO_ROOT_RESPONSE": "hi"})),
-        ("app.archs", json!(["amd64"])),
-        ("app.platforms", json!(["linux/amd64"])),
-        ("app.podIdentity", json!(false)),
-        ("loadBalancerController.caBundle", json!("LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==")),
-    ];
-    all.extend(typed.map(|(name, value)| (name.to_owned(), value)));
+    for (name, text) in supplied {
+        if all.get(name).is_some_and(|value| !value.is_null()) {
+            all.insert(name.to_owned(), json!(text));
+        }
+    }
     all
 }
 
@@ -278,7 +276,7 @@ fn objects(ingress: &str) -> Vec<Value> {
             let name = path.strip_prefix(&root).unwrap().display().to_string();
             let file = ManifestFile { path: name.clone(), name, bytes: fs::read(&path).unwrap() };
             let rendered = render(&file, &variables(ingress)).unwrap_or_else(|error| panic!("{error}"));
-            all.extend(rendered.into_iter().map(|object| object.value));
+            all.extend(rendered.objects.into_iter().map(|object| object.value));
         }
     }
     let rank = |object: &Value| match object["kind"].as_str().unwrap() {

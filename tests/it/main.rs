@@ -12,6 +12,7 @@
 
 mod agreement;
 mod app;
+mod app_settings;
 mod application;
 mod backend;
 mod beforehand;

@@ -38,7 +38,8 @@ const STACKS: &[(&str, &str)] = &[
         "application",
         "name: shop\nregion: eu-central-1\nnetwork: {zones: 2, nat: single, flowLogs: false}\n\
         cluster: {addons: [{name: metrics-server, enabled: false}]}\ncontrollers: {loadBalancerController: true}\n\
-        app: {repository: shop/web, ingress: none, platforms: [linux/amd64], replicas: 0}\n",
+        parameters: [{name: /shop/token, value: hello}]\n\
+        app: {repository: shop/web, ingress: none, platforms: [linux/amd64], replicas: 0, secrets: {TOKEN: /shop/token}}\n",
     ),
     (
         "backend",

@@ -101,6 +101,38 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("two_values", "parameters: [{name: /a, value: b, secret: {env: C}}]\n"),
     ("path_above", "app: {path: ../other, port: 70000}\n"),
+    (
+        "app_pods",
+        "app:\n  replicas: 4\n  maxReplicas: 3\n  command: []\n  health: {startup: health, live: /a b, ready: TCP}\n  resources: {cpu: 0.0001, memory: 128m, memoryLimit: 1GB}\n",
+    ),
+    ("app_memory_over_its_limit", "app: {resources: {memory: 512Mi}}\n"),
+    ("app_health_slip", "app: {health: {readiness: /ready}}\n"),
+    (
+        "app_hosts",
+        "app: {hosts: [shop.example.com, '*', Shop.example.com, 'a.*.com', 203.0.113.7, shop.example.com]}\n",
+    ),
+    ("app_hosts_on_nlb", "app: {ingress: nlb, hosts: [shop.example.com]}\n"),
+    (
+        "app_certificate_without_balancer",
+        "app: {ingress: none, certificateArn: 'arn:aws:acm:eu-central-1:123456789012:certificate/1'}\n",
+    ),
+    (
+        "app_certificate_of_another_region",
+        "account: \"123456789012\"\napp: {certificateArn: 'arn:aws:acm:us-east-1:210987654321:certificate/1'}\n",
+    ),
+    (
+        "app_certificate_of_another_partition",
+        "app: {certificateArn: 'arn:aws-cn:acm:eu-central-1:123456789012:certificate/1'}\n",
+    ),
+    (
+        "app_certificate_of_another_service",
+        "app: {certificateArn: 'arn:aws:iam::123456789012:server-certificate/a'}\n",
+    ),
+    ("app_certificate_without_id", "app: {certificateArn: 'arn:aws:acm:eu-central-1:1234:certificate/'}\n"),
+    (
+        "app_secrets",
+        "parameters: [{name: /shop/password, secret: {env: A}}]\napp:\n  env: {BOTH: x}\n  secrets: {1ST: /shop/password, BOTH: /shop/password, PORT: /shop/password, SLIP: /shop/pasword, OTHER: /else}\n",
+    ),
     ("path_outside", "app: {path: ../other, namespace: Demo}\n"),
 ];
 
@@ -173,6 +205,8 @@ fn every_field_of_the_reference_file_is_read() {
     assert_eq!((group.desired, group.disk_gib, group.labels["pool"].as_str()), (Some(3), 40, "general"));
     assert_eq!(stack.app.as_ref().unwrap().env["DEMO_API_RESPONSE"], "Welcome to ReaQta API");
     assert_eq!(stack.cluster.as_ref().unwrap().addons.len(), 2);
+    let app = stack.app.as_ref().unwrap();
+    assert_eq!((app.max_replicas(), app.secrets["DB_PASSWORD"].as_str()), (9, "/shop/password"));
 }
 
 #[test]

@@ -10,19 +10,23 @@ import asyncio
 import itertools
 import random
 import socket
+import ssl
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from provisioner_sandbox.kube.balancing import of_services
+from provisioner_sandbox.kube.balancing import of_ingresses, of_services
 from provisioner_sandbox.kube.balancing.endpoints import ready
+from provisioner_sandbox.kube.balancing.front import END, MAX_HEAD, Front
 from provisioner_sandbox.kube.balancing.installed import Installed
 from provisioner_sandbox.kube.balancing.reconciler import Reconciler
 from provisioner_sandbox.kube.balancing.seen import Cluster, Kube, Seen
+from provisioner_sandbox.kube.certificates import Authority
 from provisioner_sandbox.kube.clock import Clock
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
 from provisioner_sandbox.kube.relay import relay
@@ -41,10 +45,15 @@ HIGH = 8000
 class Listener:
     """One port of a balancer. `targets` are addresses and ports; connections stay with theirs to their end."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, address: str, port: int):
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, address: str, port: int, front: Front = Front(),
+        context: ssl.SSLContext | None = None,
+    ):  # fmt: skip
         self.loop = loop
         self.address = address
         self.port = port
+        self.front = front
+        self.context = context
         self.targets: list[tuple[str, int]] = []
         self.next = itertools.count(random.randrange(1000))
         self.server: asyncio.AbstractServer | None = None
@@ -62,23 +71,33 @@ class Listener:
         asyncio.run_coroutine_threadsafe(self.serve(held), self.loop).result(5)
 
     async def serve(self, held: socket.socket) -> None:
-        self.server = await asyncio.start_server(self.accept, sock=held, backlog=256)
+        self.server = await asyncio.start_server(
+            self.accept, sock=held, backlog=256, limit=MAX_HEAD, ssl=self.context
+        )  # fmt: skip
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
             self.open.add(task)
             task.add_done_callback(self.open.discard)
-        target = None
+        target, head = None, b""
         try:
+            if self.front.reads:
+                head = await reader.readuntil(END)
+                answer = self.front.answer(head)
+                if answer is not None:
+                    writer.write(answer)
+                    await writer.drain()
+                    return
             target = await self.connect()
             if target is None:
                 # As an NLB without targets; an ALB would say 503 first.
                 writer.transport.abort()
                 return
             there, onward = target
+            onward.write(head)
             await asyncio.gather(self.pump(reader, onward), self.pump(there, writer))
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
             writer.close()
@@ -104,10 +123,12 @@ class Listener:
         try:
             await relay(reader, writer)
         finally:
-            # One direction may end while the other continues.
+            # One direction may end while the other continues, but not with TLS.
             try:
                 if writer.can_write_eof():
                     writer.write_eof()
+                else:
+                    writer.close()
             except OSError:
                 pass
 
@@ -119,6 +140,14 @@ class Listener:
                 task.cancel()
 
         asyncio.run_coroutine_threadsafe(end(), self.loop)
+
+
+@dataclass
+class Port:
+    """What a port of a balancer leads to."""
+
+    targets: list[tuple[str, int]]
+    front: Front = Front()
 
 
 @dataclass
@@ -164,6 +193,11 @@ class Balancers:
         self.loop = asyncio.new_event_loop()
         self.reconciler = Reconciler(source.cluster, Kube(source.patch, source.tell), self.stopped.is_set)
 
+    @cached_property
+    def context(self) -> ssl.SSLContext:
+        """For all listeners with TLS. No authority that a client knows signed it."""
+        return Authority().context()
+
     def start(self) -> None:
         threading.Thread(target=self.serve, name="kube balancers", daemon=True).start()
         threading.Thread(target=self.run, name="kube balancing", daemon=True).start()
@@ -198,7 +232,7 @@ class Balancers:
                 self.settings,
             )  # fmt: skip
         )
-        wanted: dict[str, tuple[Object, dict[int, list[tuple[str, int]]]]] = {}
+        wanted: dict[str, tuple[Object, dict[int, Port]]] = {}
         for service in services:
             uid = service["metadata"]["uid"]
             if standing.get(uid) or (uid not in standing and self.is_plain(service)):
@@ -241,12 +275,14 @@ class Balancers:
     def targets(self, service: Object, port: Object, pods: list[Object]) -> list[tuple[str, int]]:
         return [(self.source.real(pod), number) for pod, number in ready(service, port, pods)]
 
-    def of_service(self, service: Object, pods: list[Object]) -> dict[int, list[tuple[str, int]]]:
-        return {port["port"]: self.targets(service, port, pods) for port in service["spec"].get("ports", [])}
+    def of_service(self, service: Object, pods: list[Object]) -> dict[int, Port]:
+        of = of_services.annotations(service)
+        return {
+            port["port"]: Port(self.targets(service, port, pods), Front(tls=of_services.has_tls(port, of)))
+            for port in service["spec"].get("ports", [])
+        }
 
-    def of_ingress(
-        self, ingress: Object, services: list[Object], pods: list[Object]
-    ) -> dict[int, list[tuple[str, int]]]:
+    def of_ingress(self, ingress: Object, services: list[Object], pods: list[Object]) -> dict[int, Port]:
         """All paths lead to their services' pods alike: connections are spread, not requests."""
         backends = [ingress["spec"]["defaultBackend"]] if ingress["spec"].get("defaultBackend") else []
         for rule in ingress["spec"].get("rules", []):
@@ -261,11 +297,12 @@ class Balancers:
                 for port in service["spec"].get("ports", []):
                     if wanted.get("port", {}) in ({"name": port.get("name")}, {"number": port["port"]}):
                         found += [one for one in self.targets(service, port, pods) if one not in found]
-        return {80: found}
+        fronts = of_ingresses.fronts(of_ingresses.Member(ingress, self.settings(ingress)))
+        return {port: Port(found, front) for port, front in fronts.items()}
 
     # --- what is done -----------------------------------------------------------------------------------------------
 
-    def sync(self, uid: str, document: Object, ports: dict[int, list[tuple[str, int]]], seconds: float) -> None:
+    def sync(self, uid: str, document: Object, ports: dict[int, Port], seconds: float) -> None:
         """`seconds`: how long it takes until it has an address."""
         balancer = self.known.get(uid)
         if balancer is None:
@@ -278,21 +315,23 @@ class Balancers:
             except NoAddress as error:
                 self.complain(document, balancer, str(error))
                 return
-        for port in set(balancer.listeners) - set(ports):
-            balancer.listeners.pop(port).stop()
-        for port, targets in ports.items():
+        for port, listener in list(balancer.listeners.items()):
+            if port not in ports or ports[port].front.tls != listener.front.tls:
+                balancer.listeners.pop(port).stop()
+        for port, wanted in ports.items():
             if port not in balancer.listeners:
-                listener = self.listen(document, balancer, port)
-                if listener is None:
+                made = self.listen(document, balancer, port, wanted.front)
+                if made is None:
                     continue
-                balancer.listeners[port] = listener
-            balancer.listeners[port].targets = targets
+                balancer.listeners[port] = made
+            balancer.listeners[port].targets, balancer.listeners[port].front = wanted.targets, wanted.front
         if balancer.listeners:
             self.say(document, balancer)
 
-    def listen(self, document: Object, balancer: Balancer, port: int) -> Listener | None:
+    def listen(self, document: Object, balancer: Balancer, port: int, front: Front) -> Listener | None:
+        context = self.context if front.tls else None
         for number in (port, port + HIGH) if port < 1024 else (port,):
-            listener = Listener(self.loop, balancer.address, number)
+            listener = Listener(self.loop, balancer.address, number, front, context)
             try:
                 listener.start()
             except PermissionError:

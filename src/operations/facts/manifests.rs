@@ -2,7 +2,7 @@
 
 use super::super::{OperationError, Workspace};
 use crate::{
-    graph::{Context, deploys, renders, variables},
+    graph::{Context, deploys, renders, unused_fields, variables},
     model::{CallError, ErrorKind},
     stack::{
         Diagnostics,
@@ -11,7 +11,7 @@ use crate::{
 };
 use include_dir::{Dir, include_dir};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -21,23 +21,27 @@ static BUILTIN_MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests"
 /// Maximum number of manifests in a folder.
 const MAX_FILES: usize = 500;
 
-/// Returns the objects of the manifests that the stack deploys, with their variables filled in.
-pub(super) fn objects(workspace: &Workspace, context: &Context) -> Result<Vec<Object>, OperationError> {
+/// Adds the objects of the manifests that the stack deploys, with their variables filled in, and the fields of the file
+/// that no manifest uses.
+pub(super) fn add_objects(workspace: &Workspace, context: &mut Context) -> Result<(), OperationError> {
     if !deploys(&workspace.stack) {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let folder = workspace.stack.app.as_ref().map_or("manifests", |app| &app.manifests);
     let place = workspace.folders.project().join(folder);
     let files = if place.is_dir() { folder_files(&place)? } else { own_files(workspace, folder, &place)? };
     let variables = variables(&workspace.stack, context);
-    let (mut objects, mut wrong) = (Vec::new(), Vec::new());
+    let (mut objects, mut used, mut wrong) = (Vec::new(), BTreeSet::new(), Vec::new());
     for file in files {
         let folder = file.path.split_once('/').map_or("", |(folder, _)| folder);
         if !renders(&workspace.stack, folder) {
             continue;
         }
         match render(&file, &variables) {
-            Ok(rendered) => objects.extend(rendered),
+            Ok(rendered) => {
+                objects.extend(rendered.objects);
+                used.extend(rendered.used);
+            }
             Err(diagnostics) => wrong.extend(diagnostics.iter().cloned()),
         }
     }
@@ -45,7 +49,9 @@ pub(super) fn objects(workspace: &Workspace, context: &Context) -> Result<Vec<Ob
         return Err(diagnostics.into());
     }
     twice(&objects)?;
-    Ok(objects)
+    context.objects = objects;
+    context.unused = unused_fields(&workspace.stack, &used);
+    Ok(())
 }
 
 /// Returns the built-in manifests. It is an error if the file names a folder of its own.

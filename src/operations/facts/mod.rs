@@ -25,7 +25,7 @@ use caller_address::my_ip;
 use chosen_zones::{chosen_zones, kept_zones, shares};
 use endpoint_zones::endpoint_zones;
 use image_facts::image_tags;
-use manifests::objects;
+use manifests::add_objects;
 use node_releases::releases;
 use serde_json::{Value, json};
 
@@ -61,7 +61,7 @@ pub async fn gather(
             principal(&workspace.target.clients, &workspace.target.identity, &workspace.stack.region).await?;
     }
     context.my_ip = my_ip(workspace).await?;
-    context.objects = objects(workspace, &context)?;
+    add_objects(workspace, &mut context)?;
     Ok(context)
 }
 

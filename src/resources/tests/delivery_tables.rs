@@ -11,6 +11,7 @@ pub(super) fn tables() -> Vec<Table> {
         secret_parameter(),
         log_group(),
         manifest(),
+        secret_environment(),
         webhook_certificate(),
     ]
 }
@@ -87,7 +88,8 @@ fn plain_parameter() -> Table {
         want: json!({"name": "/shop/message", "content": {"plain": "hello"}, "key": null,
             "tags": {"Name": "m"}}),
         live: json!({"name": "/shop/message", "arn": "arn:aws:ssm:r:1:parameter/shop/message", "secret": false,
-            "value": "hello", "sameSecret": null, "key": null, "tags": {"Name": "m"}}),
+            "value": "hello", "sameSecret": null, "key": null, "version": 3, "modified": "2030-01-01T00:00:00Z",
+            "tags": {"Name": "m"}}),
         diff: vec![
             row("want/name", "/shop/other", &["replace name"]),
             row("want/content", json!({"plain": "bye"}), &["update value"]),
@@ -97,6 +99,8 @@ fn plain_parameter() -> Table {
             row("live/sameSecret", false, &[]),
             row("live/key", "arn:aws:kms:r:1:key/1", &[]),
             row("live/arn", "x", &[]),
+            row("live/version", 4, &[]),
+            row("live/modified", "x", &[]),
             tag_row(),
         ],
         ..Table::default()
@@ -109,7 +113,8 @@ fn secret_parameter() -> Table {
         want: json!({"name": "/shop/password", "content": {"secretSource": {"env": "PASSWORD"}},
             "key": "arn:aws:kms:r:1:key/1", "tags": {"Name": "p"}}),
         live: json!({"name": "/shop/password", "arn": "arn:aws:ssm:r:1:parameter/shop/password", "secret": true,
-            "value": null, "sameSecret": true, "key": "arn:aws:kms:r:1:key/1", "tags": {"Name": "p"}}),
+            "value": null, "sameSecret": true, "key": "arn:aws:kms:r:1:key/1", "version": 3,
+            "modified": "2030-01-01T00:00:00Z", "tags": {"Name": "p"}}),
         diff: vec![
             row("live/sameSecret", false, &["update value"]),
             // The source cannot be read on this machine.
@@ -120,6 +125,8 @@ fn secret_parameter() -> Table {
             row("want/key", "arn:aws:kms:r:1:key/2", &["update key"]),
             row("live/name", "x", &["replace name"]),
             row("live/arn", "x", &[]),
+            row("live/version", 4, &[]),
+            row("live/modified", "x", &[]),
             tag_row(),
         ],
         ..Table::default()
@@ -187,6 +194,37 @@ fn manifest() -> Table {
                 degraded("CrashLoopBackOff"),
             ),
         ],
+        ..Table::default()
+    }
+}
+
+fn secret_environment() -> Table {
+    Table {
+        kind: "secret_environment",
+        want: json!({"cluster": "shop", "namespace": "demo", "name": "web-secrets",
+            "variables": {"PASSWORD": "/shop/password"}, "versions": {"/shop/password": 3}, "tags": {}}),
+        live: json!({"cluster": "shop", "namespace": "demo", "name": "web-secrets", "id": "uid-1",
+            "variables": {"PASSWORD": "/shop/password"}, "versions": {"/shop/password": 3},
+            "revision": "/shop/password:3 2030-01-01T00:00:00Z", "different": [], "tags": {}}),
+        diff: vec![
+            row("want/cluster", "other", &["replace cluster"]),
+            row("want/namespace", "other", &["replace namespace"]),
+            row("want/name", "other", &["replace name"]),
+            row(
+                "want/variables",
+                json!({"TOKEN": "/shop/password"}),
+                &["update variables.PASSWORD", "update variables.TOKEN"],
+            ),
+            row("live/versions", json!({"/shop/password": 2}), &["update versions./shop/password"]),
+            row("want/versions", json!({"/shop/password": unknown("version")}), &["update versions"]),
+            row("live/different", json!(["PASSWORD"]), &["update values.PASSWORD"]),
+            row("live/different", json!(["GONE"]), &[]),
+            row("live/unseen", "no access", &["update object"]),
+            row("live/id", "uid-2", &[]),
+            row("live/revision", "x", &[]),
+            row("want/tags", json!({"team": "web"}), &[]),
+        ],
+        ready: vec![state("live/unseen", "no access", waiting("no access"))],
         ..Table::default()
     }
 }

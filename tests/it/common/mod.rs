@@ -1,5 +1,6 @@
 //! A folder with a sandbox of its own, the real binary, and boto3 and the AWS CLI as witnesses.
 
+pub mod cluster_objects;
 mod forks;
 pub mod image;
 pub mod kube;

@@ -52,7 +52,7 @@ BATCHES = {
     ],
     "application": [
         {"image": parts.Image}, {"manifest": kubernetes.Manifest},
-        {"webhook_certificate": kubernetes.WebhookCertificate},
+        {"secret_environment": kubernetes.SecretEnvironment}, {"webhook_certificate": kubernetes.WebhookCertificate},
     ],
     "backend": [{"state_bucket": backend.StateBucket}, {"lock_table": backend.LockTable}],
 }[PART]  # fmt: skip

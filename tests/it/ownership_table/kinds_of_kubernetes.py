@@ -96,8 +96,7 @@ class Manifest(Object):
         spec["object"]["metadata"]["name"] = made["name"]
 
 
-class WebhookCertificate(Object):
-    address = "application/load-balancer-certificate"
+class Secret(Object):
     plural, kind, theirs = "secrets", "Secret", {"theirs": base64.b64encode(b"1").decode()}
     kept = None
 
@@ -111,3 +110,11 @@ class WebhookCertificate(Object):
         kept = cls.kept
         metadata = {key: kept["metadata"][key] for key in ("name", "namespace", "annotations", "labels") if key in kept["metadata"]}
         return {"apiVersion": "v1", "kind": "Secret", "type": kept.get("type"), "metadata": metadata, "data": kept["data"]}
+
+
+class SecretEnvironment(Secret):
+    address = "application/secret-environment"
+
+
+class WebhookCertificate(Secret):
+    address = "application/load-balancer-certificate"

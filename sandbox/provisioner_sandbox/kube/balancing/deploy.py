@@ -154,14 +154,15 @@ class Stacks:
     def make_listener(self, model: Model, balancer: Any, wanted: Listener, arns: dict[str, str]) -> Any:
         certificate = wanted.certificates[0] if wanted.certificates else None
         listener = self.elb.create_listener(
-            balancer.arn, wanted.protocol, wanted.port, SSL_POLICY if certificate else None, certificate,
-            [action(wanted.group, arns)],
+            balancer.arn, wanted.protocol, wanted.port, (wanted.policy or SSL_POLICY) if certificate else None,
+            certificate, [default_action(wanted, arns)],
         )  # fmt: skip
         tag(self.elb, listener.arn, self.tags(model, str(wanted.port)))
         return listener
 
     def apply_rules(self, model: Model, listener: Any, wanted: Listener, arns: dict[str, str]) -> None:
-        self.elb.modify_listener(listener.arn, None, None, None, [], [action(wanted.group, arns)])
+        policy = wanted.policy or (SSL_POLICY if wanted.certificates else None)
+        self.elb.modify_listener(listener.arn, None, None, policy, [], [default_action(wanted, arns)])
         for arn in list(listener._non_default_rules):
             listener.remove_rule(arn)
             self.elb.tagging_service.tags.pop(arn, None)
@@ -193,6 +194,13 @@ class Stacks:
         """Deletes a load balancer. The controller disables a protection that no annotation asks for."""
         balancer.attrs[load_balancers.PROTECTION] = "false"
         load_balancers.delete(self.region, balancer)
+
+
+def default_action(listener: Listener, arns: dict[str, str]) -> dict[str, Any]:
+    if listener.redirect is None:
+        return action(listener.group, arns)
+    to = {"Protocol": "HTTPS", "Port": str(listener.redirect), "StatusCode": "HTTP_301"}
+    return {"Type": "redirect", "RedirectConfig": to}
 
 
 def action(group: str | None, arns: dict[str, str]) -> dict[str, Any]:

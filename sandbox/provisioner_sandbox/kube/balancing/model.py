@@ -62,13 +62,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Listener:
-    """`group` is the target group of the default action; without it the answer is 404."""
+    """`group` is the target group of the default action; without it the answer is 404, or `redirect`, a port of HTTPS."""
 
     port: int
     protocol: str
     group: str | None
     rules: tuple[Rule, ...] = ()
     certificates: tuple[str, ...] = ()
+    policy: str = ""
+    redirect: int | None = None
 
 
 @dataclass(frozen=True)

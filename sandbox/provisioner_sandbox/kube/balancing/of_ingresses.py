@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from provisioner_sandbox.kube.balancing.annotations import Annotations, BuildError, Object
+from provisioner_sandbox.kube.balancing.front import Front
 from provisioner_sandbox.kube.balancing.installed import Installed
 from provisioner_sandbox.kube.balancing.model import (
     INGRESS,
@@ -166,8 +167,36 @@ def listener(port: int, protocol: str, members: list[Member], group: Callable[[M
         for path in in_order((rule.get("http") or {}).get("paths") or [])
     )
     default = group(defaults[0], defaults[0].document["spec"]["defaultBackend"]) if defaults else None
-    certificates = tuple(word for one in members for word in one.of.words("certificate-arn"))
-    return Listener(port, protocol, default, rules, certificates if protocol == "HTTPS" else ())
+    if protocol == "HTTPS":
+        certificates = tuple(word for one in members for word in one.of.words("certificate-arn"))
+        if not certificates:
+            raise BuildError("no certificate found: the sandbox does not discover certificates by host")
+        policy = agreed("sslPolicy", [one.of.text("ssl-policy") for one in members])
+        return Listener(port, protocol, default, rules, certificates, policy)
+    target = next((number for one in members if (number := redirect(one))), None)
+    return Listener(port, protocol, None if target else default, () if target else rules, redirect=target)
+
+
+def redirect(member: Member) -> int | None:
+    """Returns the port of HTTPS that requests over HTTP are redirected to."""
+    number = member.of.number("ssl-redirect", 0)
+    if number and listen_ports(member).get(number) != "HTTPS":
+        raise BuildError(f"listener does not exist for SSL Redirect port: {number}")
+    return number or None
+
+
+def fronts(member: Member) -> dict[int, Front]:
+    """Returns, by port, what happens to a request before a target sees it. One whose model cannot be built takes HTTP."""
+    try:
+        rules = member.document["spec"].get("rules") or []
+        everyone = member.document["spec"].get("defaultBackend") or not all(rule.get("host") for rule in rules)
+        hosts = () if everyone else tuple(rule["host"] for rule in rules)
+        return {
+            port: Front(True, None, hosts) if protocol == "HTTPS" else Front(False, redirect(member), hosts)
+            for port, protocol in listen_ports(member).items()
+        }
+    except BuildError:
+        return {80: Front()}
 
 
 def in_order(paths: list[Object]) -> list[Object]:

@@ -57,7 +57,10 @@ def build(service: Object, controller: Installed) -> Model:
         ),
         groups,
         tuple(
-            Listener(port["port"], listener_protocol(port, of), group.resource, certificates=certificates_of(port, of))
+            Listener(
+                port["port"], listener_protocol(port, of), group.resource, certificates=certificates_of(port, of),
+                policy=of.text(f"{START}ssl-negotiation-policy") if has_tls(port, of) else "",
+            )
             for port, group in zip(service["spec"].get("ports", []), groups)
         ),
         of.pairs(f"{START}additional-resource-tags"), of.pairs(f"{START}attributes"), of.words(f"{START}subnets"),

@@ -265,11 +265,22 @@ class Reconciler:
             elb = backend("elbv2", self.cluster.region)
             stacks = Stacks(self.cluster.region, "", controller)
             found = {key: stacks.balancer(key) for key in set(objects.values())}
+            # An address is published when the whole model is deployed, and stays.
+            named = {uid_of(one) for one in [*seen.services, *seen.ingresses] if has_address(one)}
+            done = {key for key, progress in self.progress.items() if progress.done is not None}
             return {
-                uid: is_active(elb, found[key]) and bool(found[key].listeners)
+                uid: is_active(elb, found[key]) and bool(found[key].listeners) and (uid in named or key in done)
                 for uid, key in objects.items()
                 if found[key] is not None
             }
+
+
+def uid_of(document: Object) -> str:
+    return str(document["metadata"]["uid"])
+
+
+def has_address(document: Object) -> bool:
+    return bool(document.get("status", {}).get("loadBalancer", {}).get("ingress"))
 
 
 def told(error: Exception) -> str:
