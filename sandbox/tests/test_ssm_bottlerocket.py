@@ -128,11 +128,6 @@ class TestOwn:
         ssm.delete_parameter(Name="/shop/a")
         assert found() == []
 
-    def test_a_type_stays(self, ssm: Any, refused: Any) -> None:
-        ssm.put_parameter(Name="/shop/a", Value="1", Type="String")
-        change = {"Name": "/shop/a", "Value": "1", "Type": "SecureString", "Overwrite": True}
-        refused("HierarchyTypeMismatchException", ssm.put_parameter, 400, **change)
-
     def test_keys(self, sandbox: Sandbox, ssm: Any, refused: Any) -> None:
         kms = sandbox.client("kms")
         key = kms.create_key()["KeyMetadata"]

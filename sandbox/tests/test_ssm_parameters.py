@@ -56,10 +56,17 @@ class TestOverwriting:
         versions = [entry["Version"] for page in pages for entry in page["Parameters"]]
         assert versions == list(range(3, 103))
 
-    @pytest.mark.parametrize(
-        ("old", "new"), [("String", "SecureString"), ("SecureString", "String"), ("String", "StringList")]
-    )
-    def test_a_type_stays(self, ssm: Any, refused: Any, old: str, new: str) -> None:
+    @pytest.mark.parametrize(("old", "new"), [("String", "SecureString"), ("SecureString", "String")])
+    def test_a_text_becomes_secret_and_back(self, ssm: Any, old: str, new: str) -> None:
+        ssm.put_parameter(Name=NAME, Value="1", Type=old)
+        assert ssm.put_parameter(Name=NAME, Value="2", Type=new, Overwrite=True)["Version"] == 2
+        found = ssm.get_parameter(Name=NAME, WithDecryption=True)["Parameter"]
+        assert (found["Type"], found["Value"]) == (new, "2")
+        history = ssm.get_parameter_history(Name=NAME, WithDecryption=True)["Parameters"]
+        assert [entry["Type"] for entry in history] == [old, new]
+
+    @pytest.mark.parametrize(("old", "new"), [("String", "StringList"), ("StringList", "SecureString")])
+    def test_the_type_of_a_list_stays(self, ssm: Any, refused: Any, old: str, new: str) -> None:
         ssm.put_parameter(Name=NAME, Value="1", Type=old)
         change = {"Name": NAME, "Value": "1", "Type": new, "Overwrite": True}
         refused("HierarchyTypeMismatchException", ssm.put_parameter, 400, **change)
@@ -94,7 +101,7 @@ class TestOneLevel:
         assert tagged() == [f"arn:aws:ssm:{REGION}:123456789012:parameter/top"]
         assert ssm.put_parameter(Name=TOP, Value="2", Overwrite=True)["Version"] == 2
         assert ssm.put_parameter(Name="top", Value="3", Overwrite=True)["Version"] == 3
-        change = {"Value": "4", "Type": "SecureString", "Overwrite": True}
+        change = {"Value": "4", "Type": "StringList", "Overwrite": True}
         for name in (TOP, "top"):
             refused("HierarchyTypeMismatchException", ssm.put_parameter, 400, Name=name, **change)
             assert ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] == "3"

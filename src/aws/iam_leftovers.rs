@@ -8,14 +8,8 @@ use aws_sdk_iam::{
     types::{EntityType, RoleDetail, Tag},
 };
 
-/// Returns the ARNs of the roles with the stack's tags and of the instance profiles that contain them, and of the OIDC
-/// providers with these tags or of an issuer of the stack's clusters.
-pub async fn left_in_iam(clients: &Clients, traces: &Traces) -> Result<Vec<String>, CallError> {
-    let (roles, providers) = tokio::join!(roles(clients, traces), providers(clients, traces));
-    Ok(roles?.into_iter().chain(providers?).collect())
-}
-
-async fn roles(clients: &Clients, traces: &Traces) -> Result<Vec<String>, CallError> {
+/// Returns the ARNs of the roles with the stack's tags and of the instance profiles that contain them.
+pub async fn roles(clients: &Clients, traces: &Traces) -> Result<Vec<String>, CallError> {
     let call = clients.iam.get_account_authorization_details().filter(EntityType::Role).max_items(1000);
     let pages: Vec<_> = call.into_paginator().send().try_collect().await.call()?;
     let all = pages.iter().flat_map(GetAccountAuthorizationDetailsOutput::role_detail_list);
@@ -36,28 +30,28 @@ fn arns(role: &RoleDetail) -> Vec<String> {
     role.arn.iter().cloned().chain(profiles).collect()
 }
 
-async fn providers(clients: &Clients, traces: &Traces) -> Result<Vec<String>, CallError> {
+/// Returns the ARNs of the OIDC providers of EKS in the stack's region, if the stack may have left one.
+pub async fn issuers(clients: &Clients, traces: &Traces) -> Result<Vec<String>, CallError> {
     if traces.issuers.is_empty() && traces.clusters.is_empty() && traces.former_cluster.is_none() {
         return Ok(Vec::new());
     }
     let all = clients.iam.list_open_id_connect_providers().send().await.call()?;
     let of_eks = format!(":oidc-provider/oidc.eks.{}.", traces.region);
     let arns = all.open_id_connect_provider_list.unwrap_or_default().into_iter().filter_map(|it| it.arn);
-    let mut left = Vec::new();
-    for arn in arns.filter(|arn| arn.contains(&of_eks)) {
-        let host = arn.split_once(":oidc-provider/").map(|(_, host)| host).unwrap_or_default();
-        if traces.issuers.iter().any(|issuer| issuer.trim_start_matches("https://") == host) {
-            left.push(arn);
-            continue;
-        }
-        let call = clients.iam.get_open_id_connect_provider().open_id_connect_provider_arn(&arn);
-        match call.send().await.call() {
-            Ok(found) if tags(found.tags()).get(tag::STACK) == Some(&traces.stack) => left.push(arn),
-            Err(error) if !matches!(error.class, ErrorKind::Gone | ErrorKind::Denied) => return Err(error),
-            _ => {}
-        }
+    Ok(arns.filter(|arn| arn.contains(&of_eks)).collect())
+}
+
+/// Returns whether an OIDC provider has the stack's tags, or the issuer of one of its clusters.
+pub async fn is_left(clients: &Clients, traces: &Traces, arn: &str) -> Result<bool, CallError> {
+    let host = arn.split_once(":oidc-provider/").map(|(_, host)| host).unwrap_or_default();
+    if traces.issuers.iter().any(|issuer| issuer.trim_start_matches("https://") == host) {
+        return Ok(true);
     }
-    Ok(left)
+    let call = clients.iam.get_open_id_connect_provider().open_id_connect_provider_arn(arn);
+    match call.send().await.call() {
+        Err(error) if error.class == ErrorKind::Gone => Ok(false),
+        answer => Ok(tags(answer?.tags()).get(tag::STACK) == Some(&traces.stack)),
+    }
 }
 
 fn tags(tags: &[Tag]) -> Tags {

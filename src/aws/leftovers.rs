@@ -1,8 +1,11 @@
 //! The proof that nothing of a stack is left behind: a query by its tags.
 
 use super::{
-    Call, ClaimVolume, Clients, Tags, Traces, claim_volumes, filter, iam_leftovers::left_in_iam,
-    is_of_driver, marked_subnets::marked_subnets, tag_map,
+    Call, ClaimVolume, Clients, Tags, Traces, claim_volumes, filter,
+    iam_leftovers::{is_left, issuers, roles},
+    is_of_driver,
+    marked_subnets::marked_subnets,
+    tag_map,
 };
 use crate::model::{Address, CallError, ErrorKind, Owner, tag};
 use aws_sdk_ec2::types::{Instance, InstanceState, InstanceStateName, NatGatewayState, Reservation};
@@ -26,7 +29,9 @@ pub enum Left {
     /// The volume or snapshot with this ARN was created by the driver of such volumes.
     Data(String),
     /// What the query did not look for, and why.
-    NotAsked(&'static str, CallError),
+    NotAsked(String, CallError),
+    /// The query by the stack's tags was not answered.
+    Unproven,
 }
 
 /// Lists the resources of `stack` in the tagging API: the ARN and all tags of each.
@@ -141,7 +146,12 @@ pub async fn unknown(
 /// IAM is asked itself.
 pub async fn left_behind(clients: &Clients, traces: &Traces) -> Result<Vec<Left>, CallError> {
     let Traces { stack, clusters, .. } = traces;
-    let mut arns: BTreeMap<String, Tags> = tagged(clients, stack).await?.into_iter().collect();
+    let mut left = Vec::new();
+    let of_stack = asked(&mut left, "resources with the stack's tags", tagged(clients, stack).await)?;
+    if of_stack.is_none() {
+        left.push(Left::Unproven);
+    }
+    let mut arns: BTreeMap<String, Tags> = of_stack.into_iter().flatten().collect();
     for cluster in clusters.iter().chain(&traces.former_cluster) {
         // A subnet that a cluster may use has the value `shared`, and another owner.
         let of_cluster = format!("kubernetes.io/cluster/{cluster}");
@@ -151,43 +161,40 @@ pub async fn left_behind(clients: &Clients, traces: &Traces) -> Result<Vec<Left>
             (of_cluster.as_str(), "owned"),
         ];
         for (key, value) in queries {
-            let mut found = resources_with_tag(clients, key, Some(value)).await?;
-            found.retain(|(arn, _)| clusters.contains(cluster) || is_group(arn));
-            arns.extend(found);
+            let found = resources_with_tag(clients, key, Some(value)).await;
+            let mut found = asked(&mut left, &format!("resources with the tag {key}={value}"), found)?;
+            found.iter_mut().for_each(|it| it.retain(|(arn, _)| clusters.contains(cluster) || is_group(arn)));
+            arns.extend(found.into_iter().flatten());
         }
     }
     let with_volumes = clusters.iter().chain(&traces.former_cluster).cloned().collect();
-    let volumes = claim_volumes(clients, &with_volumes).await?;
+    let volumes = claim_volumes(clients, &with_volumes).await;
+    let volumes = asked(&mut left, "volumes of claims", volumes)?.unwrap_or_default();
     arns.retain(|arn, _| !volumes.iter().any(|volume| arn.ends_with(&format!(":volume/{}", volume.id))));
-    let mut left: Vec<Left> = volumes.into_iter().map(Left::Volume).collect();
-    match left_in_iam(clients, traces).await {
-        Ok(arns) => left.extend(arns.into_iter().map(Left::There)),
-        Err(error) if matches!(error.class, ErrorKind::Denied | ErrorKind::Unsupported) => {
-            left.push(Left::NotAsked("roles and OIDC providers", error));
+    left.extend(volumes.into_iter().map(Left::Volume));
+    let roles = asked(&mut left, "roles", roles(clients, traces).await)?;
+    left.extend(roles.into_iter().flatten().map(Left::There));
+    let listed = issuers(clients, traces).await;
+    for provider in asked(&mut left, "OIDC providers", listed)?.unwrap_or_default() {
+        let is_left = is_left(clients, traces, &provider).await;
+        if asked(&mut left, &format!("OIDC provider {provider}"), is_left)? == Some(true) {
+            left.push(Left::There(provider));
         }
-        Err(error) => return Err(error),
     }
-    match marked_subnets(clients, &traces.marker).await {
-        Ok(subnets) => left.extend(subnets.into_iter().map(Left::Marked)),
-        Err(error) if matches!(error.class, ErrorKind::Denied | ErrorKind::Unsupported) => {
-            left.push(Left::NotAsked("markers on subnets", error));
-        }
-        Err(error) => return Err(error),
-    }
+    let marked = marked_subnets(clients, &traces.marker).await;
+    let marked = asked(&mut left, "markers on subnets", marked)?;
+    left.extend(marked.into_iter().flatten().map(Left::Marked));
     for (arn, tags) in arns {
-        if is_of_driver(&tags) && (arn.contains(":volume/") || arn.contains(":snapshot/")) {
-            if is_there(clients, &arn).await? {
-                left.push(Left::Data(arn));
+        let of_driver = is_of_driver(&tags) && (arn.contains(":volume/") || arn.contains(":snapshot/"));
+        if of_driver || !arn.contains(":kms:") {
+            let there = is_there(clients, &arn).await;
+            if asked(&mut left, &format!("whether {arn} exists"), there)? == Some(true) {
+                left.push(if of_driver { Left::Data(arn) } else { Left::There(arn) });
             }
             continue;
         }
-        if !arn.contains(":kms:") {
-            if is_there(clients, &arn).await? {
-                left.push(Left::There(arn));
-            }
-            continue;
-        }
-        let Some(key) = key(clients, &arn).await? else { continue };
+        let key = key(clients, &arn).await;
+        let Some(key) = asked(&mut left, &format!("key {arn}"), key)?.flatten() else { continue };
         if key.key_state() != Some(&KeyState::PendingDeletion) {
             left.push(Left::There(arn));
             continue;
@@ -196,6 +203,17 @@ pub async fn left_behind(clients: &Clients, traces: &Traces) -> Result<Vec<Left>
         left.push(Left::KeyUntil(arn, date));
     }
     Ok(left)
+}
+
+/// Returns what was answered; `None` if the caller may not ask or the target does not know the call, which is noted in `left`.
+fn asked<T>(left: &mut Vec<Left>, what: &str, answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match answer {
+        Err(error) if matches!(error.class, ErrorKind::Denied | ErrorKind::Unsupported) => {
+            left.push(Left::NotAsked(what.to_owned(), error));
+            Ok(None)
+        }
+        answer => answer.map(Some),
+    }
 }
 
 /// Whether it is a security group or a target group.

@@ -7,6 +7,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
+    model::counted,
     operations::{self, Check, CheckState},
     ui::Ui,
 };
@@ -35,9 +36,8 @@ pub async fn run(global: &Global, _args: &DoctorArgs, ui: Ui) -> Result<Exit, Co
     } else {
         ui.say(&match (failed, unsure) {
             (0, 0) => "all checks passed: `provisioner up` has everything it needs".to_owned(),
-            (0, 1) => "1 warning, nothing that blocks `up`".to_owned(),
-            (0, _) => format!("{unsure} warnings, nothing that blocks `up`"),
-            _ => format!("{failed} of {} checks failed; nothing was changed", states.len()),
+            (0, _) => format!("{}, nothing that blocks `up`", counted(unsure, "warning")),
+            _ => format!("{failed} of {} failed; nothing was changed", counted(states.len(), "check")),
         });
     }
     Ok(if failed > 0 { Exit::Failed } else { Exit::Done })

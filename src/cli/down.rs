@@ -84,14 +84,31 @@ fn finish(at: Ending, workspace: &Workspace, removal: Removal) -> Result<Exit, C
             return Ok(exit);
         }
     }
+    let unfinished = if changed { Exit::Partial } else { Exit::Failed };
     if removal.backend_in_use || !removal.left.is_empty() {
-        return Ok(Exit::Partial);
+        return Ok(unfinished);
     }
-    Ok(removal.proof.map_or(Exit::Done, |proof| show(at.ui, workspace, &proof)))
+    Ok(match removal.proof.map(|proof| show(at.ui, workspace, &proof)) {
+        Some(Shown::Incomplete) => unfinished,
+        // Nothing could be deleted or looked for.
+        Some(Shown::NotAsked) if !changed => Exit::Denied,
+        Some(Shown::NotAsked) => unfinished,
+        Some(Shown::Nothing) | None => Exit::Done,
+    })
+}
+
+/// What a proof says.
+enum Shown {
+    /// Nothing is left but what is kept.
+    Nothing,
+    /// Something is left.
+    Incomplete,
+    /// The caller may not query by the stack's tags.
+    NotAsked,
 }
 
 /// Prints what a query by the stack's tags found.
-fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
+fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Shown {
     let (stack, left) = (&workspace.stack.name, &proof.left);
     if ui.json {
         let keys = proof.keys.iter().map(|(arn, date)| json!({"arn": arn, "deletedAt": date}));
@@ -127,13 +144,17 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
         }
     }
     for (what, error) in &proof.not_asked {
-        ui.warn(&format!("the proof does not include {what}: {error}"));
+        ui.warn(&format!("could not be looked at: {what}; the proof does not include this: {error}"));
     }
     if !proof.marked.is_empty() {
         ui.problem(&marked(&proof.marker, &proof.marked).into());
     }
     if left.is_empty() {
-        return if proof.is_empty() { Exit::Done } else { Exit::Partial };
+        return match (proof.is_empty(), proof.unproven) {
+            (true, _) => Shown::Nothing,
+            (false, true) if proof.marked.is_empty() => Shown::NotAsked,
+            (false, _) => Shown::Incomplete,
+        };
     }
     let error = CallError::new(
         ErrorKind::Other,
@@ -151,7 +172,7 @@ fn show(ui: Ui, workspace: &Workspace, proof: &RemovalProof) -> Exit {
         "if their state is lost, rebuild it with `provisioner state import --from-tags` and run `down` again; if it is \
          in another bucket, set `state.bucket`; what a controller of the cluster created, such as a load balancer, has no state: delete it by hand",
     ).into());
-    Exit::Partial
+    Shown::Incomplete
 }
 
 /// The error for subnets of others that carry the `marker` of a stack of which nothing is recorded on them.

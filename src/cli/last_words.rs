@@ -2,6 +2,7 @@
 
 use super::exit::{CommandError, Exit, of_report, report};
 use crate::{
+    model::counted,
     operations::{Conclusion, End},
     plan::{result_json, stopped_text, success_text, waiting_lines},
     ui::Ui,
@@ -63,7 +64,7 @@ pub fn not_begun(at: Ending, end: End) -> Result<Exit, CommandError> {
         End::Refused { refused, others } => {
             let hint =
                 if others { "; `--target ADDRESS` applies a part that does not depend on it" } else { "" };
-            ui.tell(&format!("nothing was changed: the plan refuses {refused} resources{hint}"));
+            ui.tell(&format!("nothing was changed: the plan refuses {}{hint}", counted(refused, "resource")));
             return Ok(Exit::Invalid);
         }
         End::LossNotApproved | End::NotApproved | End::Ran => ui.tell("nothing was changed"),

@@ -9,7 +9,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    model::{Plan, Totals},
+    model::{Plan, PlannedChange, Totals},
     operations::{self, PlanOptions, Saved},
     plan::{change_json, counts, note_json, render, render_notes, summary_json},
     ui::{Ui, plan_in_colour},
@@ -51,9 +51,15 @@ pub async fn run(global: &Global, args: &PlanArgs, ui: Ui) -> Result<Exit, Comma
     };
     let planned = operations::plan(&workspace, &options).await?;
     let totals = show(ui, &workspace.location(), [&planned.backend, &planned.plan]);
-    if planned.is_refused() {
+    let losses: Vec<String> = planned.unaccepted(&options).filter_map(PlannedChange::consent).collect();
+    if planned.is_refused() || !losses.is_empty() {
+        if !losses.is_empty() {
+            ui.tell(&format!("`up` loses this data only with {}", losses.join(" ")));
+        }
         if let Some(path) = &args.out {
-            ui.warn(&format!("no plan is saved to {}, because `up` would refuse it", path.display()));
+            let given =
+                if losses.is_empty() { "" } else { " without these options, which a saved plan keeps" };
+            ui.warn(&format!("no plan is saved to {}, because `up` would refuse it{given}", path.display()));
         }
         return Ok(Exit::Invalid);
     }

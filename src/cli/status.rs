@@ -8,7 +8,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    model::{Action, CallError, Origin, Stage, one_line},
+    model::{Action, CallError, Origin, Stage, counted, one_line},
     operations::{Detail, StackStatus, StatusReport, Workspace, holder_text, status},
     plan::{change_json, counts, note_json},
     ui::Ui,
@@ -30,8 +30,8 @@ pub async fn run(global: &Global, args: &StatusArgs, ui: Ui) -> Result<Exit, Com
     let options = plan_options(global);
     loop {
         match status(&workspace, &options).await? {
-            StackStatus::Absent => show_absent(ui, &workspace, None),
-            StackStatus::Lost(why) => show_absent(ui, &workspace, Some(&why)),
+            StackStatus::Absent(other) => show_absent(ui, &workspace, false, other.as_ref()),
+            StackStatus::Lost(why) => show_absent(ui, &workspace, true, Some(&why)),
             StackStatus::Present(report) => show(ui, &workspace, &report),
         }
         if !args.watch {
@@ -44,18 +44,24 @@ pub async fn run(global: &Global, args: &StatusArgs, ui: Ui) -> Result<Exit, Com
     }
 }
 
-fn show_absent(ui: Ui, workspace: &Workspace, lost: Option<&CallError>) {
+fn show_absent(ui: Ui, workspace: &Workspace, lost: bool, why: Option<&CallError>) {
     if ui.json {
         let mut line = json!({"type": "status", "stack": workspace.stack.name, "exists": false});
-        if let (Some(lost), Some(map)) = (lost, line.as_object_mut()) {
-            map.insert("reason".to_owned(), json!(lost.message));
-            map.insert("hint".to_owned(), json!(lost.hint));
+        if let (Some(why), Some(map)) = (why, line.as_object_mut()) {
+            map.insert("reason".to_owned(), json!(why.message));
+            map.insert("hint".to_owned(), json!(why.hint));
         }
         ui.line(line);
-    } else if lost.is_none() {
-        ui.data(&format!("{}: the stack does not exist yet", workspace.location()));
-    } else {
+        return;
+    }
+    if lost {
+        // The reason was told when it was found.
         ui.data(&format!("{}: the state was not found", workspace.location()));
+        return;
+    }
+    ui.data(&format!("{}: the stack does not exist yet", workspace.location()));
+    if let Some(why) = why {
+        ui.warn(&format!("{}; {}", why.message, why.hint.as_deref().unwrap_or_default()));
     }
 }
 
@@ -191,7 +197,10 @@ fn text(ui: Ui, workspace: &Workspace, report: &StatusReport) -> String {
     }
     let asked = plan.totals().changes().saturating_sub(plan.totals().drift);
     if asked > 0 {
-        text.push_str(&format!("  {asked} changes to apply; run `provisioner plan` to see them\n"));
+        text.push_str(&format!(
+            "  {} to apply; run `provisioner plan` to see more\n",
+            counted(asked, "change")
+        ));
     }
     let writer = &snapshot.writer;
     text.push_str(&format!("state: version {}, written by {}\n", snapshot.version, one_line(&writer.tool)));

@@ -7,7 +7,7 @@ use super::{
     last_words::{Ending, conclude},
 };
 use crate::{
-    model::{Action, Address, Plan, Stage, hanging, one_line},
+    model::{Action, Address, Plan, Stage, counted_with, hanging, one_line},
     operations::{Message, Operator, Question},
     plan::{change_json, counts, render},
     ui::{Ui, plan_in_colour},
@@ -103,9 +103,9 @@ impl Operator for Terminal {
                     self.ui.say(&one_line(&line));
                 }
                 format!(
-                    "These {} resources carry the stack's tags, but the state does not record them: anyone who may \
-                     write tags could have tagged them. Delete them, too?",
-                    strays.len()
+                    "{} the stack's tags, but the state does not record them: anyone who may write tags could have \
+                     tagged them. Delete them, too?",
+                    counted_with(strays.len(), "resource", ["carries", "carry"])
                 )
             }
             Question::Part(stage, plan) => {

@@ -43,6 +43,7 @@ pub async fn run(global: &Global, args: &UpArgs, ui: Ui) -> Result<Exit, Command
     let options = PlanOptions {
         upgrade_nodes: saved.as_ref().map_or(args.upgrade_nodes, |saved| saved.upgrade_nodes),
         take_fields: saved.as_ref().map_or_else(|| args.take.addresses(), |it| it.take_fields.clone()),
+        replace: saved.iter().flat_map(|it| &it.replace).chain(&global.replace).cloned().collect(),
         ..plan_options(global)
     };
     apply(global, &terminal, &workspace, &options, saved.as_ref()).await

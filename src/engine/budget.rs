@@ -30,6 +30,9 @@ pub fn patience(class: ErrorKind) -> Option<Duration> {
     }
 }
 
+/// How long a call is repeated that names a principal which EKS does not know and which is not the stack's.
+pub const UNKNOWN_PRINCIPAL: Duration = Duration::from_secs(30);
+
 /// How long a deletion is repeated while only a person can remove what blocks it. Within it, what was deleted outside the run
 /// leaves AWS's lists.
 pub const BLOCKED: Duration = Duration::from_secs(90);

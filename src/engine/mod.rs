@@ -51,6 +51,7 @@ mod shared;
 mod shutdown;
 mod step;
 mod throttled_reads;
+mod unknown_principal;
 mod updates;
 mod wait_for;
 

@@ -99,7 +99,11 @@ async fn look<'a>(
         let found = match found {
             Ok(found) => found,
             // Whether it is needed is for the plan to say: its resources may all depend on one that is not the stack's.
-            Err(error) if lookups.get(kind).is_some_and(|lookups| !lookups.is_empty()) => {
+            // What the caller may not look at is the plan's to tell, too.
+            Err(error)
+                if error.class == ErrorKind::Denied
+                    || lookups.get(kind).is_some_and(|lookups| !lookups.is_empty()) =>
+            {
                 observed.failed.insert(kind.to_owned(), error);
                 continue;
             }

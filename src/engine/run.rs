@@ -261,7 +261,7 @@ impl<'a> RunProgress<'a> {
             }
             Ended::Failed((error, _)) if error.class == ErrorKind::Interrupted => return,
             Ended::Failed((error, left)) => {
-                let problem = StepError::at(&id.address, error, left);
+                let problem = StepError::at(&id.address, error, left_by(step, left));
                 let event = Event::StepFailed {
                     kind: step.kind.clone(),
                     stage: step.stage,
@@ -291,6 +291,16 @@ impl<'a> RunProgress<'a> {
             }
         }
         report
+    }
+}
+
+/// Returns what a failed step leaves, if it was not to create.
+fn left_by(step: &Step, left: LeftBehind) -> LeftBehind {
+    match (step.id.verb, step.action, left) {
+        (Verb::Remove, _, LeftBehind::Recorded | LeftBehind::Nothing) => LeftBehind::Kept,
+        (Verb::Ensure, Action::Update | Action::Adopt, LeftBehind::Nothing) => LeftBehind::Unchanged,
+        (Verb::Ensure, Action::Update | Action::Adopt, LeftBehind::Recorded) => LeftBehind::Changed,
+        (_, _, left) => left,
     }
 }
 

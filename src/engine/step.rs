@@ -1,11 +1,6 @@
 //! One step: making a resource be as wanted, or taking it away.
 
-use super::{
-    budget::{self, Backoff},
-    rates::Use,
-    shared::Shared,
-    shutdown::ShutdownPhase,
-};
+use super::{budget::Backoff, rates::Use, shared::Shared, shutdown::ShutdownPhase};
 use crate::{
     aws::{ProgressEvent, ProgressSink, with_progress},
     model::{Address, CallError, Entry, ErrorKind, Event, Intent, Kind, LeftBehind, Sent, Step, StepState},
@@ -124,12 +119,12 @@ impl Task<'_> {
     /// Waits before another try of what failed with `error`, or gives the error back when its class or its budget says so.
     pub(super) async fn again(&self, retry: &mut Retry, error: CallError) -> Result<(), CallError> {
         let since = *retry.since.get_or_insert_with(Instant::now);
-        match budget::patience(error.class) {
+        match self.patience(&error) {
             Some(patience) if since.elapsed() < patience => {
                 let time = retry.backoff.next().unwrap_or_default();
                 self.pause(time, &format!("{}: {}", error.class.name(), reason(&error))).await
             }
-            _ => Err(error),
+            _ => Err(self.explained(error)),
         }
     }
 }

@@ -130,12 +130,11 @@ fn template(
     let address = Address::new(format!("cluster/launch-template/{}", group.name));
     // An SSH key is only of use with Bottlerocket's admin container, which runs the SSH server.
     let admin = key_pair.is_some().then_some("[settings.host-containers.admin]\nenabled = true\n");
-    let settings: Vec<&str> = admin.into_iter().chain(group.bottlerocket.as_deref()).collect();
     let tags = build.tags(&address);
     let instance_tags = build.tags(&group_address(&group.name));
     let spec = launch_template::Spec {
         name: format!("{}-{}", stack.name, group.name),
-        user_data: (!settings.is_empty()).then(|| settings.join("\n")),
+        user_data: launch_template::Spec::user_data(admin, group.bottlerocket.as_deref()),
         disk_gib: group.disk_gib,
         key: key_arn(stack),
         key_pair,

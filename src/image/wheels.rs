@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     aws::report_progress,
-    model::{CallError, ErrorKind},
+    model::{CallError, ErrorKind, counted},
     os::ProgramVariables,
 };
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ pub async fn layer(
     let folder = Temp::new(&store.work(), "wheels")?;
     fs::create_dir_all(folder.path()).map_err(|error| folder.io_error(&error))?;
     let wheels = fetch(store, folder.path(), &lines, python, platform).await?;
-    report_progress(&format!("unpacking {} wheels for {platform}", wheels.len()));
+    report_progress(&format!("unpacking {} for {platform}", counted(wheels.len(), "wheel")));
     let work = store.work();
     let task = tokio::task::spawn_blocking(move || unpack(&wheels, &work));
     let made = task.await.unwrap_or_else(|error| Err(CallError::bug(error.to_string())))?;

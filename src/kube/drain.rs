@@ -1,6 +1,7 @@
 //! Which pods of nodes that are to be removed may be evicted now. Pure.
 
 use super::{client::ObjectRef, evictions::PodRef, rollout::pod_trouble};
+use crate::model::counted_with;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +104,9 @@ fn missing(leaving: &BTreeSet<String>, peers: &[&Value], replicas: Replicas) -> 
         // What it wants is not known: it creates a new pod for each that ends.
         None => peers.len(),
     };
-    let short = |count: usize, what: &str| format!("{count} of {wanted} pods are {what}");
+    let short = |count: usize, what: &str| {
+        format!("{count} of {} {what}", counted_with(wanted, "pod", ["is", "are"]))
+    };
     if ready < wanted {
         let mut new = staying.iter().filter(|pod| !is_ready(pod) && !is_on(leaving, pod));
         let trouble = new.find_map(|pod| pod_trouble(pod, &[]));

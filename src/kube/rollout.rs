@@ -4,6 +4,7 @@
 //! them are available.
 //! Source: <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status>
 
+use crate::model::counted_with;
 use serde_json::Value;
 
 /// State of an object's rollout.
@@ -100,9 +101,9 @@ fn deployment(object: &Value, inputs: &HealthInputs) -> RolloutState {
         return RolloutState::Ready;
     }
     let what = match (updated < wanted, available < updated) {
-        (true, _) => format!("{updated} of {wanted} new pods are created"),
-        (false, true) => format!("{available} of {wanted} new pods are available"),
-        (false, false) => format!("{} old pods are terminating", all.saturating_sub(updated)),
+        (true, _) => of_new(updated, wanted, "created"),
+        (false, true) => of_new(available, wanted, "available"),
+        (false, false) => format!("{} terminating", pods(all.saturating_sub(updated), "old pod")),
     };
     if let Some(("False", "ProgressDeadlineExceeded", message)) = condition(object, "Progressing") {
         let why = trouble(inputs).map_or_else(|| message.to_owned(), |trouble| trouble.text);
@@ -111,15 +112,22 @@ fn deployment(object: &Value, inputs: &HealthInputs) -> RolloutState {
     blocked_or_waiting(inputs, what)
 }
 
+/// `1 new pod is`, `2 new pods are`.
+fn pods(count: i64, what: &str) -> String {
+    counted_with(usize::try_from(count).unwrap_or_default(), what, ["is", "are"])
+}
+
+fn of_new(count: i64, wanted: i64, state: &str) -> String {
+    format!("{count} of {} {state}", pods(wanted, "new pod"))
+}
+
 fn workload(object: &Value, inputs: &HealthInputs, wanted: i64, updated: i64, ready: i64) -> RolloutState {
     if !is_observed(object) {
         return RolloutState::Waiting("the controller has not observed the new spec yet".to_owned());
     }
     match updated >= wanted && ready >= wanted {
         true => RolloutState::Ready,
-        false => {
-            blocked_or_waiting(inputs, format!("{} of {wanted} new pods are available", ready.min(updated)))
-        }
+        false => blocked_or_waiting(inputs, of_new(ready.min(updated), wanted, "available")),
     }
 }
 

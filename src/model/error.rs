@@ -157,15 +157,32 @@ impl fmt::Display for CallError {
 }
 
 /// What a failed step leaves behind in the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftBehind {
     /// The step created nothing.
     Nothing,
+    /// The step, an update, changed nothing.
+    Unchanged,
+    /// What the step updates stands as before, or changed in part.
+    Changed,
+    /// What the step deletes may still exist, and is recorded.
+    Kept,
     /// A resource that is recorded; the next run resumes from it.
     Recorded,
     /// The call may have taken effect; the next run looks for the resource first.
     Unknown,
+}
+
+impl LeftBehind {
+    /// Returns the name in JSON output.
+    pub fn name(self) -> &'static str {
+        match self {
+            LeftBehind::Nothing | LeftBehind::Unchanged => "nothing",
+            LeftBehind::Changed => "changed",
+            LeftBehind::Kept | LeftBehind::Recorded => "recorded",
+            LeftBehind::Unknown => "unknown",
+        }
+    }
 }
 
 /// Error with the resource that it belongs to, as it is printed.

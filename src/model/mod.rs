@@ -44,7 +44,7 @@ pub use planned_change::{
     Action, Dropped, Observation, Observed, Origin, Plan, PlanRefusal, PlannedChange, Refresh, Step, StepId,
     Stray, Totals, Verb,
 };
-pub use printable::{blotted, hanging, is_unseen, one_line, shortened, visible};
+pub use printable::{blotted, counted, counted_with, hanging, is_unseen, one_line, shortened, visible};
 pub use report::{Report, Sent, StepProgress, StepReport};
 pub use resource::{
     DeletePolicy, Desired, Identity, Kind, KindInfo, Readiness, ReplacementOrder, Resource, minutes,

@@ -92,6 +92,13 @@ pub struct PlannedChange {
     pub loses: Option<String>,
 }
 
+impl PlannedChange {
+    /// Returns the option that allows its loss of data; `None` if it loses none.
+    pub fn consent(&self) -> Option<String> {
+        self.loses.as_ref().map(|_| format!("--replace {}", self.address))
+    }
+}
+
 /// A resource that is not planned, because a rule forbids what would be done to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanRefusal {

@@ -36,6 +36,18 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |char| matches!(char, '\n' | '\t'))
 }
 
+/// Returns a number with what it counts: `1 resource`, `2 resources`.
+pub fn counted(count: usize, one: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{plural}")
+}
+
+/// Returns a number with what it counts and what that does: `1 pod is`, `2 pods are`.
+pub fn counted_with(count: usize, one: &str, verb: [&str; 2]) -> String {
+    let [singular, plural] = verb;
+    format!("{} {}", counted(count, one), if count == 1 { singular } else { plural })
+}
+
 /// Returns text as one line, in which every unseen character is escaped, newlines included: a field of a table or a plan
 /// must not look like a line of it.
 pub fn one_line(text: &str) -> Cow<'_, str> {
@@ -81,6 +93,8 @@ mod tests {
         assert_eq!(blotted("a\tb\u{202e}"), "a\u{fffd}b\u{fffd}");
         assert_eq!(one_line("one\ntwo\tthree"), "one\\ntwo\\tthree");
         assert_eq!(hanging("first\nerror: forged\x1b"), "first\n    error: forged\\u{1b}");
+        assert_eq!([0, 1, 2].map(|it| counted(it, "change")), ["0 changes", "1 change", "2 changes"]);
+        assert_eq!([1, 2].map(|it| counted_with(it, "pod", ["is", "are"])), ["1 pod is", "2 pods are"]);
         assert_eq!((shortened("größer", 3).as_ref(), shortened("größer", 6).as_ref()), ("grö...", "größer"));
     }
 }

@@ -74,6 +74,8 @@ pub struct KindInfo {
     /// Fields of the spec of which no two resources of the kind can have the same values at once. One that takes over the
     /// values of another is created after the other is deleted.
     pub exclusive: &'static [&'static str],
+    /// Kinds whose resources need it to be deleted, although they do not depend on it: it is deleted after them.
+    pub outlives: &'static [&'static str],
     /// Whether AWS creates and deletes only one of the kind at a time.
     pub serial: bool,
     /// Whether it is updated also while it is not ready: the update may be what it waits for.
@@ -134,6 +136,7 @@ impl KindInfo {
         replacement: ReplacementOrder::DeleteFirst,
         max_name_len: 63,
         exclusive: &[],
+        outlives: &[],
         serial: false,
         update_while_unready: false,
         supplies: &[],

@@ -46,6 +46,19 @@ impl Snapshot {
         }
     }
 
+    /// Records what was retired at `address` there again, although what was to replace it, named `new`, was begun: that is
+    /// recorded as retired instead.
+    pub fn take_back(&mut self, address: &Address, retired: &Address, new: &str) {
+        let Some(old) = self.resources.remove(retired) else { return };
+        let new = address.retired(new);
+        if let Some(entry) = self.resources.insert(address.clone(), old) {
+            self.resources.insert(new.clone(), entry);
+        }
+        if let Some(intent) = self.intents.remove(address) {
+            self.intents.insert(new, intent);
+        }
+    }
+
     /// Returns whether a resource has a name that a replacement gave it. A program that reads only schema 1 would replace it
     /// again.
     pub(super) fn has_own_names(&self) -> bool {

@@ -131,6 +131,11 @@ impl Adoption<'_> {
             }
         }
         workspace.operator.tell(Message::Adoption(&plan));
+        if matches!(options.adopt, Some((_, true))) {
+            workspace.warn(format!(
+                "{id} becomes this stack's: from then on `down` deletes it, and `up` if the file no longer contains {address}"
+            ));
+        }
         if !self.ask(Question::Adoption(id, address)).await {
             return Ok(End::NotApproved);
         }

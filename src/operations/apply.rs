@@ -9,6 +9,7 @@ use super::{
     existing_network::check_network,
     feasibility::{infeasible, refuse},
     lease_holding::{Held, give_back, hold, recorded},
+    losses::{refusal_of, unaccepted},
     planning::{begin, desired, planned},
     pod_placement::check_pod_placement,
     rollback::way_back,
@@ -20,8 +21,8 @@ use super::{
 use crate::{
     engine::{Run, Settings},
     model::{
-        Action, Address, CallError, ErrorKind, Graph, LeftBehind, Outcome, Plan, PlanRefusal, PlannedChange,
-        Snapshot, Stage, StepError,
+        Action, Address, CallError, ErrorKind, Graph, Outcome, Plan, PlanRefusal, PlannedChange, Snapshot,
+        Stage, StepError,
     },
 };
 use std::sync::Arc;
@@ -188,17 +189,11 @@ impl Up<'_> {
     /// Returns whether every loss of data in the plan was accepted in the options, or is approved. Reports the others.
     async fn losses_approved(&self, plan: &Plan) -> bool {
         let mut all = true;
-        let accepted = |address: &Address| self.options.replace.iter().any(|given| given == address.as_str());
-        for change in plan.changes.iter().filter(|change| !accepted(&change.address)) {
-            let Some(loses) = &change.loses else { continue };
-            if self.ask(Question::Loss(change, loses)).await {
-                continue;
+        for (change, loses) in unaccepted(plan, self.options) {
+            if !self.ask(Question::Loss(change, loses)).await {
+                all = false;
+                self.workspace.problem(&refusal_of(change, loses));
             }
-            all = false;
-            let verb = if change.action == Action::Delete { "deleting" } else { "replacing" };
-            let error = CallError::new(ErrorKind::Refused, format!("{verb} it loses {loses}"))
-                .hint(format!("undo the change, or confirm it with `--replace {}`", change.address));
-            self.workspace.problem(&StepError::at(&change.address, error, LeftBehind::Nothing));
         }
         all
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     aws::{Call as _, stacks_in_use, state_buckets, state_keys},
     engine::StateWriter,
-    model::{Address, CallError, Entry, ErrorKind, Outcome, Phase, Record, Snapshot},
+    model::{Address, CallError, Entry, ErrorKind, Outcome, Phase, Record, Snapshot, counted_with},
     store::{BACKEND_RECORD, S3State, StateStore as _},
 };
 use std::collections::BTreeSet;
@@ -64,9 +64,8 @@ pub async fn check_backend_unused(
         };
         let first = arns.first().map(String::as_str).unwrap_or_default();
         let text = format!(
-            "the backend was not deleted: {} resources carry the tag provisioner:stack={stack}, and {place}: \
-             {first}{}",
-            arns.len(),
+            "the backend was not deleted: {} the tag provisioner:stack={stack}, and {place}: {first}{}",
+            counted_with(arns.len(), "resource", ["carries", "carry"]),
             if arns.len() > 1 { ", ..." } else { "" }
         );
         return Err(OperationError::refused(
@@ -198,7 +197,14 @@ pub async fn remove_backend(
 
 /// Names the keys that an earlier race of first runs left: they carry the backend's tag, and encrypt nothing of it.
 pub async fn name_spare_keys(workspace: &Workspace, but: Option<&str>) -> Result<(), OperationError> {
-    for arn in spare_keys(workspace, but).await? {
+    let keys = match spare_keys(workspace, but).await {
+        Err(OperationError::Step(problem)) if problem.error.class == ErrorKind::Denied => {
+            workspace.warn(format!("could not be looked at: other keys of the backend: {}", problem.error));
+            return Ok(());
+        }
+        keys => keys?,
+    };
+    for arn in keys {
         let id = arn.rsplit('/').next().unwrap_or_default();
         workspace.warn(format!(
             "key {id} carries the tag of s3://{}, which is not encrypted with it; if nothing else uses it, run \

@@ -43,7 +43,7 @@ pub async fn blocked_deletions(
     };
     let all = workspace.patient(look).await?;
     for (what, error) in &all.unanswered {
-        workspace.warn(format!("not checked before the deletion: {what}: {error}"));
+        workspace.warn(format!("could not be looked at: {what}: {error}"));
     }
     let (ending, found): (Vec<_>, Vec<_>) =
         all.found.into_iter().partition(|obstacle| obstacle.blocks.is_empty());

@@ -30,7 +30,18 @@ pub async fn check_tenants(
         let live = observed.found.get(address).map(|found| &found.live);
         let Some(cluster) = live.and_then(|live| text(live, "name")) else { continue };
         let clients = &workspace.target.clients;
-        let (groups, profiles) = workspace.patient(async || Ok(workers(clients, &cluster).await?)).await?;
+        let (groups, profiles) = match workspace.patient(async || Ok(workers(clients, &cluster).await?)).await
+        {
+            // EKS itself refuses to delete a cluster with workers.
+            Err(OperationError::Step(problem)) if problem.error.class == ErrorKind::Denied => {
+                workspace.warn(format!(
+                    "could not be looked at: the node groups and Fargate profiles of cluster {cluster}: {}",
+                    problem.error
+                ));
+                (Vec::new(), Vec::new())
+            }
+            answer => answer?,
+        };
         let mut others = other("node group", groups, &known.ending_names(node_group::Spec::KIND));
         others.extend(other("Fargate profile", profiles, &known.ending_names(fargate_profile::Spec::KIND)));
         if !others.is_empty() {
@@ -49,7 +60,7 @@ pub async fn check_tenants(
                 if matches!(problem.error.class, ErrorKind::Denied | ErrorKind::Unsupported) =>
             {
                 workspace.warn(format!(
-                    "not checked before the deletion: what others put into cluster {cluster}: {}",
+                    "could not be looked at: what others put into cluster {cluster}: {}",
                     problem.error
                 ));
             }

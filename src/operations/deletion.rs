@@ -8,23 +8,20 @@ use super::{
     blocked_deletions::{blocked_deletions, kept, sweep_clusters, sweep_network},
     cluster_tenants::check_tenants,
     conclusion::{End, refused},
-    down_checks::{forget_cluster_objects, refuse_dependents},
+    down_checks::{forget_cluster_objects, refuse_dependents, stray_left, tell_unseen},
     ended_with_cluster::{ending_with_cluster, record_ended},
     kept_objects::kept_objects,
     lease_holding::{Held, give_back, hold, recorded},
     planning::{decide, unrecorded},
     proof::{prove_removal, tell_kept_volumes, traces, traces_of},
-    stack_record::record_stack,
+    stack_record::{last_stack, record_stack},
     unsaved::dump,
     workspace::{drains, provider, settings},
 };
 use crate::{
     aws::Traces,
     engine::{LeaseGuard, Run, Settings, StateWriter, sweep},
-    model::{
-        Address, CallError, Desired as _, ErrorKind, Graph, LeftBehind, Observed, Outcome, Phase, Plan,
-        Record, Snapshot, StepError, Stray,
-    },
+    model::{Address, Desired as _, Graph, Observed, Outcome, Phase, Plan, Record, Snapshot, Stray},
     plan::{Strays, left_dependents},
     resources::{image, manifest, secret_environment},
 };
@@ -120,6 +117,7 @@ impl Down<'_> {
             let status = control.reading(backend_status(workspace)).await?;
             if !status.any {
                 workspace.tell(format!("{}: no backend found, nothing to delete", workspace.location()));
+                self.tell_last_stack().await;
                 return self.prove(removal).await;
             }
             if !status.exists {
@@ -131,6 +129,7 @@ impl Down<'_> {
         }
         if !control.reading(backend_is_there(workspace)).await? {
             workspace.tell(format!("{}: no state found, nothing to delete", workspace.location()));
+            self.tell_last_stack().await;
             return self.prove(removal).await;
         }
         let held = hold(workspace, control).await?;
@@ -163,6 +162,15 @@ impl Down<'_> {
         let by = removal.traces.clone().unwrap_or_else(|| traces(self.workspace));
         removal.proof = Some(Box::pin(prove_removal(self.workspace, &by, self.control)).await?);
         Ok(())
+    }
+
+    /// Tells which stack the file described before, as this one does not exist.
+    async fn tell_last_stack(&self) {
+        if let Some(error) =
+            self.control.reading(async { Ok(last_stack(self.workspace).await) }).await.ok().flatten()
+        {
+            self.workspace.warn(format!("{}; {}", error.message, error.hint.unwrap_or_default()));
+        }
     }
 
     async fn ask(&self, question: Question<'_>) -> bool {
@@ -208,6 +216,7 @@ impl Down<'_> {
         }
         let approved = self.strays(&writer.snapshot, &mut plan, &kept).await?;
         if plan.changes_nothing() && !known {
+            self.tell_last_stack().await;
             return Ok(true);
         }
         if plan.is_empty() && !blocked.is_empty() {
@@ -250,7 +259,7 @@ impl Down<'_> {
         }
         // The state stays as it is for `state import`, which records them under its lineage.
         if complete && !plan.strays.is_empty() {
-            plan.strays.iter().for_each(|stray| workspace.problem(&left_behind(stray)));
+            plan.strays.iter().for_each(|stray| workspace.problem(&stray_left(stray)));
             removal.left = plan.strays;
             return Ok(false);
         }
@@ -295,6 +304,7 @@ impl Down<'_> {
         let provider = provider(workspace, &snapshot.owner(), &BTreeSet::new());
         let unknown = unrecorded(workspace, &nothing, snapshot).await?;
         let observed = sweep(&provider, &nothing, snapshot, &unknown).await?;
+        tell_unseen(workspace, snapshot, &observed);
         let plan = decide(workspace, &self.options, &nothing, snapshot, &observed, strays)?;
         Ok((plan, observed))
     }
@@ -385,16 +395,4 @@ async fn application(workspace: &Workspace) -> Result<Option<Vec<String>>, Opera
     let begun = snapshot.intents.iter().filter(|(_, it)| of(&it.kind, &it.request)).map(|(at, _)| at);
     let all: Vec<String> = made.chain(begun).map(ToString::to_string).collect();
     Ok((!all.is_empty()).then_some(all))
-}
-
-/// The error for a resource that is left because nothing proves that it is the stack's.
-fn left_behind(stray: &Stray) -> StepError {
-    let Stray { address, kind, id, .. } = stray;
-    let message =
-        format!("{kind} {id} carries this stack's tags, but is not in its state, so it is not deleted");
-    let hint = format!(
-        "if it is this stack's, `provisioner state import '{address}' {id}` records it; then run `down` again. \
-         Otherwise remove its `provisioner:` tags"
-    );
-    StepError::at(address, CallError::new(ErrorKind::Refused, message).hint(hint), LeftBehind::Nothing)
 }

@@ -5,7 +5,7 @@ use super::{
     api_access::{self, Unreachable},
 };
 use crate::{
-    model::{Address, Desired as _, Snapshot},
+    model::{Address, CallError, Desired as _, ErrorKind, LeftBehind, Observed, Snapshot, StepError, Stray},
     resources::{manifest, secret_environment, webhook_certificate},
 };
 use serde_json::Value;
@@ -65,7 +65,14 @@ pub async fn forget_cluster_objects(
     if objects.is_empty() {
         return Ok(());
     }
-    let (why, hint) = match api_access::unreachable(workspace).await? {
+    let unreachable = match api_access::unreachable(workspace).await {
+        Err(OperationError::Step(problem)) if problem.error.class == ErrorKind::Denied => {
+            workspace.warn(format!("could not be looked at: the cluster's API server: {}", problem.error));
+            return Ok(());
+        }
+        answer => answer?,
+    };
+    let (why, hint) = match unreachable {
         None => return Ok(()),
         Some(Unreachable::UnknownCaller(why)) => (
             why,
@@ -96,4 +103,27 @@ pub async fn forget_cluster_objects(
     snapshot.resources.retain(|_, entry| !inside(&entry.kind));
     snapshot.intents.retain(|_, intent| !inside(&intent.kind));
     Ok(())
+}
+
+/// The error for a resource that is left because nothing proves that it is the stack's.
+pub fn stray_left(stray: &Stray) -> StepError {
+    let Stray { address, kind, id, .. } = stray;
+    let message =
+        format!("{kind} {id} carries this stack's tags, but is not in its state, so it is not deleted");
+    let hint = format!(
+        "if it is this stack's, `provisioner state import '{address}' {id}` records it; then run `down` again. \
+         Otherwise remove its `provisioner:` tags"
+    );
+    StepError::at(address, CallError::new(ErrorKind::Refused, message).hint(hint), LeftBehind::Nothing)
+}
+
+/// Tells which kinds could not be looked at. Of those that are recorded, the deletion looks again; of the others, only what
+/// carries the stack's tags and is in no record is not found.
+pub fn tell_unseen(workspace: &Workspace, snapshot: &Snapshot, observed: &Observed) {
+    let recorded: BTreeSet<&String> = snapshot.resources.values().map(|entry| &entry.kind).collect();
+    for (kind, error) in observed.failed.iter().filter(|(kind, _)| !recorded.contains(kind)) {
+        workspace.warn(format!(
+            "could not be looked at: {kind}, of which nothing is recorded; what carries the stack's tags is not found: {error}"
+        ));
+    }
 }

@@ -140,8 +140,9 @@ fn faults(stack: &Stack, existing: &Existing, facts: &NetworkFacts, created: Cre
                 fault(
                     path.clone(),
                     format!(
-                        "subnet {id} has {} free addresses (at least {MIN_FREE_ADDRESSES} needed)",
-                        subnet.free_addresses
+                        "subnet {id} has {} free {} (at least {MIN_FREE_ADDRESSES} needed)",
+                        subnet.free_addresses,
+                        if subnet.free_addresses == 1 { "address" } else { "addresses" }
                     ),
                     "free addresses in it, or list another subnet".to_owned(),
                 );

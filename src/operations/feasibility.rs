@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     aws::{count, machines, quota},
-    model::{Action, Address, ErrorKind, Graph, Observed, Plan, PlannedChange, Snapshot, StepError},
+    model::{Action, Address, ErrorKind, Graph, Observed, Plan, PlannedChange, Snapshot, StepError, counted},
 };
 
 /// Returns the node groups that the plan creates or replaces.
@@ -124,15 +124,14 @@ fn unless_unanswered(
     }
 }
 
-fn reasons(count: usize) -> String {
-    if count == 1 { "1 reason".to_owned() } else { format!("{count} reasons") }
-}
-
 /// Reports all refusals, and returns them as one error.
 pub fn refuse(workspace: &Workspace, refusals: &[StepError]) -> OperationError {
     refusals.iter().for_each(|refusal| workspace.problem(refusal));
     OperationError::refused(
-        format!("the plan cannot be carried out, for {}; nothing was changed", reasons(refusals.len())),
+        format!(
+            "the plan cannot be carried out, for {}; nothing was changed",
+            counted(refusals.len(), "reason")
+        ),
         "follow the hints, change the file, or limit the run with `--target`",
     )
 }

@@ -6,6 +6,7 @@ use super::{
     lease_holding::recorded,
     lost_state::lost_state,
     planning::{decided, desired, observed},
+    stack_record::last_stack,
     status_detail::{Detail, gather_details},
     workspace::kind,
 };
@@ -17,8 +18,8 @@ use crate::{
 /// What is known of a stack.
 #[derive(Debug)]
 pub enum StackStatus {
-    /// The stack does not exist.
-    Absent,
+    /// The stack does not exist. Names the stack that the file described before, if that one exists.
+    Absent(Option<CallError>),
     /// The state of the stack was not found, although resources carry its tags.
     Lost(CallError),
     /// The stack exists.
@@ -65,7 +66,10 @@ pub async fn status(workspace: &Workspace, options: &PlanOptions) -> Result<Stac
     // Other stacks may use the backend although this one was never created, or is deleted.
     let known = snapshot.take().filter(|snapshot| backend.exists && snapshot.version > 0);
     let Some(mut snapshot) = known else {
-        return Ok(lost.map_or(StackStatus::Absent, StackStatus::Lost));
+        return Ok(match lost {
+            Some(lost) => StackStatus::Lost(lost),
+            None => StackStatus::Absent(last_stack(workspace).await),
+        });
     };
     let graph = desired(workspace, options, &mut snapshot).await?;
     let observed = observed(workspace, options, &graph, &snapshot).await?;

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     aws::{Obstacle, cluster_endpoint},
     kube::KubeClient,
-    model::{Action, Address, Desired as _, Observed, Plan, Snapshot, object, tag},
+    model::{Action, Address, Desired as _, ErrorKind, Observed, Plan, Snapshot, object, tag},
     resources::{eks_cluster, manifest},
 };
 use serde_json::Value;
@@ -51,14 +51,26 @@ pub async fn kept_objects(
     }
     let name = name_of_cluster(&workspace.stack);
     let (clients, region) = (&workspace.target.clients, &workspace.stack.region);
-    let Some(there) = cluster_endpoint(clients, &name).await? else { return Ok(kept) };
+    let there = match cluster_endpoint(clients, &name).await {
+        // Nothing is deleted that was not looked at; the end of the cluster is another deletion.
+        Err(error) if error.class == ErrorKind::Denied => {
+            workspace.warn(format!("could not be looked at: the contents of Namespaces: {error}"));
+            let unseen = namespaces.iter().filter(|it| !ends && !is_allowed(it));
+            kept.extend(unseen.map(|it| {
+                blocked(it, "Namespace", it.name.to_owned(), "its contents could not be looked at".to_owned())
+            }));
+            return Ok(kept);
+        }
+        there => there?,
+    };
+    let Some(there) = there else { return Ok(kept) };
     let cluster = KubeClient::new(clients, &there, &name, region)?;
     for namespace in namespaces.iter().filter(|it| !is_allowed(it)) {
         let all = match workspace.patient(async || Ok(cluster.contents(namespace.name).await?)).await {
             Ok(all) => all,
             // What the plan could read before is not reachable now: nothing is deleted that was not looked at.
             Err(OperationError::Step(problem)) if ends => {
-                workspace.warn(format!("not checked before the deletion: Namespaces: {}", problem.error));
+                workspace.warn(format!("could not be looked at: Namespaces: {}", problem.error));
                 continue;
             }
             Err(error) => return Err(error),

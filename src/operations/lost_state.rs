@@ -3,7 +3,7 @@
 use super::{OperationError, Workspace, lease_holding::recorded};
 use crate::{
     aws::{lineages, stacks_in_use},
-    model::{CallError, ErrorKind, Snapshot},
+    model::{CallError, ErrorKind, Snapshot, counted_with},
 };
 
 /// Returns the error for a state that is out of sight: nothing is recorded of the stack, not even its end, but
@@ -46,8 +46,8 @@ pub fn out_of_sight(workspace: &Workspace, bucket: bool, arns: &[String]) -> Cal
     let few: Vec<&str> = arns.iter().map(String::as_str).take(3).collect();
     let more = if arns.len() > few.len() { ", ..." } else { "" };
     let text = format!(
-        "{what}, but {} resources carry the tag provisioner:stack={}: {}{more}",
-        arns.len(),
+        "{what}, but {} the tag provisioner:stack={}: {}{more}",
+        counted_with(arns.len(), "resource", ["carries", "carry"]),
         workspace.stack.name,
         few.join(", ")
     );

@@ -31,6 +31,7 @@ mod inspection;
 mod kept_objects;
 mod key_demands;
 mod lease_holding;
+mod losses;
 mod lost_state;
 mod machine;
 mod messages;

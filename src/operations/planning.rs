@@ -8,6 +8,7 @@ use super::{
     feasibility::infeasible,
     given_keys::{check_given_key, given_state_key_refusal},
     lease_holding::recorded,
+    losses::unaccepted,
     lost_state::lost_state,
     pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
@@ -18,8 +19,11 @@ use crate::{
     aws::{read_secret, unknown},
     engine::{observe, sweep},
     graph::graph,
-    model::{Address, CallError, ErrorKind, Graph, Observed, Plan, SecretSource, Snapshot, Stage, StepError},
-    plan::{Consent, Input, Strays, fill_names, make},
+    model::{
+        Address, CallError, ErrorKind, Graph, Observed, Plan, PlannedChange, SecretSource, Snapshot, Stage,
+        StepError,
+    },
+    plan::{Consent, Input, Strays, fill_names, make, take_back},
 };
 
 /// What `up` would do, and what it was planned from.
@@ -35,7 +39,12 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// Returns whether `up` would refuse to carry it out.
+    /// Returns the changes that lose data and that the options do not accept: `up` asks for each, or refuses.
+    pub fn unaccepted<'a>(&'a self, options: &'a PlanOptions) -> impl Iterator<Item = &'a PlannedChange> {
+        unaccepted(&self.plan, options).map(|(change, _)| change)
+    }
+
+    /// Returns whether `up` would refuse to carry it out, whatever is accepted.
     pub fn is_refused(&self) -> bool {
         !(self.infeasible.is_empty() && self.backend.refusals.is_empty() && self.plan.refusals.is_empty())
     }
@@ -79,6 +88,7 @@ pub async fn desired(
         ));
     }
     let mut graph = graph(&workspace.stack, &context)?;
+    take_back(&graph, snapshot, &kind);
     fill_names(&mut graph, snapshot, &kind);
     taken_fields::check(&options.take_fields, &graph)?;
     for selector in &options.targets {

@@ -5,7 +5,7 @@ use crate::{
     aws::{ClaimVolume, Left, Traces, claim_volumes, cluster_endpoint},
     engine::nothing_left,
     graph::subnet_tags_address,
-    model::{Address, CallError, Desired as _, Observed, Plan, Snapshot},
+    model::{Address, CallError, Desired as _, Observed, Plan, Snapshot, counted},
     resources::{eks_cluster, oidc_provider, subnet_tags},
 };
 use serde_json::Value;
@@ -29,13 +29,15 @@ pub struct RemovalProof {
     /// ARNs of snapshots and other volumes of the driver, which are kept.
     pub data: Vec<String>,
     /// What was not looked for, and why.
-    pub not_asked: Vec<(&'static str, CallError)>,
+    pub not_asked: Vec<(String, CallError)>,
+    /// Whether the query by the stack's tags was not answered, so that nothing is proven.
+    pub unproven: bool,
 }
 
 impl RemovalProof {
     /// Returns whether nothing is left but keys that are pending deletion, and data that is kept.
     pub fn is_empty(&self) -> bool {
-        self.left.is_empty() && self.marked.is_empty()
+        self.left.is_empty() && self.marked.is_empty() && !self.unproven
     }
 }
 
@@ -68,17 +70,17 @@ pub async fn tell_kept_volumes(workspace: &Workspace, traces: &Traces) -> Result
     let look = async || Ok(claim_volumes(&workspace.target.clients, &traces.clusters).await?);
     let volumes = match workspace.patient(look).await {
         Err(OperationError::Step(problem)) if problem.error.class == crate::model::ErrorKind::Denied => {
-            workspace.warn(format!("not checked before the deletion: volumes of claims: {}", problem.error));
+            workspace.warn(format!("could not be looked at: volumes of claims: {}", problem.error));
             return Ok(());
         }
         found => found?,
     };
     if !volumes.is_empty() {
         let named: Vec<String> = volumes.iter().map(ToString::to_string).collect();
-        let (it, verb) = if volumes.len() == 1 { ("volume", "is") } else { ("volumes", "are") };
+        let verb = if volumes.len() == 1 { "is" } else { "are" };
         workspace.warn(format!(
-            "{} {it} of PersistentVolumeClaims {verb} kept, because `down` deletes no data that it did not create: {}",
-            volumes.len(),
+            "{} of PersistentVolumeClaims {verb} kept, because `down` deletes no data that it did not create: {}",
+            counted(volumes.len(), "volume"),
             named.join(", ")
         ));
     }
@@ -109,6 +111,7 @@ pub async fn prove_removal(
             Left::Volume(volume) => proof.volumes.push(volume),
             Left::Data(arn) => proof.data.push(arn),
             Left::NotAsked(what, error) => proof.not_asked.push((what, error)),
+            Left::Unproven => proof.unproven = true,
         }
     }
     Ok(proof)

@@ -28,6 +28,9 @@ pub struct Saved {
     /// Kubernetes objects whose fields are taken from other managers.
     #[serde(default)]
     pub take_fields: BTreeSet<Address>,
+    /// The addresses whose loss of data was accepted when the plan was created.
+    #[serde(default)]
+    pub replace: Vec<String>,
     /// The version of the state, or 0 if no state existed.
     version: u64,
     /// The stack's lineage, a UUID that is chosen even before the stack is created.
@@ -63,6 +66,7 @@ impl Saved {
             target: options.targets.clone(),
             upgrade_nodes: options.upgrade_nodes,
             take_fields: options.take_fields.clone(),
+            replace: options.replace.clone(),
             version: snapshot.version,
             lineage: snapshot.lineage.clone(),
             // What is only recorded again depends on the machine.

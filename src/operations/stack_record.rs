@@ -5,7 +5,7 @@ use super::{
     OperationError, Question, RunControl, Workspace, backend::BackendStatus, lost_state::lost_state,
 };
 use crate::{
-    model::{Phase, Snapshot},
+    model::{CallError, ErrorKind, Phase, Snapshot},
     os::write_private,
     store::{S3State, StateStore as _},
 };
@@ -108,6 +108,33 @@ pub async fn other_stack(workspace: &Workspace, snapshot: &Snapshot) -> Option<S
     if !snapshot.resources.is_empty() || !snapshot.intents.is_empty() {
         return None;
     }
+    let (own, (path, other)) = (own_record(workspace), former_stack(workspace).await?);
+    Some(format!(
+        "{} described stack `{}` in {} before, which still exists (recorded in {}); it now describes another \
+         stack, `{}` in {}",
+        own.file,
+        other.stack,
+        other.region,
+        path.display(),
+        own.stack,
+        own.region
+    ))
+}
+
+/// Returns which stack the file described before, if this one does not exist and that one does.
+pub async fn last_stack(workspace: &Workspace) -> Option<CallError> {
+    let (path, StackRecord { stack, region, .. }) = former_stack(workspace).await?;
+    let own = workspace.location();
+    let text = format!(
+        "{own} does not exist; this folder's last stack was {stack} in {region}, which still exists (recorded in {})",
+        path.display()
+    );
+    let hint = format!("set `name: {stack}` and `region: {region}` to work on that stack");
+    Some(CallError::new(ErrorKind::Refused, text).hint(hint))
+}
+
+/// Returns the record of the stack that the file described before and that still exists, with its path.
+async fn former_stack(workspace: &Workspace) -> Option<(PathBuf, StackRecord)> {
     let own = own_record(workspace);
     for (path, other) in records(&workspace.folders.state) {
         if !other.was_changed_to(&own) {
@@ -117,16 +144,7 @@ pub async fn other_stack(workspace: &Workspace, snapshot: &Snapshot) -> Option<S
             let _ = std::fs::remove_file(&path);
             continue;
         }
-        return Some(format!(
-            "{} described stack `{}` in {} before, which still exists (recorded in {}); it now describes another \
-             stack, `{}` in {}",
-            own.file,
-            other.stack,
-            other.region,
-            path.display(),
-            own.stack,
-            own.region
-        ));
+        return Some((path, other));
     }
     None
 }

@@ -10,7 +10,7 @@ use super::{
     rebuilding::rebuilt,
     stack_record::record_stack,
 };
-use crate::model::{Address, CallError, ErrorKind, Snapshot, SnapshotError};
+use crate::model::{Address, CallError, ErrorKind, Snapshot, SnapshotError, counted};
 use std::{collections::BTreeSet, path::Path};
 
 /// The state in the bucket, valid or not. `None` if it does not exist.
@@ -187,7 +187,8 @@ pub async fn rebuild_state(
         if let (Some(Ok(there)), false) = (&found, force)
             && !there.resources.is_empty()
         {
-            let text = format!("{place}: a valid state with {} resources exists", there.resources.len());
+            let text =
+                format!("{place}: a valid state with {} exists", counted(there.resources.len(), "resource"));
             return Err(OperationError::refused(text, "pass `--force` to rebuild it anyway"));
         }
         let (snapshot, plan) = rebuilt(workspace, options).await?;

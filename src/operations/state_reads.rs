@@ -18,8 +18,9 @@ pub async fn check_state_exists(workspace: &Workspace) -> Result<(), OperationEr
     if let Some(lost) = lost_state(workspace, false, None).await? {
         return Err(lost.into());
     }
-    let error = CallError::new(ErrorKind::Gone, format!("{}: no state found", workspace.location()));
-    Err(error.hint("run `provisioner up` to create the stack and its state").into())
+    let text = format!("{}: no state found, because the backend does not exist yet", workspace.location());
+    let hint = "run `provisioner up` to create the backend and the stack, or `up --target backend` for the backend alone";
+    Err(CallError::new(ErrorKind::Gone, text).hint(hint).into())
 }
 
 /// Returns the recorded state, or an empty one if none is recorded.

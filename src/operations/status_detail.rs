@@ -2,7 +2,7 @@
 
 use crate::{
     aws::{AddonVersion, AutoscalingGroup, Clients, addon_versions, autoscaling_groups, kubernetes_versions},
-    model::{Address, CallError, ErrorKind, KubernetesMinor, Observed, Snapshot},
+    model::{Address, CallError, ErrorKind, KubernetesMinor, Observed, Snapshot, counted},
     resources::{addon, eks_cluster, fargate_profile, node_group, vpc_endpoint},
 };
 use serde::de::DeserializeOwned;
@@ -144,9 +144,9 @@ fn of_group(
     let scaling_group = group.scaling_group.as_ref().and_then(|name| autoscaling_groups.get(name));
     let nodes = match scaling_group {
         Some(scaling_group) => {
-            format!("{} of {} nodes in service", scaling_group.in_service, scaling_group.desired)
+            format!("{} of {} in service", scaling_group.in_service, counted(scaling_group.desired, "node"))
         }
-        None => format!("{} nodes desired", group.desired),
+        None => format!("{} desired", counted(usize::try_from(group.desired).unwrap_or_default(), "node")),
     };
     let newest = offered.releases.get(architecture(group));
     Detail {

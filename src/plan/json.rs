@@ -15,8 +15,12 @@ pub fn change_json(change: &PlannedChange) -> Value {
         "fields": change.fields,
         "note": change.note,
     });
-    if let (Some(loses), Some(map)) = (&change.loses, object.as_object_mut()) {
+    if let (Some(loses), Some(consent), Some(map)) = (&change.loses, change.consent(), object.as_object_mut())
+    {
         map.insert("loses".to_owned(), json!(loses));
+        let hint =
+            format!("undo the change, or confirm it with `{consent}` or its address at the prompt of `up`");
+        map.insert("hint".to_owned(), json!(hint));
     }
     object
 }

@@ -22,7 +22,7 @@ pub use compare::managed_tags;
 pub use dependents::left_dependents;
 pub use json::{change_json, note_json, stray_json, summary_json};
 pub use make::make;
-pub use names::fill_names;
+pub use names::{fill_names, take_back};
 pub use ownership::{
     Ownership, aws_name, created_by, is_abandoned_create, is_part_of_parent, judge, names_parent,
     of_no_parent, tag_of,

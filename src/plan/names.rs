@@ -1,7 +1,9 @@
 //! The names of resources that are replaced by creation first. The file says `NAME`; what is recorded says which of `NAME` and
 //! `NAME-SUFFIX` it is at present.
 
-use crate::model::{Address, Graph, Kind, Node, ReplacementOrder, Snapshot, is_name_of, next_name};
+use crate::model::{
+    Address, Entry, Graph, Kind, Node, Readiness, ReplacementOrder, Snapshot, is_name_of, next_name, resolve,
+};
 use serde_json::{Value, json};
 
 /// The field with the name, in the wanted and in the live form.
@@ -23,6 +25,44 @@ pub(super) fn renamed(spec: &Value, name: &str) -> Value {
         fields.insert(NAME.to_owned(), json!(name));
     }
     spec
+}
+
+/// Records again what was being replaced and fits the file again, as after a replacement that failed and was undone in the
+/// file: it serves on, and what was to replace it is deleted.
+pub fn take_back(graph: &Graph, snapshot: &mut Snapshot, kinds: &dyn Fn(&str) -> Option<Kind>) {
+    for node in graph.nodes.values() {
+        let Some(kind) = kinds(&node.kind).filter(|kind| is_renamed(*kind)) else { continue };
+        if let Some((retired, new)) = fits_again(node, kind, snapshot) {
+            snapshot.take_back(&node.address, &retired, &new);
+        }
+    }
+}
+
+/// Returns the address of what was retired at that of `node` and fits it while what was to replace it does not, and the name of
+/// the latter.
+fn fits_again(node: &Node, kind: Kind, snapshot: &Snapshot) -> Option<(Address, String)> {
+    let (entry, intent) = (snapshot.resources.get(&node.address), snapshot.intents.get(&node.address));
+    let want = resolve(&node.spec, &|at, field| {
+        snapshot.resources.get(at)?.live.get(field).filter(|value| !value.is_null()).cloned()
+    });
+    let fits = |live: &Value| {
+        let want = name(live).map(|name| renamed(&want, name));
+        let changes = want.map(|want| (kind.diff)(&want, live));
+        matches!(changes, Some(Ok(changes)) if !changes.force_replace())
+    };
+    let new = match (entry, intent) {
+        (Some(entry), None) if !fits(&entry.live) => name(&entry.live),
+        (None, Some(intent)) => name(&intent.request),
+        _ => None,
+    }?;
+    let of_node = |at: &Address| *at != node.address && at.base() == node.address.as_str();
+    let mut retired = snapshot.resources.iter().filter(|(at, it)| of_node(at) && it.kind == node.kind);
+    let serves = |old: &Entry| {
+        !old.leaving && fits(&old.live) && matches!((kind.ready)(&old.live), Ok(Readiness::Ready))
+    };
+    retired
+        .find(|(at, old)| name(&old.live).is_some_and(|it| **at == node.address.retired(it)) && serves(old))
+        .map(|(at, _)| (at.clone(), new.to_owned()))
 }
 
 /// Gives each wanted resource the name under which it is recorded, if that is one for its name in the file.

@@ -1,7 +1,7 @@
 //! Plans of small graphs: what comes first and what comes last, in one run and stage by stage.
 
 use super::{
-    fill_names, left_dependents,
+    fill_names, left_dependents, take_back,
     tests::{Case, kind, on, steps},
 };
 use crate::model::{Action, Address, Observation, Origin, Plan, Stage};
@@ -51,6 +51,24 @@ fn a_group_is_created_first_under_another_name_and_keeps_it() {
 }
 
 #[test]
+fn what_the_deletion_of_others_needs_is_deleted_after_them() {
+    let mut case = grouped();
+    case.stands("an-entry", &json!({"parent": "id-root"}), &["root"]);
+    case.of_kind("an-entry", "entry");
+    let mut replaced = Case { graph: case.graph.clone(), ..grouped() };
+    replaced.stands("an-entry", &json!({"parent": "id-root"}), &["root"]);
+    replaced.of_kind("an-entry", "entry");
+    // The recorded dependencies say nothing of it.
+    case.graph = crate::model::Graph::default();
+    let expected = ["remove user", "remove group/main", "remove an-entry", "remove root"];
+    assert_eq!(steps(&case.make().unwrap()), expected);
+    replaced.want("group/main", &json!({"parent": on("root"), "name": "main", "cidr": "b"}));
+    replaced.of_kind("group/main", "group");
+    let expected = ["ensure group/main", "remove group/main#main", "remove an-entry"];
+    assert_eq!(steps(&replaced.make().unwrap()), expected);
+}
+
+#[test]
 fn what_is_replaced_with_its_parent_is_deleted_first() {
     let mut case = grouped();
     case.want("root", &json!({"cidr": "b"}));
@@ -94,6 +112,61 @@ fn what_a_killed_run_retired_is_deleted_last_or_taken_up_again() {
     let plan = again.make().unwrap();
     assert_eq!(steps(&plan), ["ensure group/main", "remove group/main#main"]);
     assert_ne!(plan.steps[0].spec["name"], "main");
+}
+
+#[test]
+fn what_fits_the_file_again_serves_on_and_its_successor_is_deleted() {
+    let mut case = grouped();
+    let (address, old) = (Address::from("group/main"), Address::from("group/main").retired("main"));
+    let entry = case.snapshot.resources.remove(&address).unwrap();
+    let form = |form: &serde_json::Value| {
+        let mut form = form.clone();
+        (form["name"], form["cidr"]) = (json!("main-0a1b2"), json!("b"));
+        form
+    };
+    let new = crate::model::Entry { spec: form(&entry.spec), live: form(&entry.live), ..entry.clone() };
+    case.snapshot.resources.insert(old.clone(), entry.clone());
+    // The new one exists, or its create call was sent.
+    for is_recorded in [true, false] {
+        let mut case = Case { snapshot: case.snapshot.clone(), observed: case.observed.clone(), ..grouped() };
+        let intent = || crate::model::Intent {
+            kind: "group".into(),
+            stage: Stage::Network,
+            nonce: "n".into(),
+            token: "t".into(),
+            signed_at: 0,
+            request: new.spec.clone(),
+            dependencies: entry.dependencies.clone(),
+            owner: "run".into(),
+            process: crate::model::Process::default(),
+            made: true,
+        };
+        match is_recorded {
+            true => drop(case.snapshot.resources.insert(address.clone(), new.clone())),
+            false => drop(case.snapshot.intents.insert(address.clone(), intent())),
+        }
+        let before = case.snapshot.clone();
+        // The file still asks for the new one.
+        let mut wanted = Case { snapshot: before.clone(), ..grouped() };
+        wanted.want("group/main", &json!({"parent": on("root"), "name": "main", "cidr": "b"}));
+        wanted.of_kind("group/main", "group");
+        take_back(&wanted.graph, &mut wanted.snapshot, &kind);
+        assert_eq!(wanted.snapshot, before);
+        // What is being deleted does not serve on.
+        let mut leaving = before.clone();
+        leaving.resources.get_mut(&old).unwrap().leaving = true;
+        let unchanged = leaving.clone();
+        take_back(&case.graph, &mut leaving, &kind);
+        assert_eq!(leaving, unchanged);
+
+        take_back(&case.graph, &mut case.snapshot, &kind);
+        let live = Observation { kind: "group".into(), live: new.live.clone() };
+        case.observed.found.insert(address.retired("main-0a1b2"), live);
+        fill_names(&mut case.graph, &case.snapshot, &kind);
+        assert_eq!(steps(&case.make().unwrap()), ["remove group/main#main-0a1b2"]);
+        assert_eq!(case.snapshot.resources[&address], entry);
+        case.snapshot.encode().unwrap();
+    }
 }
 
 #[test]

@@ -272,8 +272,10 @@ fn what_the_file_destroys_is_told_first() {
     let mut case = holding();
     case.want("child", &json!({"parent": on("root"), "cidr": "b"}));
     let plan = case.make().unwrap();
-    assert!(render(&plan, false).starts_with("DESTROYS DATA: replaces child and loses its images\n"));
+    let first = "DESTROYS DATA: replaces child and loses its images; only with `--replace child`";
+    assert!(render(&plan, false).starts_with(first));
     assert_eq!(change_json(&plan.changes[0])["loses"], "its images");
+    assert!(change_json(&plan.changes[0])["hint"].as_str().unwrap().contains("`--replace child`"));
     assert_eq!(change_json(&plan.changes[1]).get("loses"), None);
     case.graph.nodes.remove("child");
     case.graph.nodes.remove("pointer");
@@ -325,4 +327,26 @@ fn a_deletion_that_did_not_begin_is_not_continued_where_data_is() {
     case.graph.nodes.remove("child");
     case.graph.nodes.remove("pointer");
     assert!(case.make().unwrap().refusals.is_empty());
+}
+
+#[test]
+fn a_deletion_continues_past_what_may_not_be_looked_at() {
+    let mut case = standing();
+    case.graph = crate::model::Graph::default();
+    case.of_kind("child", "sole");
+    case.observed.found.remove("child");
+    let denied = CallError::new(ErrorKind::Denied, "not authorized");
+    case.observed.failed.insert("thing".into(), denied.clone());
+    // What `up` would delete must have been seen; so must everything that could not be read for another cause.
+    assert_eq!(case.make().unwrap_err(), denied);
+    case.consent.removal = true;
+    let plan = case.make().unwrap();
+    let child = plan.changes.iter().find(|change| change.address.as_str() == "child").unwrap();
+    assert_eq!(child.action, Action::Delete);
+    assert!(
+        child.note.as_deref().unwrap().starts_with("could not be looked at: not authorized"),
+        "{child:?}"
+    );
+    case.observed.failed.insert("thing".into(), CallError::new(ErrorKind::Ambiguous, "no answer"));
+    assert!(case.make().is_err());
 }

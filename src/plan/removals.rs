@@ -91,8 +91,15 @@ fn recorded(
         |reason: String| Dropped { address: address.clone(), kind: kind.name.to_owned(), stage, reason };
     let Some(found) = input.observed.found.get(address) else {
         if let Some(error) = input.observed.failed.get(kind.name) {
-            let who = foreign_parent(input, address, kind).ok_or_else(|| error.clone())?;
-            plan.dropped.push(dropped(format!("it {who}")));
+            match foreign_parent(input, address, kind) {
+                Some(who) => plan.dropped.push(dropped(format!("it {who}"))),
+                // The deletion looks at it again before its call, and fails there alone.
+                None if input.consent.removal && error.class == ErrorKind::Denied => {
+                    let note = Some(format!("could not be looked at: {error}"));
+                    plan.changes.push(delete(address, kind.name, stage, Origin::File, note));
+                }
+                None => return Err(error.clone()),
+            }
             return Ok(());
         }
         // A deletion that an earlier run began was not done by others.

@@ -1,7 +1,7 @@
 //! The last words of a run, as text and as JSON. Both say what the report says, and nothing else.
 
 use super::counts;
-use crate::model::{Address, Report, Totals};
+use crate::model::{Address, Report, Totals, counted};
 use serde_json::{Value, json};
 
 /// Returns the last words of a run that did everything: what it did.
@@ -39,7 +39,7 @@ pub fn stopped_text(report: &Report) -> String {
     }
     let (left, planned) = (report.left(), report.planned());
     if left > 0 {
-        parts.push(format!("{left} of {planned} changes left"));
+        parts.push(format!("{left} of {} left", counted(planned, "change")));
     }
     let state = if report.saved { "the state is saved" } else { "the state is NOT saved" };
     parts.push(format!("{state}: run again to resume"));

@@ -26,6 +26,8 @@ pub(super) struct Change {
     pub follows: BTreeSet<Address>,
     /// Deletions that free what its creation takes and only one resource can have, such as a block of addresses.
     pub takes_over: BTreeSet<Address>,
+    /// What can be deleted only while this exists.
+    pub outlives: BTreeSet<Address>,
     /// The address of the old form while both exist. Set for kinds that are replaced by creation first.
     pub retired: Option<Address>,
 }
@@ -133,6 +135,10 @@ fn by_dependencies(changes: &BTreeMap<Address, Change>) -> Waits {
 /// Adds that removals wait for what they can wait for. Nothing is added that would close a circle.
 fn removals_last(changes: &BTreeMap<Address, Change>, waits: Waits) -> Waits {
     let mut order = Order::new(waits);
+    for (address, change) in changes.iter().filter(|(_, change)| change.action == Action::Delete) {
+        let others = change.outlives.iter().filter_map(|other| changes.get(other)?.removal(other));
+        order.add(&StepId::remove(address), others.collect());
+    }
     for (address, change) in changes {
         if let (Some(ensure), false) = (change.ensure(address), change.takes_over.is_empty()) {
             order.add(&ensure, change.takes_over.iter().map(StepId::remove).collect());

@@ -64,6 +64,7 @@ fn changes(drawn: &[Drawn]) -> BTreeMap<Address, Change> {
                 recorded: addresses(&recorded),
                 follows: BTreeSet::new(),
                 takes_over: BTreeSet::new(),
+                outlives: BTreeSet::new(),
                 retired: (action == Action::Replace && *first).then(|| address(number).retired("old")),
             },
         ))

@@ -111,6 +111,7 @@ impl Planning<'_> {
             recorded: self.recorded(change),
             follows: node.map(|node| node.follows.clone()).unwrap_or_default(),
             takes_over: self.takes_over(change, changes)?,
+            outlives: self.outlives(change, changes)?,
             retired,
         })
     }
@@ -126,6 +127,17 @@ impl Planning<'_> {
             }
         }
         found
+    }
+
+    /// The changes whose removal needs what the deletion of `change` takes away.
+    fn outlives(
+        &self,
+        change: &PlannedChange,
+        changes: &[PlannedChange],
+    ) -> Result<BTreeSet<Address>, CallError> {
+        let kinds = self.kind(&change.kind)?.outlives;
+        let needs = changes.iter().filter(|other| kinds.contains(&other.kind.as_str()));
+        Ok(needs.map(|other| other.address.clone()).collect())
     }
 
     /// The deletions that free what the creation of `change` takes.

@@ -30,13 +30,18 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
     };
     Some(Kind {
         info: Box::leak(Box::new(KindInfo {
-            name: "thing",
+            name: match name {
+                "group" => "group",
+                "entry" => "entry",
+                _ => "thing",
+            },
             identity,
             replacement: match name {
                 "group" => ReplacementOrder::CreateFirst,
                 _ => ReplacementOrder::DeleteFirst,
             },
             exclusive: if name == "sole" { &["cidr"] } else { &[] },
+            outlives: if name == "entry" { &["group"] } else { &[] },
             birth_mark: Some("id"),
             protected: name == "crown",
             tagged: name != "part",

@@ -68,9 +68,12 @@ pub fn render_notes(plan: &Plan) -> String {
 fn losses(plan: &Plan) -> String {
     let mut text = String::new();
     for change in &plan.changes {
-        let Some(loses) = &change.loses else { continue };
+        let (Some(loses), Some(consent)) = (&change.loses, change.consent()) else { continue };
         let verb = if change.action == Action::Delete { "deletes" } else { "replaces" };
-        let line = format!("DESTROYS DATA: {verb} {} and loses {loses}", change.address);
+        let line = format!(
+            "DESTROYS DATA: {verb} {} and loses {loses}; only with `{consent}`, or its address typed at the prompt of `up`",
+            change.address
+        );
         let _ = writeln!(text, "{}", one_line(&line));
     }
     if !text.is_empty() {

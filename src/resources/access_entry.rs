@@ -69,6 +69,8 @@ impl Resource for AccessEntry {
         name: "access_entry",
         identity: Identity::Name,
         exclusive: &["principal"],
+        // Nodes are drained, and objects deleted, through the Kubernetes API, with the access of the caller.
+        outlives: &["node_group", "manifest", "webhook_certificate"],
         parent: Some(("eks_cluster", "cluster")),
         birth_mark: Some("birth"),
         iam: &[(

@@ -12,6 +12,7 @@ use aws_sdk_ec2::types::{
 use aws_smithy_types::base64;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use toml::{Table, Value};
 
 /// EC2 launch template of the nodes of a managed node group.
 pub struct LaunchTemplate;
@@ -84,6 +85,35 @@ pub const VERSION: Field = Field::new("version");
 
 identified!(Live);
 
+impl Spec {
+    /// Returns user data with both settings, TOML texts of which the second one counts more. It holds what is set, in order and
+    /// without comments, so that nodes are replaced only for another setting; none if nothing is set.
+    pub fn user_data(first: Option<&str>, second: Option<&str>) -> Option<String> {
+        let mut all = Table::new();
+        for text in [first, second].into_iter().flatten() {
+            // The file's settings were validated.
+            merge(&mut all, text.parse().unwrap_or_default());
+        }
+        (!all.is_empty()).then(|| all.to_string())
+    }
+}
+
+/// Adds the values of `more`, table by table.
+fn merge(all: &mut Table, more: Table) {
+    for (key, value) in more {
+        match (all.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
+            (_, value) => drop(all.insert(key, value)),
+        }
+    }
+}
+
+/// Whether both are settings of the same values.
+fn is_same(want: Option<&str>, live: Option<&str>) -> bool {
+    let settings = |text: Option<&str>| text.unwrap_or_default().parse::<Table>().ok();
+    want == live || settings(want).is_some_and(|want| settings(live) == Some(want))
+}
+
 impl Desired for Spec {
     const KIND: &'static str = LaunchTemplate::KIND;
 }
@@ -123,9 +153,10 @@ impl Resource for LaunchTemplate {
 
 /// Returns the changes that only a new version can make.
 fn version_changes(want: &Spec, live: &Live) -> Changes {
+    let same = is_same(want.user_data.as_deref(), live.user_data.as_deref());
     Changes::default()
         .fixed("name", &want.name, &live.name)
-        .mutable("userData", &want.user_data, &live.user_data)
+        .mutable("userData", &want.user_data, if same { &want.user_data } else { &live.user_data })
         .mutable("diskGiB", &want.disk_gib, &live.disk_gib)
         .mutable("key", &want.key, &live.key)
         .mutable("keyPair", &want.key_pair, &live.key_pair)
@@ -319,4 +350,24 @@ fn live(id: String, template: Template, data: ResponseLaunchTemplateData) -> Res
         instance_tags,
         tags: from_ec2(template.tags.as_deref()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spec;
+
+    #[test]
+    fn only_what_is_set_is_user_data() {
+        let of = |text: &str| Spec::user_data(None, Some(text));
+        let plain =
+            of("[settings.kernel]\nlockdown = \"integrity\"\n[settings.ntp]\ntime-servers = [\"a\"]\n");
+        let written = "# hardened\nsettings.ntp.time-servers = [ 'a' ] # ours\n\n[settings.kernel]\nlockdown   = 'integrity'\n";
+        assert_eq!(plain, of(written));
+        assert_ne!(plain, of(&written.replace("integrity", "none")));
+        assert_eq!(of("# nothing\n"), None);
+        let admin = "[settings.host-containers.admin]\nenabled = true\n";
+        let both = Spec::user_data(Some(admin), Some("settings.motd = \"hi\"")).unwrap();
+        assert!(both.contains("[settings.host-containers.admin]\nenabled = true"), "{both}");
+        assert!(both.contains("[settings]\nmotd = \"hi\""), "{both}");
+    }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     aws::{Cx, optional_text},
     kube,
-    model::{Ahead, CallError, UpdateOutcome, is_newer},
+    model::{Ahead, CallError, UpdateOutcome, counted, is_newer},
 };
 use aws_sdk_eks::types::{
     NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload, UpdateTaintsPayload,
@@ -99,8 +99,10 @@ pub fn ahead(want: &Spec, live: &Live, last: Option<&Live>) -> Ahead<Spec> {
     }
     if want.desired_unnamed && !want.desired_floats && last.is_some_and(|last| last.desired != live.desired) {
         notes.push(format!(
-            "the group has {} nodes and the file names no `desired`: the size is kept between {} and {}",
-            live.desired, want.min, want.max
+            "the group has {} and the file names no `desired`: the size is kept between {} and {}",
+            counted(usize::try_from(live.desired).unwrap_or_default(), "node"),
+            want.min,
+            want.max
         ));
         hint = Some("set `desired` in `nodeGroups` to choose the size in the file".to_owned());
     }

@@ -107,8 +107,12 @@ impl Resource for SsmParameter {
 
     fn diff(want: &Spec, live: &Live) -> Changes {
         let secret = matches!(want.content, ContentSpec::SecretSource(_));
+        // `Overwrite` with another type makes a String a SecureString, and the other way round, although the API's
+        // `HierarchyTypeMismatchException` denies it.
+        // Source: `TestAccSSMParameter_Secure_insecureChangeSecure` in
+        // <https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ssm/parameter_test.go>
         let changes =
-            Changes::default().fixed("name", &want.name, &live.name).fixed("secret", &secret, &live.secret);
+            Changes::default().fixed("name", &want.name, &live.name).mutable("secret", &secret, &live.secret);
         let changes = match &want.content {
             ContentSpec::Plain(value) => changes.mutable("value", &Some(value), &live.value.as_ref()),
             ContentSpec::SecretSource(source) if live.same_secret == Some(false) => {

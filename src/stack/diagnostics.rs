@@ -173,6 +173,7 @@ impl fmt::Display for Diagnostics {
         }
         match self.more {
             0 => Ok(()),
+            1 => writeln!(f, "\n1 more error is not shown"),
             more => writeln!(f, "\n{more} more errors are not shown"),
         }
     }

@@ -11,8 +11,13 @@ fn left(problem: &StepError) -> Option<&'static str> {
     problem.address.as_ref()?;
     match problem.left {
         // A refusal is no failed create.
-        LeftBehind::Nothing if problem.error.class == ErrorKind::Refused => None,
+        LeftBehind::Nothing | LeftBehind::Unchanged if problem.error.class == ErrorKind::Refused => None,
         LeftBehind::Nothing => Some("nothing was created"),
+        LeftBehind::Unchanged => Some("nothing was changed"),
+        LeftBehind::Changed => {
+            Some("it stands as before, or changed in part; the next run resumes from here")
+        }
+        LeftBehind::Kept => Some("not deleted, and recorded; the next run resumes from here"),
         LeftBehind::Recorded => Some("created and recorded; the next run resumes from here"),
         LeftBehind::Unknown => Some("unknown: the next run looks for it first"),
     }
@@ -87,7 +92,7 @@ pub fn as_json(problem: &StepError) -> Value {
         "message": error.message,
         "requestId": error.request_id,
         "hint": error.hint,
-        "left": problem.left,
+        "left": problem.left.name(),
     })
 }
 
@@ -134,7 +139,14 @@ mod tests {
             ..CallError::new(ErrorKind::Quota, "the limit of 5 NAT gateways is reached")
         };
         let address = Address::from("network/nat/eu-central-1a");
-        let lefts = [LeftBehind::Nothing, LeftBehind::Recorded, LeftBehind::Unknown];
+        let lefts = [
+            LeftBehind::Nothing,
+            LeftBehind::Recorded,
+            LeftBehind::Changed,
+            LeftBehind::Unchanged,
+            LeftBehind::Kept,
+            LeftBehind::Unknown,
+        ];
         let mut errors: Vec<StepError> =
             lefts.iter().map(|left| StepError::at(&address, error.clone(), *left)).collect();
         errors.push(
@@ -148,6 +160,15 @@ mod tests {
         error: network/nat/eu-central-1a: the limit of 5 NAT gateways is reached
           call: ec2:CreateNatGateway answered NatGatewayLimitExceeded, request 0f1e
           left behind: created and recorded; the next run resumes from here
+        error: network/nat/eu-central-1a: the limit of 5 NAT gateways is reached
+          call: ec2:CreateNatGateway answered NatGatewayLimitExceeded, request 0f1e
+          left behind: it stands as before, or changed in part; the next run resumes from here
+        error: network/nat/eu-central-1a: the limit of 5 NAT gateways is reached
+          call: ec2:CreateNatGateway answered NatGatewayLimitExceeded, request 0f1e
+          left behind: nothing was changed
+        error: network/nat/eu-central-1a: the limit of 5 NAT gateways is reached
+          call: ec2:CreateNatGateway answered NatGatewayLimitExceeded, request 0f1e
+          left behind: not deleted, and recorded; the next run resumes from here
         error: network/nat/eu-central-1a: the limit of 5 NAT gateways is reached
           call: ec2:CreateNatGateway answered NatGatewayLimitExceeded, request 0f1e
           left behind: unknown: the next run looks for it first

@@ -40,7 +40,7 @@ impl Journey {
             text = text.replace(from, to);
         }
         world.stack(&text);
-        let plan = self.run(world, &["plan", "--json", "--detailed-exitcode"], 2);
+        let plan = self.ended(world, &["plan", "--json", "--detailed-exitcode"]);
         let planned: BTreeSet<(String, String)> = plan
             .lines("change")
             .iter()
@@ -54,6 +54,12 @@ impl Journey {
         // What holds data is replaced and deleted only on request.
         let lost = plan.lines("change").into_iter().filter(|change| change["loses"].is_string());
         let lost: Vec<String> = lost.map(|change| change["address"].as_str().unwrap().to_owned()).collect();
+        let plan = plan.with(if lost.is_empty() { 2 } else { 3 });
+        assert!(
+            lost.iter().all(|address| plan.out.contains(&format!("--replace {address}"))),
+            "{}",
+            plan.out
+        );
         let mut args = vec!["up", "--yes"];
         args.extend(lost.iter().flat_map(|address| ["--replace", address]));
         self.run(world, &args, 0);
@@ -66,9 +72,13 @@ impl Journey {
     }
 
     fn run(&self, world: &Provider, args: &[&str], code: i32) -> crate::common::Ended {
+        self.ended(world, args).with(code)
+    }
+
+    fn ended(&self, world: &Provider, args: &[&str]) -> crate::common::Ended {
         let mut command = world.command(args);
         command.arg("--sandbox").envs(self.environment.iter().map(|(name, value)| (name, value)));
-        crate::common::Ended::of(&command.output().unwrap()).with(code)
+        crate::common::Ended::of(&command.output().unwrap())
     }
 
     /// Nothing to do, and nothing said about it.

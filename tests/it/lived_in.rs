@@ -206,7 +206,7 @@ fn queries_that_are_denied_are_reported_and_do_not_stop_a_deletion() {
         {"on": "ec2:DescribeVpnGateways", "kind": "error", "code": "UnauthorizedOperation", "status": 403, "message": "no"},
     ]}));
     let said = world.run(&["down", "--sandbox", "--yes"]).with(0);
-    assert!(said.err.contains("not checked before the deletion: VPN gateways"), "{}", said.err);
+    assert!(said.err.contains("could not be looked at: VPN gateways"), "{}", said.err);
 }
 
 /// Only the controller in the cluster deletes a load balancer, so both stay until a team has deleted its Service.

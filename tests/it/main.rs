@@ -21,6 +21,7 @@ mod bytes;
 mod cluster_leftovers;
 mod common;
 mod crash;
+mod denied_looks;
 mod doctor;
 mod examples;
 mod field_owners;

@@ -158,7 +158,7 @@ async fn a_program_plans_creates_inspects_and_deletes_a_stack_with_values() {
     assert_eq!(removal.stack.unwrap().report.done().delete, of_stack);
     assert_eq!(removal.backend.unwrap().report.done().delete, of_backend);
     assert!(removal.proof.unwrap().left.is_empty());
-    assert!(matches!(status(&workspace, &options).await.unwrap(), StackStatus::Absent));
+    assert!(matches!(status(&workspace, &options).await.unwrap(), StackStatus::Absent(None)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -252,6 +252,47 @@ fn a_replacement_that_is_killed_anywhere_ends_with_one_group_and_never_had_none(
 }
 
 #[test]
+fn a_failed_replacement_that_is_undone_in_the_file_keeps_the_old_group() {
+    let world = world(STACK, 600);
+    up(&world).with(0);
+    let made = "eks = client('eks')\nprint(json.dumps(str(eks.describe_nodegroup(clusterName='shop', \
+                nodegroupName='general')['nodegroup']['createdAt'])))";
+    let before = world.boto3(made);
+    world.stack(&STACK.replace("t3.large", "m5.large"));
+    let plan = world.run(&["plan", "--sandbox", "--json"]).with(0);
+    let changes = plan.lines("change");
+    let change = changes.iter().find(|it| it["address"] == "cluster/node-group/general").unwrap();
+    let (new, _) = change["note"].as_str().unwrap().split_once(" is created first").unwrap();
+    let failed = json!([{"on": format!("nodegroup/{new}"), "status": "CREATE_FAILED", "code": "NodeCreationFailure",
+        "message": "no nodes"}]);
+    world.configure(&json!({"timeScale": 600, "health": failed}));
+    up(&world).with(6);
+    assert_eq!(workers(&world)[0].as_array().unwrap().len(), 2);
+    world.stack(STACK);
+    let plan = world.run(&["plan", "--sandbox", "--json"]).with(0);
+    let changes = plan.lines("change");
+    let of = |change: &Value| (change["action"].clone(), change["address"].as_str().unwrap().to_owned());
+    let changes: Vec<_> = changes.iter().map(of).collect();
+    assert!(
+        matches!(changes.as_slice(), [(action, address)] if action == "delete"
+        && address.starts_with("cluster/node-group/general#general-")),
+        "{changes:?}"
+    );
+    up(&world).with(0);
+    assert_eq!((workers(&world)[0].clone(), world.boto3(made)), (json!(["general"]), before));
+    world.configure(&json!({"timeScale": 600}));
+    settled(&world);
+    // The caller has access as long as nodes are to be drained, although neither depends on the other.
+    let down = world.run(&["down", "--sandbox", "--yes", "--json"]).with(0);
+    let steps = down.lines("step");
+    let at = |address: &str, state: &str| {
+        let found = steps.iter().position(|it| it["address"] == address && it["state"] == state);
+        found.unwrap_or_else(|| panic!("{address} {state}: {}", down.out))
+    };
+    assert!(at("cluster/access/caller", "started") > at("cluster/node-group/general", "done"));
+}
+
+#[test]
 fn a_replacement_whose_second_half_fails_is_told() {
     let stack = "name: shop\nregion: eu-central-1\nnetwork: {zones: 1, nat: none, endpoints: [s3], flowLogs: false}\n";
     let world = world(stack, 600);

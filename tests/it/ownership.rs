@@ -127,6 +127,8 @@ fn the_disabled_key_of_the_backend_is_reported_by_plan_doctor_and_up() {
     }
     let doctor = world.run(&["doctor", "--sandbox"]).with(1);
     assert!(doctor.out.contains("backend/key") && doctor.out.contains("enable-key"), "{}", doctor.out);
+    let plan = doctor.out.lines().find(|line| line.contains(" plan ")).unwrap();
+    assert!(plan.starts_with("unknown") && plan.contains("not checked: the backend check failed"), "{plan}");
 }
 
 #[test]
@@ -328,6 +330,16 @@ fn hostile_numbers_in_a_state_are_refused() {
 }
 
 #[test]
+fn a_list_of_the_state_is_as_wide_as_a_person_can_read() {
+    let world = up(NETWORK);
+    let long = "state['resources']['network/vpc']['kind'] = 'x' * 20000";
+    world.boto3(&format!("{}print('null')", forge(long)));
+    let list = world.run(&["state", "list", "--sandbox"]).with(0);
+    assert!(list.out.lines().all(|line| line.chars().count() < 700), "{}", list.out);
+    assert!(list.out.contains("xxx...") && list.out.contains("network/vpc"), "{}", list.out);
+}
+
+#[test]
 fn a_cluster_of_another_tool_is_named_and_its_children_are_not_asked() {
     let world = sandbox("name: shop\nregion: eu-central-1\nnetwork: {zones: 2}\ncluster: {}\n");
     world.boto3(
@@ -349,19 +361,27 @@ fn a_cluster_of_another_tool_is_named_and_its_children_are_not_asked() {
 fn data_is_lost_only_on_request() {
     let world = up(PARTS);
     world.stack(&PARTS.replace("nat: none", "nat: none, flowLogs: false"));
-    let plan = world.run(&["plan", "--sandbox", "--json", "--detailed-exitcode"]).with(2);
+    let plan = world.run(&["plan", "--sandbox", "--json", "--detailed-exitcode"]).with(3);
     let change =
         plan.lines("change").into_iter().find(|it| it["address"] == "network/flow-log-group").unwrap();
     assert_eq!(change["loses"], "its log events");
-    let text = world.run(&["plan", "--sandbox"]).with(0);
+    let option = "--replace network/flow-log-group";
+    assert!(change["hint"].as_str().unwrap().contains(option), "{change}");
+    let saved = ["plan", "--sandbox", "--out", "saved.json"];
+    let text = world.run(&saved).with(3);
     assert!(text.out.starts_with("DESTROYS DATA: deletes network/flow-log-group"), "{}", text.out);
+    assert!(text.out.lines().next().unwrap().contains(option) && text.err.contains(option), "{}", text.err);
+    assert!(!world.path().join("saved.json").exists());
     let (calls, ended) = writes(&world, &["up", "--sandbox", "--yes"], 3);
     assert!(
         calls.is_empty() && ended.err.contains("--replace network/flow-log-group"),
         "{calls:?}\n{}",
         ended.err
     );
-    world.run(&["up", "--sandbox", "--yes", "--replace", "network/flow-log-group"]).with(0);
+    // A saved plan holds the word that was given with it.
+    let replace = ["--replace", "network/flow-log-group"];
+    world.run(&[&saved[..], &replace, &["--detailed-exitcode"]].concat()).with(2);
+    world.run(&["up", "saved.json", "--sandbox", "--yes"]).with(0);
     world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
     world.run(&["down", "--sandbox", "--yes"]).with(0);
 }
@@ -378,6 +398,8 @@ fn one_resource_is_adopted_on_request() {
     world.run(&import).with(3);
     let done = world.run(&[&import[..], &["--take-over"]].concat()).with(0);
     assert!(done.err.contains("1 adopted"), "{}", done.err);
+    let said = done.err.find("from then on `down` deletes it").unwrap();
+    assert!(said < done.err.find("1 adopted").unwrap(), "{}", done.err);
     world.run(&["plan", "--sandbox", "--detailed-exitcode"]).with(0);
     let value =
         world.boto3("print(json.dumps(client('ssm').get_parameter(Name='/sec/msg')['Parameter']['Value']))");

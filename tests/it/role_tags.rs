@@ -384,7 +384,7 @@ fn a_marker_that_the_state_no_longer_knows_is_named() {
     let forget = ["state", "forget", "--sandbox", "--stack", "one.yaml", "--yes"];
     let forget: Vec<&str> = forget.into_iter().chain(recorded).collect();
     network.world.run(&forget).with(0);
-    let left = network.run("down", "one").with(6);
+    let left = network.run("down", "one").with(1);
     for subnet in &network.subnets {
         assert!(left.err.contains(subnet), "{subnet}: {}", left.err);
     }

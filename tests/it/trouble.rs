@@ -54,6 +54,31 @@ fn a_role_that_cannot_be_assumed_yet_is_waited_for() {
 }
 
 #[test]
+fn a_principal_that_does_not_exist_is_named_within_a_minute() {
+    let ghost = "arn:aws:iam::123456789012:role/ghost";
+    let text = format!("{STACK}cluster: {{access: [{{principalArn: '{ghost}', policy: view}}]}}\n");
+    let world = world(&text, &json!({}));
+    let failed = world.run(&["up", "--sandbox", "--yes", "--json"]).with(6);
+    let said = error(&failed, "cluster/access/role/ghost");
+    assert!(said["message"].as_str().unwrap().contains(ghost), "{said}");
+    assert!(said["hint"].as_str().unwrap().contains(&format!("check that {ghost} exists")), "{said}");
+    // From the first refusal to the last.
+    let calls = world.boto3("print(urllib.request.urlopen(e + '/_ext/log').read().decode())");
+    let refused = calls
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["action"] == "CreateAccessEntry" && it["status"] == 400);
+    let times: Vec<f64> = refused.filter_map(|call| call["time"].as_f64()).collect();
+    assert!(times.len() > 2 && times[times.len() - 1] - times[0] < 60.0, "{times:?}");
+    world.boto3(
+        "trust = {'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Principal': {'Service': 'ec2.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}\n\
+         client('iam').create_role(RoleName='ghost', AssumeRolePolicyDocument=json.dumps(trust))\nprint('null')",
+    );
+    succeeds_after_the_fix(&world);
+}
+
+#[test]
 fn an_add_on_that_degrades_is_explained() {
     let message = "The add-on is unhealthy because it doesn't have the desired number of replicas.";
     let world = world(

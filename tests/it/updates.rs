@@ -73,7 +73,7 @@ fn a_node_group_update_that_fails_is_sent_once_and_its_reason_reported() {
     world.stack(&stack(", diskGiB: 40", ""));
     let failed = world.run(&["up", "--sandbox", "--yes", "--json"]).with(6);
     let said = error(&failed, "cluster/node-group/main");
-    assert_eq!(said["code"], "PodEvictionFailure");
+    assert_eq!((&said["code"], &said["left"]), (&json!("PodEvictionFailure"), &json!("changed")));
     let message = said["message"].as_str().unwrap();
     for part in ["PodEvictionFailure", EVICTION, "ip-10-0-0-7.eu-central-1.compute.internal"] {
         assert!(message.contains(part), "{part} in {message}");
@@ -87,6 +87,7 @@ fn a_node_group_update_that_fails_is_sent_once_and_its_reason_reported() {
     // The next run sends it, once, and says the same as text, with the address once.
     let failed = world.run(&["up", "--sandbox", "--yes"]).with(6);
     assert!(failed.err.contains("error: cluster/node-group/main: update failed: PodEv"), "{}", failed.err);
+    assert!(failed.err.contains("left behind: it stands as before, or changed in part"), "{}", failed.err);
     assert_eq!(calls(&world, ["UpdateNodegroupVersion"]), [2]);
 
     // The word that ends the pods is plan-neutral, and the update then succeeds.

@@ -131,7 +131,9 @@ def put(call: Call) -> Any:
         raise AwsError("ValidationException", "A parameter type is required when you create a parameter.")
     if last and not params.get("Overwrite"):
         return call.forward()  # moto's ParameterAlreadyExists
-    if last and last.parameter_type != kind:
+    # A String may become a SecureString and the other way round: TestAccSSMParameter_Secure_insecureChangeSecure in
+    # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ssm/parameter_test.go
+    if last and last.parameter_type != kind and "StringList" in (last.parameter_type, kind):
         message = "Parameter Store does not support changing a parameter's type."
         raise AwsError("HierarchyTypeMismatchException", message)
     tier = tier_of(params, last)

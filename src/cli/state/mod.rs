@@ -9,7 +9,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    model::{Address, one_line},
+    model::{Address, counted, one_line, shortened},
     operations::{
         Workspace, check_state_exists, holder_text, lease_holder, recorded_state, release_lease,
         state_document, state_versions, versions_kept,
@@ -19,6 +19,12 @@ use crate::{
 use edit::Edit;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+
+/// Maximum length of a kind in the list, in characters; the longest of this program has 24.
+const MAX_KIND: usize = 60;
+
+/// Maximum length of an address or id in the list, in characters.
+const MAX_FIELD: usize = 300;
 
 /// Inspect, repair and unlock the state
 #[derive(Debug, clap::Subcommand)]
@@ -88,7 +94,7 @@ pub enum StateCommand {
 pub async fn run(global: &Global, command: &StateCommand, ui: Ui) -> Result<Exit, CommandError> {
     let terminal = Terminal::new(global, ui);
     let workspace = open(global, &terminal).await?;
-    if !matches!(command, StateCommand::Import { .. }) {
+    if !matches!(command, StateCommand::Import { from_tags: true, .. }) {
         check_state_exists(&workspace).await?;
     }
     let edit = Edit { global, terminal: &terminal, workspace: &workspace };
@@ -127,10 +133,13 @@ async fn list(ui: Ui, workspace: &Workspace) -> Result<Exit, CommandError> {
         }
         return Ok(Exit::Done);
     }
-    let width = snapshot.resources.keys().map(|address| address.as_str().len()).max().unwrap_or_default();
+    let address = |address: &Address| shortened(address.as_str(), MAX_FIELD).into_owned();
+    let width = snapshot.resources.keys().map(|at| address(at).chars().count()).max().unwrap_or_default();
     let mut text = String::new();
-    for (address, entry) in &snapshot.resources {
-        let line = format!("{address:width$}  {:24} {}", entry.kind, id(&entry.live).unwrap_or_default());
+    for (at, entry) in &snapshot.resources {
+        let id = id(&entry.live).unwrap_or_default();
+        let (at, kind, id) = (address(at), shortened(&entry.kind, MAX_KIND), shortened(&id, MAX_FIELD));
+        let line = format!("{at:width$}  {kind:24} {id}");
         text.push_str(&one_line(&line));
         text.push('\n');
     }
@@ -205,9 +214,9 @@ async fn history(ui: Ui, workspace: &Workspace, limit: usize) -> Result<Exit, Co
         }
         let what = match read {
             Ok(snapshot) => format!(
-                "version {:4}  {:3} resources{}  {}",
+                "version {:4}  {:13}{}  {}",
                 snapshot.version,
-                snapshot.resources.len(),
+                counted(snapshot.resources.len(), "resource"),
                 if snapshot.intents.is_empty() {
                     String::new()
                 } else {

@@ -64,7 +64,7 @@ async fn a_replacement_that_is_refused_leaves_the_old_one_as_it_was() {
         assert_eq!(plan.totals().replace, 1, "{plan:?}");
         assert!(matches!(outcome, Outcome::Partial(_)) && !report.changed(), "{outcome:?}");
         assert!(
-            stopped_text(report).starts_with("nothing changed; 1 of 1 changes left"),
+            stopped_text(report).starts_with("nothing changed; 1 of 1 change left"),
             "{}",
             stopped_text(report)
         );
@@ -109,7 +109,7 @@ async fn a_replacement_whose_second_half_fails_is_told() {
     assert!(report.changed(), "{report:?}");
     assert_eq!(
         stopped_text(report),
-        "1 deleted, not created again: one; 1 of 1 changes left; the state is saved: run again to resume"
+        "1 deleted, not created again: one; 1 of 1 change left; the state is saved: run again to resume"
     );
     let line = result_json(report);
     assert_eq!((&line["left"], &line["replace"], &line["changed"]), (&json!(1), &json!(0), &json!(true)));

@@ -15,6 +15,7 @@ use super::{
     feasibility::obstacles,
     given_keys::{check_given_key, given_state_key_refusal},
     lease_holding::recorded,
+    losses::{refusal_of, unaccepted},
     lost_state::lost_state,
     planning::{desired, planned},
     pod_placement::check_pod_placement,
@@ -98,7 +99,9 @@ pub async fn doctor(
     report(Check::new("file", CheckState::Ok, format!("{file} is valid")));
     report(Check::new("credentials", CheckState::Ok, workspace.target.identity.arn.clone()));
     let status = backend_status(workspace).await;
-    backend(workspace, &status).await.into_iter().for_each(&mut *report);
+    let backend = backend(workspace, &status).await;
+    let backend_failed = backend.iter().any(|check| check.state == CheckState::Fail);
+    backend.into_iter().for_each(&mut *report);
     if let Err(error) = check_given_key(workspace).await {
         report(Check::new("keys", CheckState::Fail, error.to_string()));
     }
@@ -139,7 +142,12 @@ pub async fn doctor(
         }
     };
     let context = DoctorContext { workspace, snapshot: &snapshot, graph: &graph };
-    planned_checks(&context, options).await.into_iter().for_each(&mut *report);
+    let plan = match backend_failed {
+        // Without the backend, what is recorded is not known for certain.
+        true => vec![Check::new("plan", CheckState::Unknown, "not checked: the backend check failed")],
+        false => planned_checks(&context, options).await,
+    };
+    plan.into_iter().for_each(&mut *report);
     report(region::offers(&context));
     if workspace.stack.cluster.is_some() {
         report(region::api_access(&context));
@@ -166,6 +174,9 @@ async fn planned_checks(context: &DoctorContext<'_>, options: &PlanOptions) -> V
     }
     let mut checks: Vec<Check> =
         plan.refusals.iter().map(|refusal| Check::refused("plan", refusal)).collect();
+    checks.extend(
+        unaccepted(&plan, options).map(|(change, loses)| Check::refused_step(&refusal_of(change, loses))),
+    );
     match check_pod_placement(context.workspace, context.graph, &plan) {
         Ok(doubts) => {
             checks.extend(doubts.into_iter().map(|text| Check::new("plan", CheckState::Warn, text)));

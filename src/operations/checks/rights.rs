@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     aws::{principal, refused},
-    model::{CallError, ErrorKind},
+    model::{CallError, ErrorKind, counted},
 };
 
 /// Simulates every action of the stack's policy, and those that create the backend if it does not exist.
@@ -36,7 +36,11 @@ pub async fn check(context: &DoctorContext<'_>, backend_is_there: bool) -> Resul
     };
     if denied.is_empty() {
         let count: usize = wanted.iter().filter_map(|one| one.get("Action")?.as_array().map(Vec::len)).sum();
-        return Ok(Check::new(CHECK, CheckState::Ok, format!("{caller} is allowed all {count} actions")));
+        return Ok(Check::new(
+            CHECK,
+            CheckState::Ok,
+            format!("{caller} is allowed all of {}", counted(count, "action")),
+        ));
     }
     let list: Vec<&str> = denied.iter().map(String::as_str).collect();
     Ok(Check::new(CHECK, CheckState::Fail, format!("{caller} is not allowed {}", list.join(", "))).then(

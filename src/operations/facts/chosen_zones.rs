@@ -5,7 +5,7 @@ use super::super::{OperationError, Workspace};
 use crate::{
     aws::zones,
     graph::{Context, cluster_name, cluster_zones},
-    model::Snapshot,
+    model::{Snapshot, counted},
     stack::{Zones, layout},
 };
 use serde_json::{Value, json};
@@ -69,7 +69,9 @@ pub(super) async fn chosen_zones(
     let mut chosen: Vec<String> =
         recorded.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
     match &network.zones {
-        Zones::Names(names) if names.iter().all(|name| chosen.contains(name)) => Ok(names.clone()),
+        Zones::Names(names) if names.iter().all(|name| chosen.contains(name)) => {
+            Ok(in_recorded_order(&chosen, names))
+        }
         Zones::Names(names) => {
             let there = zones(&workspace.target.clients).await?;
             for (index, name) in names.iter().enumerate() {
@@ -86,7 +88,7 @@ pub(super) async fn chosen_zones(
                         .into());
                 }
             }
-            Ok(names.clone())
+            Ok(in_recorded_order(&chosen, names))
         }
         Zones::Count(count) => {
             let count = usize::from(*count);
@@ -98,9 +100,9 @@ pub(super) async fn chosen_zones(
             }
             if chosen.len() < count {
                 let message = format!(
-                    "{} has only {} zones for this account ({count} requested)",
+                    "{} has only {} for this account ({count} requested)",
                     workspace.stack.region,
-                    chosen.len()
+                    counted(chosen.len(), "zone")
                 );
                 return Err(workspace.stack.diagnostic("network.zones", message, None).into());
             }
@@ -108,6 +110,13 @@ pub(super) async fn chosen_zones(
             Ok(chosen)
         }
     }
+}
+
+/// Returns the zones that the file names, the recorded ones first and in their order: a single NAT gateway stays in the first
+/// one, whatever the order in the file.
+fn in_recorded_order(recorded: &[String], names: &[String]) -> Vec<String> {
+    let known = recorded.iter().filter(|zone| names.contains(zone));
+    known.chain(names.iter().filter(|zone| !recorded.contains(zone))).cloned().collect()
 }
 
 /// Returns the zones of the recorded cluster, all of which must be among `zones`.
@@ -133,4 +142,17 @@ pub(super) fn kept_zones(
     );
     let help = Some("keep these zones in the file; other zones can be added".to_owned());
     Err(workspace.stack.diagnostic("network.zones", message, help).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_recorded_order;
+
+    #[test]
+    fn the_order_of_zones_in_the_file_does_not_matter_once_they_are_recorded() {
+        let list = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
+        let chosen = |recorded, names| in_recorded_order(&list(recorded), &list(names)).concat();
+        assert_eq!((chosen("", "cab"), chosen("cab", "abc")), ("cab".to_owned(), "cab".to_owned()));
+        assert_eq!((chosen("ca", "abc"), chosen("cab", "dba")), ("cab".to_owned(), "abd".to_owned()));
+    }
 }

@@ -110,6 +110,8 @@ fn launch_template() -> Table {
         diff: vec![
             row("want/name", "other", &["replace name"]),
             row("want/userData", Value::Null, &["update userData"]),
+            row("want/userData", "[settings.kernel]\nlockdown = \"none\"", &["update userData"]),
+            row("live/userData", "# the same\n\n[ settings ]", &[]),
             row("want/diskGiB", 40, &["update diskGiB"]),
             row("live/key", Value::Null, &["update key"]),
             row("want/keyPair", unknown("name"), &["update keyPair"]),

@@ -93,8 +93,8 @@ fn plain_parameter() -> Table {
         diff: vec![
             row("want/name", "/shop/other", &["replace name"]),
             row("want/content", json!({"plain": "bye"}), &["update value"]),
-            row("want/content", json!({"secretSource": {"env": "PASSWORD"}}), &["replace secret"]),
-            row("live/secret", true, &["replace secret"]),
+            row("want/content", json!({"secretSource": {"env": "PASSWORD"}}), &["update secret"]),
+            row("live/secret", true, &["update secret"]),
             row("live/value", Value::Null, &["update value"]),
             row("live/sameSecret", false, &[]),
             row("live/key", "arn:aws:kms:r:1:key/1", &[]),
@@ -120,8 +120,8 @@ fn secret_parameter() -> Table {
             // The source cannot be read on this machine.
             row("live/sameSecret", Value::Null, &[]),
             row("live/value", "x", &[]),
-            row("want/content", json!({"plain": "hello"}), &["replace secret", "update value"]),
-            row("live/secret", false, &["replace secret"]),
+            row("want/content", json!({"plain": "hello"}), &["update secret", "update value"]),
+            row("live/secret", false, &["update secret"]),
             row("want/key", "arn:aws:kms:r:1:key/2", &["update key"]),
             row("live/name", "x", &["replace name"]),
             row("live/arn", "x", &[]),

@@ -193,6 +193,13 @@ fn each_field_updates_or_replaces_the_resource_as_the_table_says() {
 }
 
 #[test]
+fn what_is_deleted_last_outlives_kinds_that_exist() {
+    let kinds: BTreeSet<&str> = REGISTRY.iter().map(|handler| handler.kind.name).collect();
+    let outlived: Vec<&str> = REGISTRY.iter().flat_map(|handler| handler.kind.outlives).copied().collect();
+    assert!(!outlived.is_empty() && outlived.iter().all(|name| kinds.contains(name)), "{outlived:?}");
+}
+
+#[test]
 fn each_field_is_in_a_row() {
     let mut missing = vec![];
     for table in tables() {

@@ -138,8 +138,10 @@ fn parameters() -> Vec<Case> {
             .plan(&["update cluster/parameter/fields/from-file value"])
             .aws("parameter('/fields/from-file')", "second file"),
         case("parameters[0]", "{name: /fields/message, secret: {env: FIRST}}")
-            .plan(&["replace cluster/parameter/fields/message secret=true", "replace cluster/parameter/fields/message key"])
-            .aws_in(2, "ssm.get_parameter(Name='/fields/message')['Parameter']['Type']", "SecureString"),
+            .plan(&["update cluster/parameter/fields/message secret=true", "update cluster/parameter/fields/message key"])
+            .aws_in(2, "ssm.get_parameter(Name='/fields/message')['Parameter']['Type']", "SecureString")
+            // Its history is kept: it was not deleted.
+            .aws_in(2, "len(ssm.get_parameter_history(Name='/fields/message')['Parameters']) > 1", "true"),
         case("encryption", "{keyArn: '${KEY}'}")
             .plan_has(&[
                 "delete network/key",

@@ -60,7 +60,6 @@ BATCHES = {
 ALONE = ("vpc", "subnet", "security_group", "elastic_ip", "internet_gateway", "nat_gateway", "route_table", "vpc_endpoint")
 # A change of the stack file that changes a fixed field: what stands in it, and what does afterwards.
 FILE_CHANGES = {
-    names.SsmParameter: ("secret: {file: token}", "value: plain"),
     eks.NodeGroup: ("name: default,", "name: default, instanceTypes: [m6i.large],"),
     eks.FargateProfile: ("namespace: jobs}]", "namespace: web}]"),
     eks.EksCluster: ("cluster: {}", "cluster: {serviceCidr: 172.21.0.0/16}"),
