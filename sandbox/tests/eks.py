@@ -23,6 +23,13 @@ def trust(service: str, *actions: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+def trusted_by_account(**condition: Any) -> str:
+    """The trust policy of a role that callers of the account may assume."""
+    root = {"AWS": "arn:aws:iam::123456789012:root"}
+    statement = {"Effect": "Allow", "Principal": root, "Action": "sts:AssumeRole", **condition}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 class Eks:
     """The client, the parts that it takes to make a cluster, and the hand on the clock."""
 

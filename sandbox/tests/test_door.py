@@ -16,7 +16,7 @@ import boto3
 import pytest
 from conftest import REGION, Sandbox, await_endpoint, start, until
 from door import FORM, WHO, WHO_AM_I, Ask, as_root, ext, other, own, record, signed, unsigned  # noqa: F401
-from eks import trust
+from eks import trusted_by_account
 from kubernetes import push
 
 from provisioner_sandbox import connection_owner
@@ -151,7 +151,7 @@ def test_keys_that_the_sandbox_gave_out_count_with_their_secrets(own: Sandbox, o
     iam, sts = own.client("iam"), own.client("sts")
     iam.create_user(UserName="ci")
     made = iam.create_access_key(UserName="ci")["AccessKey"]
-    iam.create_role(RoleName="r", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=trusted_by_account())
     role = sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/r", RoleSessionName="ci")["Credentials"]
 
     def ask(key: str, secret: str, session: str | None = None) -> int:
@@ -179,7 +179,7 @@ def test_a_role_is_not_assumed_with_a_token_that_no_cluster_gave(own: Sandbox, o
 @as_root
 def test_a_signed_url_says_who_calls_as_signed_headers_do(own: Sandbox, other: Ask) -> None:
     """A key of a role is that role's, and not the administrator's, in both forms and with both at once."""
-    own.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
+    own.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trusted_by_account())
     role = own.client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/r", RoleSessionName="ci")["Credentials"]
     keys = (role["AccessKeyId"], role["SecretAccessKey"])
     place = f"{own.endpoint}/?{WHO_AM_I}"

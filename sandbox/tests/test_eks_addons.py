@@ -104,7 +104,7 @@ class TestCatalogue:
 
     def test_pages(self, sandbox: Sandbox) -> None:
         pages = list(sandbox.client("eks").get_paginator("describe_addon_versions").paginate(maxResults=4))
-        assert [len(page["addons"]) for page in pages] == [4, 4, 1]
+        assert [len(page["addons"]) for page in pages] == [4, 4, 2]
 
     def test_configuration(self, sandbox: Sandbox, refused: Any) -> None:
         client = sandbox.client("eks")

@@ -48,6 +48,16 @@ class TestNewClusters:
         assert eks.has("ACTIVE", eks.cluster)["computeConfig"] == {"enabled": True, "nodePools": []}
         assert eks.node_role not in eks.call("list_access_entries")["accessEntries"]
 
+    @pytest.mark.parametrize(
+        ("pools", "status"), [(["general-purpose"], "ACTIVE"), (["system"], "DEGRADED"), ([], "DEGRADED")]
+    )
+    def test_pods_of_add_ons_have_a_place_where_nodes_are_started_for_them(
+        self, eks: Auto, pools: list[str], status: str
+    ) -> None:
+        eks.active(**eks.auto_wanted(pools))
+        eks.call("create_addon", addonName="metrics-server")
+        eks.has(status, lambda: eks.call("describe_addon", addonName="metrics-server")["addon"])
+
     def test_off_in_two_shapes(self, eks: Auto) -> None:
         """https://github.com/terraform-aws-modules/terraform-aws-eks/issues/3675"""
         made = eks.create()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Sandbox, until
-from eks import trust
+from eks import trust, trusted_by_account
 from kubernetes import ACCOUNT, Client, Kube, deployment, token
 
 POLICY = "arn:aws:eks::aws:cluster-access-policy/"
@@ -90,7 +90,9 @@ class TestTokens:
         assert "has no access entry" in why(Client(kube.cluster(), token(**keys))("GET", "/api/v1/namespaces"))
 
     def test_of_a_role_that_was_assumed(self, kube: Kube) -> None:
-        role = kube.role("deployer", "ec2.amazonaws.com")
+        role = kube.sandbox.client("iam").create_role(
+            RoleName="deployer", AssumeRolePolicyDocument=trusted_by_account()
+        )["Role"]["Arn"]
         taken = kube.sandbox.client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
         keys = {"key": taken["AccessKeyId"], "secret": taken["SecretAccessKey"], "session": taken["SessionToken"]}
         kube.call("create_access_entry", principalArn=role)

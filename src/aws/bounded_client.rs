@@ -82,7 +82,7 @@ mod tests {
         let server = Hostile::start(|_| Answer::endless("200 OK", "content-type: text/xml\r\n"));
         let access_key = AccessKey::new("sandbox", "sandbox");
         let endpoint = ServiceEndpoint::Sandbox { url: format!("http://{}", server.host()), access_key };
-        let error = connect(&endpoint, "eu-central-1").await.identity().await.unwrap_err();
+        let error = connect(&endpoint, "eu-central-1", None).await.identity().await.unwrap_err();
         assert!(error.message.contains(&server.host()), "{error:?}");
         assert!(error.message.contains("length limit exceeded"), "{error:?}");
         // Once for each of the SDK's tries, and what the sockets hold.

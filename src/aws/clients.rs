@@ -6,11 +6,15 @@ use super::{
     sdk_error::Call,
 };
 use crate::model::{AccessKey, CallError, ErrorKind};
-use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig,
+    sts::AssumeRoleProvider, timeout::TimeoutConfig,
+};
 use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials as _, SharedCredentialsProvider},
 };
+use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use std::time::Duration;
 
@@ -26,6 +30,17 @@ pub enum ServiceEndpoint {
         /// Access key of the sandbox.
         access_key: AccessKey,
     },
+}
+
+/// A role that all calls are made in, assumed with the configured credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssumedRole {
+    /// Its ARN.
+    pub arn: String,
+    /// What the role's trust policy may ask for beside the caller: `sts:ExternalId`.
+    pub external_id: Option<String>,
+    /// The name of the session, which CloudTrail shows: 2 to 64 letters, digits and `+=,.@_-`.
+    pub session: String,
 }
 
 /// The SDK clients of all services that the program calls, for one region.
@@ -59,6 +74,7 @@ pub struct Clients {
     pub tagging: aws_sdk_resourcegroupstagging::Client,
     /// The addresses that replace AWS's own.
     pub overrides: EndpointOverrides,
+    role: Option<AssumedRole>,
     credentials: Option<SharedCredentialsProvider>,
 }
 
@@ -71,8 +87,8 @@ pub struct CallerIdentity {
     pub arn: String,
 }
 
-/// Builds the clients for one region. Makes no AWS call.
-pub async fn connect(endpoint: &ServiceEndpoint, region: &str) -> Clients {
+/// Builds the clients for one region; with a role, all calls are made in it. Makes no AWS call.
+pub async fn connect(endpoint: &ServiceEndpoint, region: &str, role: Option<AssumedRole>) -> Clients {
     // The SDK may retry reads and idempotent calls; creates without a client token disable this
     // (`single_shot!`).
     let retry = RetryConfig::standard()
@@ -90,6 +106,7 @@ pub async fn connect(endpoint: &ServiceEndpoint, region: &str) -> Clients {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(url)
+            .time_source(SystemTimeSource::new())
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
                 &access_key.access_key_id,
                 &access_key.secret_access_key,
@@ -113,6 +130,10 @@ pub async fn connect(endpoint: &ServiceEndpoint, region: &str) -> Clients {
             loader.load().await
         }
     };
+    let config = match &role {
+        Some(role) => assuming(config, role).await,
+        None => config,
+    };
     let overrides = EndpointOverrides::of(&config);
     // Elsewhere the bucket's name is no host.
     let path_style = overrides.url("S3").is_some_and(|url| !is_aws(url));
@@ -132,22 +153,49 @@ pub async fn connect(endpoint: &ServiceEndpoint, region: &str) -> Clients {
         sts: aws_sdk_sts::Client::new(&config),
         tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
         overrides,
+        role,
         credentials: config.credentials_provider(),
     }
+}
+
+/// Returns the configuration with the credentials of a role, which those of `config` assume.
+async fn assuming(config: SdkConfig, role: &AssumedRole) -> SdkConfig {
+    let provider = AssumeRoleProvider::builder(&role.arn).session_name(&role.session).configure(&config);
+    let provider = match &role.external_id {
+        Some(id) => provider.external_id(id),
+        None => provider,
+    };
+    let credentials = SharedCredentialsProvider::new(provider.build().await);
+    // One cache for all clients: otherwise each of them would assume the role.
+    let cache = IdentityCache::lazy().load_timeout(Duration::from_secs(30)).build();
+    config.into_builder().credentials_provider(credentials).identity_cache(cache).build()
 }
 
 impl Clients {
     /// Returns the credentials, for signatures made outside the SDK's calls.
     pub async fn credentials(&self) -> Result<Credentials, CallError> {
         let none = |why: String| {
-            CallError::new(ErrorKind::Credentials, format!("no usable credentials: {why}"))
-                .hint("log in with `aws sso login` or set keys in the environment, then run again")
+            self.explain(CallError::new(ErrorKind::Credentials, format!("no usable credentials: {why}")))
         };
         let provider = self
             .credentials
             .as_ref()
             .ok_or_else(|| none("no credentials provider is configured".to_owned()))?;
         provider.provide_credentials().await.map_err(|error| none(DisplayErrorContext(error).to_string()))
+    }
+
+    /// Adds what to do to an error about credentials.
+    fn explain(&self, error: CallError) -> CallError {
+        match &self.role {
+            Some(role) => error.hint(format!(
+                "`roleArn` is {}: check that the role exists, that its trust policy admits the caller (`aws sts \
+                 get-caller-identity`), and `externalId`",
+                role.arn
+            )),
+            None => error.hint(
+                "log in with `aws login` or `aws sso login`, whichever the profile uses, or set keys in the environment",
+            ),
+        }
     }
 
     /// Returns the identity behind the credentials: the first call of every command.
@@ -160,6 +208,7 @@ impl Clients {
                         .hint("start the service at that URL, or unset `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_STS` (or the profile's `endpoint_url`)")
                 }
                 (true, None) => error.hint("check the network, the proxy and the region's name: AWS cannot be reached"),
+                (false, _) if error.class == ErrorKind::Credentials => self.explain(error),
                 (false, _) => error,
             }
         })?;

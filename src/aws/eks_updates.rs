@@ -1,9 +1,10 @@
 //! The updates of EKS clusters, node groups and add-ons, by their ids.
 
-use super::{Call, Cx};
+use super::{Call, Clients, Cx, if_found};
 use crate::model::{CallError, UpdateId, UpdateOutcome};
-use aws_sdk_eks::types::{Update, UpdateStatus};
+use aws_sdk_eks::types::{Update, UpdateStatus, UpdateType};
 use futures_util::future::try_join_all;
+use std::time::SystemTime;
 
 /// The resource that an update changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,41 @@ impl EksUpdate<'_> {
             |update: &&Update| matches!(outcome(update), UpdateOutcome::InProgress) && update.id().is_some();
         Ok(updates.iter().flatten().find(running).and_then(|update| update.id.clone()))
     }
+}
+
+/// The last change of a cluster's Kubernetes version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionChange {
+    /// When EKS accepted it.
+    pub at: SystemTime,
+    /// Whether it was a rollback.
+    pub back: bool,
+}
+
+/// Returns the last change of a cluster's version that EKS completed; `None` if the cluster has the version that it was
+/// created with.
+pub async fn last_version_change(
+    clients: &Clients,
+    cluster: &str,
+) -> Result<Option<VersionChange>, CallError> {
+    let ids: Result<Vec<String>, _> =
+        clients.eks.list_updates().name(cluster).into_paginator().items().send().try_collect().await;
+    let mut last: Option<VersionChange> = None;
+    for id in if_found(ids.call())?.unwrap_or_default() {
+        let answer = clients.eks.describe_update().name(cluster).update_id(id).send().await.call()?;
+        let Some(update) = answer.update else { continue };
+        let back = match update.r#type() {
+            Some(UpdateType::VersionUpdate) => false,
+            Some(UpdateType::VersionRollback) => true,
+            _ => continue,
+        };
+        let at = update.created_at().and_then(|at| SystemTime::try_from(*at).ok());
+        let done = update.status() == Some(&UpdateStatus::Successful);
+        if let Some(at) = at.filter(|at| done && last.as_ref().is_none_or(|last| last.at < *at)) {
+            last = Some(VersionChange { at, back });
+        }
+    }
+    Ok(last)
 }
 
 fn outcome(update: &Update) -> UpdateOutcome {

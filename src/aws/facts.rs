@@ -19,15 +19,6 @@ pub struct AddonVersion {
     pub default: bool,
 }
 
-/// Lists the Kubernetes minors that EKS offers, newest first.
-pub async fn kubernetes_versions(clients: &Clients) -> Result<Vec<String>, CallError> {
-    let pages = clients.eks.describe_cluster_versions().into_paginator().items().send();
-    let versions: Result<Vec<_>, _> = pages.try_collect().await;
-    versions.read(|versions| {
-        versions.into_iter().map(|version| required(version.cluster_version, "clusterVersion")).collect()
-    })
-}
-
 /// Returns the Kubernetes minor of a cluster; `None` if the cluster does not exist.
 pub async fn cluster_version(clients: &Clients, name: &str) -> Result<Option<String>, CallError> {
     let answer = clients.eks.describe_cluster().name(name).send().await;

@@ -9,6 +9,7 @@ mod classes;
 mod clients;
 mod cluster_endpoint;
 mod cluster_groups;
+mod cluster_versions;
 mod context;
 mod eks;
 mod eks_updates;
@@ -17,6 +18,7 @@ mod endpoints;
 mod facts;
 mod iam_leftovers;
 mod iam_scopes;
+mod insights;
 mod key_policy;
 mod key_state;
 mod leftovers;
@@ -43,18 +45,20 @@ mod zones;
 pub use autoscaling_groups::{AutoscalingGroup, autoscaling_groups, suspended_processes};
 pub use bounded_client::MAX_ANSWER_BYTES;
 pub use claim_volumes::{ClaimVolume, claim_volumes, is_of_driver};
-pub use clients::{CallerIdentity, Clients, ServiceEndpoint, connect};
+pub use clients::{AssumedRole, CallerIdentity, Clients, ServiceEndpoint, connect};
 pub use cluster_endpoint::{ClusterEndpoint, cluster_endpoint};
 pub use cluster_groups::is_created_for;
+pub use cluster_versions::{OfferedVersion, SupportDates, kubernetes_versions};
 pub use context::{Cx, Local, complete_rules};
 pub use eks::{eks_status, issues, launch_trouble};
-pub use eks_updates::EksUpdate;
+pub use eks_updates::{EksUpdate, VersionChange, last_version_change};
 pub use endpoint_services::endpoint_services;
 pub use endpoints::EndpointOverrides;
 pub use facts::{
-    AddonVersion, addon_schema, addon_versions, bottlerocket_releases, cluster_version, kubernetes_versions,
-    principal, public_address,
+    AddonVersion, addon_schema, addon_versions, bottlerocket_releases, cluster_version, principal,
+    public_address,
 };
+pub use insights::upgrade_blockers;
 pub use key_policy::{KeyUser, Verdict, verdict};
 pub use key_state::{KeyFacts, KeyFault, described_key, granted_operations, key_suspension, policy_of_key};
 pub use leftovers::{

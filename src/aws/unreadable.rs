@@ -62,7 +62,7 @@ mod tests {
             }
         });
         let access_key = AccessKey::new("sandbox", "sandbox");
-        connect(&ServiceEndpoint::Sandbox { url, access_key }, "eu-central-1").await
+        connect(&ServiceEndpoint::Sandbox { url, access_key }, "eu-central-1", None).await
     }
 
     /// What a read of each protocol makes of the answer: EC2's, REST-XML, JSON and REST-JSON.

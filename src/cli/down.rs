@@ -61,7 +61,7 @@ pub async fn run(global: &Global, args: &DownArgs, ui: Ui) -> Result<Exit, Comma
     };
     let guard = RunGuard::open(&terminal, global.timeout)?;
     let (options, run) = (plan_options(global), run_options(global));
-    let removal = operations::down(&workspace, scope, &options, run, &guard.control).await;
+    let removal = Box::pin(operations::down(&workspace, scope, &options, run, &guard.control)).await;
     let result = finish(terminal.ending(), &workspace, removal);
     guard.close().await;
     result

@@ -46,7 +46,7 @@ pub fn endpoint(global: &Global, ui: Ui) -> Result<TargetEndpoint, CommandError>
 pub async fn open(global: &Global, terminal: &Arc<Terminal>) -> Result<Workspace, CommandError> {
     let stack = read_stack(global)?;
     let endpoint = endpoint(global, terminal.ui)?;
-    let target = Target::connect(endpoint, &stack.region, terminal.as_ref()).await?;
+    let target = Target::connect(endpoint, &stack, terminal.as_ref()).await?;
     let mut folders = folders(global)?;
     if target.is_sandbox() {
         // What is recorded of a stack in the sandbox is deleted with it.

@@ -30,6 +30,9 @@ pub struct PlanArgs {
     /// Upgrade all node groups to the newest Bottlerocket release
     #[arg(long)]
     pub upgrade_nodes: bool,
+    /// Change the Kubernetes version even if EKS's insights block it
+    #[arg(long)]
+    pub force_upgrade: bool,
     #[command(flatten)]
     pub take: TakeFields,
 }
@@ -46,6 +49,7 @@ pub async fn run(global: &Global, args: &PlanArgs, ui: Ui) -> Result<Exit, Comma
     let workspace = open(global, &Terminal::new(global, ui)).await?;
     let options = PlanOptions {
         upgrade_nodes: args.upgrade_nodes,
+        force_upgrade: args.force_upgrade,
         take_fields: args.take.addresses(),
         ..plan_options(global)
     };

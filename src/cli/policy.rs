@@ -75,7 +75,7 @@ async fn account(global: &Global, stack: &Stack, ui: Ui) -> String {
             },
             None => TargetEndpoint::Aws,
         };
-    if let Some(account) = caller_account(&endpoint, &stack.region).await {
+    if let Some(account) = caller_account(&endpoint, stack).await {
         return account;
     }
     ui.warn("no credentials: the policy has `*` for the account ID; set `account` in the stack file");

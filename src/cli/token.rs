@@ -7,7 +7,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    operations::{cluster_token, name_of_cluster},
+    operations::{AssumedRole, cluster_token, name_of_cluster, role_of},
     ui::Ui,
 };
 use serde_json::{Value, json};
@@ -22,18 +22,29 @@ pub struct TokenArgs {
     /// Region of the cluster
     #[arg(long, value_name = "REGION", requires = "cluster")]
     pub region: Option<String>,
+    /// Role to assume for the token
+    #[arg(long, value_name = "ARN", requires = "cluster")]
+    pub role_arn: Option<String>,
+    /// External ID that the role asks for
+    #[arg(long, value_name = "ID", requires = "role_arn")]
+    pub external_id: Option<String>,
 }
 
 /// Prints a token for the cluster as an `ExecCredential`.
 pub async fn run(global: &Global, args: &TokenArgs, ui: Ui) -> Result<Exit, CommandError> {
-    let (cluster, region) = if let (Some(cluster), Some(region)) = (&args.cluster, &args.region) {
-        (cluster.clone(), region.clone())
+    let (cluster, region, role) = if let (Some(cluster), Some(region)) = (&args.cluster, &args.region) {
+        let role = args.role_arn.clone().map(|arn| AssumedRole {
+            arn,
+            external_id: args.external_id.clone(),
+            session: "provisioner-token".to_owned(),
+        });
+        (cluster.clone(), region.clone(), role)
     } else {
         let stack = read_stack(global)?;
-        (name_of_cluster(&stack), stack.region)
+        (name_of_cluster(&stack), stack.region.clone(), role_of(&stack))
     };
     let terminal = Terminal::new(global, ui);
-    let token = cluster_token(&endpoint(global, ui)?, &region, &cluster, terminal.as_ref()).await?;
+    let token = cluster_token(&endpoint(global, ui)?, &region, &cluster, role, terminal.as_ref()).await?;
     let until = OffsetDateTime::from(token.until);
     let until = until.replace_nanosecond(0).unwrap_or(until).format(&Rfc3339).unwrap_or_default();
     ui.document(

@@ -24,6 +24,9 @@ pub struct UpArgs {
     /// Upgrade all node groups to the newest Bottlerocket release
     #[arg(long)]
     pub upgrade_nodes: bool,
+    /// Change the Kubernetes version even if EKS's insights block it
+    #[arg(long)]
+    pub force_upgrade: bool,
     #[command(flatten)]
     pub take: TakeFields,
 }
@@ -42,6 +45,7 @@ pub async fn run(global: &Global, args: &UpArgs, ui: Ui) -> Result<Exit, Command
     // A saved plan holds the options that it was created with.
     let options = PlanOptions {
         upgrade_nodes: saved.as_ref().map_or(args.upgrade_nodes, |saved| saved.upgrade_nodes),
+        force_upgrade: saved.as_ref().map_or(args.force_upgrade, |saved| saved.force_upgrade),
         take_fields: saved.as_ref().map_or_else(|| args.take.addresses(), |it| it.take_fields.clone()),
         replace: saved.iter().flat_map(|it| &it.replace).chain(&global.replace).cloned().collect(),
         ..plan_options(global)

@@ -15,19 +15,26 @@ use crate::{
     resources::{addon, eks_cluster, iam_role, oidc_provider},
     stack::{Stack, cluster::Selector},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Add-ons that every cluster has unless the file disables them.
 const ENABLED_BY_DEFAULT: &[&str] =
     &["vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "metrics-server"];
 
+/// Those of them that a cluster whose nodes are all Auto Mode's has.
+const ENABLED_WITH_AUTO_MODE: &[&str] = &["metrics-server"];
+
+/// Tells EKS what is wrong with a node, so that it can repair more than a node that is not ready.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/node-health.html>
+const MONITORING_AGENT: &str = "eks-node-monitoring-agent";
+
 /// Add-ons that are installed before nodes, because a node does not become ready without them.
 const BEFORE_NODES: &[&str] = &["vpc-cni", "kube-proxy"];
 
 /// Add-ons that run on each node. They become active even if the cluster has no nodes, so they do not wait
 /// for them.
-const ON_EACH_NODE: &[&str] = &["vpc-cni", "kube-proxy", "eks-pod-identity-agent"];
+const ON_EACH_NODE: &[&str] = &["vpc-cni", "kube-proxy", "eks-pod-identity-agent", MONITORING_AGENT];
 
 /// Add-ons that call AWS: name, service account in `kube-system`, and managed policy of its role.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html>
@@ -52,8 +59,16 @@ pub struct AddonSettings {
 /// Returns the add-ons of the stack by name.
 pub fn addons(stack: &Stack) -> BTreeMap<String, AddonSettings> {
     let Some(cluster) = &stack.cluster else { return BTreeMap::new() };
+    // Auto Mode's own nodes bring what the other add-ons do; on Fargate and in node groups they are still needed.
+    // Source: <https://docs.aws.amazon.com/eks/latest/userguide/eks-add-ons.html#addon-consider-auto>
+    let bare =
+        stack.node_pools().is_some() && stack.node_groups.is_empty() && stack.fargate_profiles.is_empty();
+    let defaults = if bare { ENABLED_WITH_AUTO_MODE } else { ENABLED_BY_DEFAULT };
     let mut wanted: BTreeMap<String, AddonSettings> =
-        ENABLED_BY_DEFAULT.iter().map(|name| ((*name).to_owned(), AddonSettings::default())).collect();
+        defaults.iter().map(|name| ((*name).to_owned(), AddonSettings::default())).collect();
+    if stack.node_groups.iter().any(|group| group.repair) {
+        wanted.insert(MONITORING_AGENT.to_owned(), AddonSettings::default());
+    }
     for (index, addon) in cluster.addons.iter().enumerate() {
         if addon.enabled {
             let configuration = addon.configuration.clone().into_iter().collect();
@@ -62,6 +77,12 @@ pub fn addons(stack: &Stack) -> BTreeMap<String, AddonSettings> {
         } else {
             wanted.remove(&addon.name);
         }
+    }
+    if stack.node_groups.iter().any(|group| group.prefix_delegation)
+        && let Some(cni) = wanted.get_mut("vpc-cni")
+        && let Some(env) = cni.configuration.entry("env").or_insert_with(|| json!({})).as_object_mut()
+    {
+        env.entry("ENABLE_PREFIX_DELEGATION").or_insert_with(|| "true".into());
     }
     // CoreDNS runs on Fargate only if its configuration says so: EKS then sets the annotation that its pods
     // need.
@@ -106,6 +127,7 @@ pub(super) fn add(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Context
             role: addon_role(build, stack, &name),
             version,
             version_named: wanted.version.is_some(),
+            rolls_back: context.rolls_back,
             configuration: Value::Object(wanted.configuration),
             tags,
             name: name.clone(),
@@ -113,6 +135,10 @@ pub(super) fn add(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Context
         let waits = if ON_EACH_NODE.contains(&name.as_str()) { &[][..] } else { &compute[..] };
         let after: Vec<&Address> = waits.iter().chain([&eks]).collect();
         build.add_after(&at, &spec, &after);
+        // EKS goes back last: it takes the older version only once nothing of the stack is newer.
+        if context.rolls_back {
+            build.follow(&eks, &at);
+        }
     }
     Ok(())
 }

@@ -118,6 +118,36 @@ pub fn app_image() -> Address {
     Address::from("application/image")
 }
 
+/// Returns the address of the VPC.
+pub(super) fn vpc_address() -> Address {
+    Address::from("network/vpc")
+}
+
+/// Returns the address of the internet gateway.
+pub(super) fn gateway_address() -> Address {
+    Address::from("network/internet-gateway")
+}
+
+/// Returns the word for public or private in addresses.
+pub(super) fn side(public: bool) -> &'static str {
+    if public { "public" } else { "private" }
+}
+
+/// Returns the address of a zone's public or private subnet.
+pub(super) fn subnet_address(public: bool, zone: &str) -> Address {
+    Address::new(format!("network/subnet/{}-{zone}", side(public)))
+}
+
+/// Returns the address of the route table of a zone's private subnet.
+pub(super) fn private_table(zone: &str) -> Address {
+    Address::new(format!("network/route-table/private-{zone}"))
+}
+
+/// Returns the address of the route table of the public subnets.
+pub(super) fn public_table() -> Address {
+    Address::from("network/route-table/public")
+}
+
 /// Returns the address of the webhook certificate of the load balancer controller.
 pub(super) fn certificate() -> Address {
     Address::from("application/load-balancer-certificate")

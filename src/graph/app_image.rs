@@ -88,7 +88,9 @@ fn pod_platforms(stack: &Stack) -> Vec<&'static str> {
     };
     let groups = stack.node_groups.iter().map(|group| of_group(group.arch));
     let fargate = !fargate_profiles(stack).is_empty();
-    normalized(groups.chain(fargate.then_some("linux/amd64")).collect())
+    // The pool of Auto Mode that takes applications is x86 only.
+    let auto = stack.node_pools().is_some();
+    normalized(groups.chain((fargate || auto).then_some("linux/amd64")).collect())
 }
 
 /// Sorts the platforms and removes duplicates. An empty list becomes `linux/amd64`.

@@ -52,7 +52,7 @@ pub(super) fn application(
         return Ok(());
     }
     let prerequisites = prerequisites(build, stack);
-    let grows = stack.controllers.cluster_autoscaler || stack.fargate_only;
+    let grows = stack.controllers.cluster_autoscaler || stack.fargate_only || stack.node_pools().is_some();
     let mut waves: BTreeMap<u8, Vec<(Address, &Object)>> = BTreeMap::new();
     for found in &context.objects {
         let at = object::address(&found.value).ok_or_else(|| CallError::bug("an object without a name"))?;

@@ -8,11 +8,11 @@ use super::{
     roles::role,
 };
 use crate::{
-    model::{Address, CallError, Snapshot},
+    model::{Address, CallError, In, Snapshot},
     resources::{eks_cluster, iam_role, log_group, oidc_provider},
     stack::{
         Stack,
-        cluster::{LogType, UpgradePolicy},
+        cluster::{ControlPlaneEgress, ControlPlaneTier, LogType, UpgradePolicy},
     },
 };
 /// Returns the zones that the recorded cluster was created in; empty if none is recorded.
@@ -35,6 +35,63 @@ fn log_type(log: LogType) -> &'static str {
     }
 }
 
+/// What the cluster's role needs for Auto Mode, beside the policy that every cluster needs.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/auto-cluster-iam-role.html>
+const AUTO_MODE_POLICIES: &[&str] = &[
+    "AmazonEKSComputePolicy",
+    "AmazonEKSBlockStoragePolicy",
+    "AmazonEKSLoadBalancingPolicy",
+    "AmazonEKSNetworkingPolicy",
+];
+
+/// Adds the role of Auto Mode's nodes, and returns its ARN.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/auto-create-node-role.html>
+fn auto_node_role(build: &mut GraphBuilder<'_>, stack: &Stack) -> In<String> {
+    let address = Address::from("cluster/auto-node-role");
+    let policies = ["AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"];
+    role(
+        build,
+        stack,
+        &address,
+        iam_role::Spec {
+            name: role_name(stack, "auto-nodes"),
+            description: format!("Auto Mode nodes of cluster {}", stack.name),
+            trust: iam_policies::node_trust(&stack.region),
+            managed: policies.iter().map(|name| iam_policies::managed(&stack.region, name)).collect(),
+            ..iam_role::Spec::default()
+        },
+    );
+    iam_role::ARN.of(&address)
+}
+
+/// Returns Auto Mode as the file sets it, with the role of its nodes if it has built-in pools.
+fn auto_mode(build: &mut GraphBuilder<'_>, stack: &Stack) -> Option<eks_cluster::AutoModeSpec<In<String>>> {
+    stack.cluster.as_ref()?.auto_mode.as_ref()?;
+    let Some(pools) = stack.node_pools() else { return Some(eks_cluster::AutoModeSpec::default()) };
+    let node_role = (!pools.is_empty()).then(|| auto_node_role(build, stack));
+    let node_pools = pools.into_iter().map(|pool| pool.name().to_owned()).collect();
+    Some(eks_cluster::AutoModeSpec { enabled: true, node_pools, node_role })
+}
+
+/// Returns the EKS name of a tier.
+fn tier_name(tier: ControlPlaneTier) -> &'static str {
+    match tier {
+        ControlPlaneTier::Standard => "standard",
+        ControlPlaneTier::Xl => "tier-xl",
+        ControlPlaneTier::Xl2 => "tier-2xl",
+        ControlPlaneTier::Xl4 => "tier-4xl",
+        ControlPlaneTier::Xl8 => "tier-8xl",
+    }
+}
+
+/// Returns the EKS name of an egress mode.
+fn egress_mode(egress: ControlPlaneEgress) -> &'static str {
+    match egress {
+        ControlPlaneEgress::AwsManaged => "AWS_MANAGED",
+        ControlPlaneEgress::CustomerRouted => "CUSTOMER_ROUTED",
+    }
+}
+
 /// Adds the log group, the role, the cluster and the OIDC provider.
 ///
 /// # Errors
@@ -54,6 +111,8 @@ pub(super) fn cluster(
     build.add(&logs, &log_group::Spec { name, retention_days, key: key_arn(stack), tags });
 
     let role_address = Address::from("cluster/role");
+    let more = if context.auto_mode { AUTO_MODE_POLICIES } else { &[] };
+    let policies: Vec<&&str> = ["AmazonEKSClusterPolicy"].iter().chain(more).collect();
     role(
         build,
         stack,
@@ -61,8 +120,8 @@ pub(super) fn cluster(
         iam_role::Spec {
             name: role_name(stack, "cluster"),
             description: format!("EKS, for cluster {}", stack.name),
-            trust: iam_policies::cluster_trust(account, region, &stack.name),
-            managed: vec![iam_policies::managed(region, "AmazonEKSClusterPolicy")],
+            trust: iam_policies::cluster_trust(account, region, &stack.name, context.auto_mode),
+            managed: policies.iter().map(|name| iam_policies::managed(region, name)).collect(),
             ..iam_role::Spec::default()
         },
     );
@@ -85,6 +144,11 @@ pub(super) fn cluster(
         }
         .to_owned(),
         deletion_protection: section.deletion_protection,
+        auto_mode: auto_mode(build, stack),
+        zonal_shift: section.zonal_shift,
+        tier: section.tier.map(|tier| tier_name(tier).to_owned()),
+        egress: section.egress.map(|egress| egress_mode(egress).to_owned()),
+        force_upgrade: context.force_upgrade,
         version_passed: false,
         tags: build.tags(&address),
     };

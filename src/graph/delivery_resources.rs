@@ -106,6 +106,7 @@ struct Account {
     namespace: String,
     name: String,
     pod_identity: bool,
+    target_role: Option<String>,
     managed: Vec<String>,
     inline: BTreeMap<String, Value>,
 }
@@ -135,12 +136,21 @@ fn from_file(account: &ServiceAccount) -> Account {
     let statements: Vec<Value> = account.statements.iter().map(statement).collect();
     let inline =
         (!statements.is_empty()).then(|| ("statements".to_owned(), iam_policies::document(statements)));
+    // Pod Identity assumes the target role in the name of the service account's own.
+    // Source: <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-assign-target-role.html>
+    let chained = account.target_role_arn.as_ref().filter(|_| account.pod_identity);
+    let target = chained.map(|arn| {
+        let assume =
+            json!({"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"], "Resource": arn});
+        ("target-role".to_owned(), iam_policies::document(vec![assume]))
+    });
     Account {
         namespace: account.namespace.clone(),
         name: account.name.clone(),
         pod_identity: account.pod_identity,
         managed: account.policy_arns.clone(),
-        inline: inline.into_iter().collect(),
+        target_role: account.target_role_arn.clone(),
+        inline: inline.into_iter().chain(target).collect(),
     }
 }
 
@@ -167,6 +177,7 @@ fn grant(all: &mut Vec<Account>, namespace: &str, name: &str, policy_name: &str,
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         pod_identity: false,
+        target_role: None,
         managed: Vec::new(),
         inline: BTreeMap::from([(policy_name.to_owned(), policy)]),
     });
@@ -212,6 +223,7 @@ fn add(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Context, account: 
             namespace: namespace.clone(),
             service_account: name.clone(),
             role: iam_role::ARN.of(&address),
+            target_role: account.target_role.clone(),
             tags: build.tags(&at),
         };
         build.add_after(&at, &spec, &[&eks()]);

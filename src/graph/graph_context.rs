@@ -33,6 +33,13 @@ pub struct Context {
     pub state_folder: String,
     /// Tags of the application's image.
     pub image: ImageTags,
+    /// Whether the file asks for the Kubernetes minor before the one that it asked for last.
+    pub rolls_back: bool,
+    /// Whether a change of the cluster's version ignores EKS's insights.
+    pub force_upgrade: bool,
+    /// Whether the cluster is or was in Auto Mode. EKS still acts in its role while it removes what Auto Mode made, so the
+    /// role keeps its policies then.
+    pub auto_mode: bool,
     /// Objects of the rendered manifests.
     pub objects: Vec<Object>,
     /// Fields of `app` that the file sets and no manifest uses.

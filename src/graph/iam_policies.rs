@@ -95,11 +95,16 @@ fn service_trust(service: &str, account: &str, source: &str) -> Value {
     })])
 }
 
-/// Returns the trust policy of the cluster role.
-/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/cross-service-confused-deputy-prevention.html>
-pub fn cluster_trust(account: &str, region: &str, cluster: &str) -> Value {
+/// Returns the trust policy of the cluster role. Auto Mode tags its sessions.
+/// Sources: <https://docs.aws.amazon.com/eks/latest/userguide/cross-service-confused-deputy-prevention.html>,
+/// <https://docs.aws.amazon.com/eks/latest/userguide/auto-cluster-iam-role.html>
+pub fn cluster_trust(account: &str, region: &str, cluster: &str, auto_mode: bool) -> Value {
     let source = format!("arn:{}:eks:{region}:{account}:cluster/{cluster}", partition(region));
-    service_trust("eks.amazonaws.com", account, &source)
+    let mut policy = service_trust("eks.amazonaws.com", account, &source);
+    if let (true, Some(action)) = (auto_mode, policy.pointer_mut("/Statement/0/Action")) {
+        *action = json!(["sts:AssumeRole", "sts:TagSession"]);
+    }
+    policy
 }
 
 /// Returns the trust policy of the Fargate pod execution role.

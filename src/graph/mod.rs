@@ -15,6 +15,7 @@ mod graph_context;
 mod iam_policies;
 mod key;
 mod manifest_variables;
+mod nat;
 mod network;
 mod nodes;
 mod roles;

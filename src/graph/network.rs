@@ -2,17 +2,21 @@
 //! network.
 
 use super::{
-    addresses::{flow_log_group, key_arn, load_balancer_controller},
+    addresses::{
+        flow_log_group, gateway_address, key_arn, load_balancer_controller, private_table, public_table,
+        side, subnet_address, vpc_address,
+    },
     graph_builder::GraphBuilder,
     graph_context::Context,
-    iam_policies, roles,
+    iam_policies,
+    nat::{ANYWHERE, nat_gateways},
+    roles,
 };
 use crate::{
     model::{Address, CallError, In},
     resources::{
-        default_security_group, elastic_ip, flow_log, iam_role, internet_gateway, log_group, nat_gateway,
-        route, route_table, route_table_association, security_group, security_group_rule, subnet,
-        subnet_tags, vpc, vpc_endpoint,
+        default_security_group, flow_log, iam_role, internet_gateway, log_group, route, route_table,
+        route_table_association, security_group, security_group_rule, subnet, subnet_tags, vpc, vpc_endpoint,
     },
     stack::{Endpoints, Existing, Nat, Network, Stack, layout},
 };
@@ -24,9 +28,6 @@ const GATEWAY_SERVICES: &[&str] = &["s3", "dynamodb"];
 /// Endpoints that nodes need if they cannot reach the internet.
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html>
 const PRIVATE_SERVICES: &[&str] = &["s3", "ec2", "ecr.api", "ecr.dkr", "eks", "logs", "sts"];
-
-/// The destination of a default route.
-const ANYWHERE: &str = "0.0.0.0/0";
 
 /// Adds the network of the stack, or the role tags on the subnets of an existing one.
 ///
@@ -43,7 +44,7 @@ pub(super) fn network(
         Some(network) => {
             let layout = NetworkLayout { stack, network, context };
             layout.base(build)?;
-            layout.nat_gateways(build);
+            nat_gateways(build, network.nat, &context.zones);
             layout.endpoints(build);
             layout.flow_log(build);
         }
@@ -185,29 +186,9 @@ struct NetworkLayout<'a> {
     context: &'a Context,
 }
 
-fn vpc_address() -> Address {
-    Address::from("network/vpc")
-}
-
-fn gateway_address() -> Address {
-    Address::from("network/internet-gateway")
-}
-
-fn side(public: bool) -> &'static str {
-    if public { "public" } else { "private" }
-}
-
-fn subnet_address(public: bool, zone: &str) -> Address {
-    Address::new(format!("network/subnet/{}-{zone}", side(public)))
-}
-
 /// Returns the address of the private subnet in a zone.
 pub fn private_subnet_address(zone: &str) -> Address {
     subnet_address(false, zone)
-}
-
-fn private_table(zone: &str) -> Address {
-    Address::new(format!("network/route-table/private-{zone}"))
 }
 
 /// Returns the address of the endpoint for a service.
@@ -217,10 +198,6 @@ pub fn endpoint_address(name: &str) -> Address {
 
 fn endpoint_rule() -> Address {
     Address::from("network/security-group-rule/endpoints-https")
-}
-
-fn public_table() -> Address {
-    Address::from("network/route-table/public")
 }
 
 impl NetworkLayout<'_> {
@@ -275,45 +252,6 @@ impl NetworkLayout<'_> {
             build.add(&Address::new(format!("network/association/{}-{zone}", side(block.public))), &spec);
         }
         Ok(())
-    }
-
-    /// Adds the NAT gateways, their Elastic IP addresses, and the routes of the private subnets to them. The
-    /// addresses contain the zone, so that a change from `single` to `per-zone` keeps the first gateway.
-    fn nat_gateways(&self, build: &mut GraphBuilder<'_>) {
-        let count = match self.network.nat {
-            Nat::None => 0,
-            Nat::Single => 1,
-            Nat::PerZone => self.context.zones.len(),
-        };
-        let nat = |zone: &str| Address::new(format!("network/nat-gateway/{zone}"));
-        for zone in self.zones().take(count) {
-            let address = Address::new(format!("network/elastic-ip/{zone}"));
-            let tags = build.tags(&address);
-            build.add(&address, &elastic_ip::Spec { tags });
-            let gateway = nat(zone);
-            let tags = build.tags(&gateway);
-            let spec = nat_gateway::Spec {
-                subnet: subnet::ID.of(&subnet_address(true, zone)),
-                allocation: elastic_ip::ID.of(&address),
-                tags,
-            };
-            // Creating a public NAT gateway fails while the VPC has no attached internet gateway. It also
-            // depends on the route of its own subnet, so that what is deleted before it can still reach AWS.
-            let way = Address::new(format!("network/association/public-{zone}"));
-            let before = [&gateway_address(), &Address::from("network/route/public"), &way];
-            build.add_after(&gateway, &spec, &before);
-        }
-        let first = self.zones().next();
-        for zone in self.zones().filter(|_| count > 0) {
-            let through = if count > 1 { Some(zone) } else { first };
-            let spec = route::Spec {
-                table: route_table::ID.of(&private_table(zone)),
-                destination: ANYWHERE.to_owned(),
-                gateway: None,
-                nat: through.map(|zone| nat_gateway::ID.of(&nat(zone))),
-            };
-            build.add(&Address::new(format!("network/route/private-{zone}")), &spec);
-        }
     }
 
     fn endpoints(&self, build: &mut GraphBuilder<'_>) {

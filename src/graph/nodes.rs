@@ -16,7 +16,8 @@ use crate::{
     resources::{fargate_profile, iam_role, key_pair, launch_template, node_group},
     stack::{
         Share, Stack,
-        cluster::{Arch, Capacity, Effect, NodeGroup},
+        cluster::{Arch, Capacity, Effect, NodeGroup, UpdateStrategy},
+        max_pods,
     },
 };
 
@@ -130,11 +131,15 @@ fn template(
     let address = Address::new(format!("cluster/launch-template/{}", group.name));
     // An SSH key is only of use with Bottlerocket's admin container, which runs the SSH server.
     let admin = key_pair.is_some().then_some("[settings.host-containers.admin]\nenabled = true\n");
+    let pods = group
+        .prefix_delegation
+        .then(|| format!("[settings.kubernetes]\nmax-pods = {}\n", max_pods(&group.types())));
+    let own: Vec<&str> = admin.into_iter().chain(pods.as_deref()).collect();
     let tags = build.tags(&address);
     let instance_tags = build.tags(&group_address(&group.name));
     let spec = launch_template::Spec {
         name: format!("{}-{}", stack.name, group.name),
-        user_data: launch_template::Spec::user_data(admin, group.bottlerocket.as_deref()),
+        user_data: launch_template::Spec::user_data(&own.concat(), group.bottlerocket.as_deref()),
         disk_gib: group.disk_gib,
         key: key_arn(stack),
         key_pair,
@@ -156,9 +161,9 @@ fn node_group(
     let address = group_address(&group.name);
     let release = context.releases.get(&group.name).cloned();
     let release = release.ok_or_else(|| CallError::bug(format!("{address} has no Bottlerocket release")))?;
-    let (ami_type, default_type) = match group.arch {
-        Arch::X86 => ("BOTTLEROCKET_x86_64", "t3.large"),
-        Arch::Arm => ("BOTTLEROCKET_ARM_64", "t4g.large"),
+    let ami_type = match group.arch {
+        Arch::X86 => "BOTTLEROCKET_x86_64",
+        Arch::Arm => "BOTTLEROCKET_ARM_64",
     };
     let effect = |effect: Effect| match effect {
         Effect::NoSchedule => "NO_SCHEDULE",
@@ -176,7 +181,7 @@ fn node_group(
         role: iam_role::ARN.of(&Address::from("cluster/node-role")),
         subnets: network::private_subnets(stack, context),
         ami_type: ami_type.to_owned(),
-        instance_types: group.instance_types.clone().unwrap_or_else(|| vec![default_type.to_owned()]),
+        instance_types: group.types(),
         capacity: match group.capacity {
             Capacity::OnDemand => "ON_DEMAND",
             Capacity::Spot => "SPOT",
@@ -196,10 +201,17 @@ fn node_group(
                 node_group::AwaySpec::Percent(text.trim_end_matches('%').parse().unwrap_or(1))
             }
         },
+        update_strategy: match group.update_strategy {
+            UpdateStrategy::Default => "DEFAULT",
+            UpdateStrategy::Minimal => "MINIMAL",
+        }
+        .to_owned(),
+        repair: group.repair,
         template: launch_template::ID.of(template),
         template_version: launch_template::VERSION.of(template),
         version: context.version.clone(),
         release,
+        rolls_back: context.rolls_back,
         tags: build.tags(&address),
     };
     let before: Vec<Address> = addons::before_nodes(stack);
@@ -208,6 +220,9 @@ fn node_group(
     build.add_after(&address, &spec, &after);
     for (name, _) in addons::addons(stack) {
         build.follow(&address, &addon_address(&name));
+    }
+    if context.rolls_back {
+        build.follow(&eks, &address);
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ pub async fn up(
     let mut conclusion = Conclusion::default();
     let up = Up { workspace, options, run, control };
     let result = match control.reading(begin(workspace)).await {
-        Ok(()) => up.go(saved, &mut conclusion).await,
+        Ok(()) => Box::pin(up.go(saved, &mut conclusion)).await,
         Err(failure) => Err(failure),
     };
     conclusion.ended(result)

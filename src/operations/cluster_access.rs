@@ -2,7 +2,7 @@
 
 use super::{OperationError, Operator, TargetEndpoint, Workspace};
 use crate::{
-    aws::cluster_endpoint,
+    aws::{AssumedRole, cluster_endpoint},
     graph::cluster_name,
     kube::{self, ClusterToken, Exec, KubeconfigEntry, merge, write},
     stack::Stack,
@@ -54,9 +54,11 @@ pub async fn write_kubeconfig(
         ));
     };
     let named = ["token", "--cluster", &name, "--region", &stack.region].map(str::to_owned);
+    let role = stack.role_arn.iter().flat_map(|arn| ["--role-arn".to_owned(), arn.clone()]);
+    let id = stack.external_id.iter().flat_map(|id| ["--external-id".to_owned(), id.clone()]);
     let exec = Exec {
         command: token.program,
-        args: named.into_iter().chain(token.options).collect(),
+        args: named.into_iter().chain(role).chain(id).chain(token.options).collect(),
         env: token.env,
     };
     let entry = KubeconfigEntry {
@@ -71,14 +73,15 @@ pub async fn write_kubeconfig(
     Ok(WrittenContext { path, context: entry.context, server: entry.server })
 }
 
-/// Returns a token for a cluster, for the caller at an endpoint.
+/// Returns a token for a cluster, for the caller at an endpoint, or for a role that the caller assumes.
 pub async fn cluster_token(
     endpoint: &TargetEndpoint,
     region: &str,
     cluster: &str,
+    role: Option<AssumedRole>,
     operator: &dyn Operator,
 ) -> Result<ClusterToken, OperationError> {
-    let credentials = endpoint.connect(region, operator).await?.credentials().await?;
+    let credentials = endpoint.connect(region, role, operator).await?.credentials().await?;
     Ok(kube::token(&credentials, region, cluster, SystemTime::now())?)
 }
 

@@ -133,7 +133,7 @@ impl Down<'_> {
             return self.prove(removal).await;
         }
         let held = hold(workspace, control).await?;
-        self.under_lease(held, removal).await
+        Box::pin(self.under_lease(held, removal)).await
     }
 
     async fn under_lease(&self, held: Held, removal: &mut Removal) -> Result<(), OperationError> {

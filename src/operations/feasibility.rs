@@ -11,6 +11,7 @@ use super::{
     given_keys::key_policy_refusals,
     kept_objects::kept_objects,
     new_objects::refused_objects,
+    version_change::version_refusals,
 };
 use crate::{
     aws::{count, machines, quota},
@@ -46,6 +47,7 @@ pub async fn obstacles(
     let mut refusals: Vec<StepError> = blocked.iter().chain(&kept).map(BlockedDeletion::problem).collect();
     refusals.extend(Box::pin(check_tenants(workspace, plan, snapshot, observed)).await?);
     refusals.extend(key_policy_refusals(workspace, graph, plan).await?);
+    refusals.extend(version_refusals(workspace, options, plan).await?);
     let asked = Box::pin(refused_objects(workspace, graph, plan, observed)).await;
     refusals.extend(unless_unanswered(workspace, "new objects in the cluster", asked)?);
     Ok(refusals)

@@ -54,12 +54,15 @@ mod state_edits;
 mod state_reads;
 mod state_versions;
 mod status_detail;
+mod support_calendar;
 mod taken_fields;
 mod target;
 mod unsaved;
 mod unusable_key;
+mod version_change;
 mod workspace;
 
+pub use crate::aws::AssumedRole;
 pub use adoption::adopt;
 pub use application_url::{ApplicationUrl, Location, application_url, check_has_url};
 pub use apply::up;
@@ -86,5 +89,5 @@ pub use state_versions::{
     StateVersion, older_state, roll_back_state, state_document, state_versions, versions_kept,
 };
 pub use status_detail::Detail;
-pub use target::{Target, TargetEndpoint};
+pub use target::{Target, TargetEndpoint, role_of};
 pub use workspace::{Folders, Workspace};

@@ -12,6 +12,8 @@ pub struct PlanOptions {
     pub replace: Vec<String>,
     /// Whether node groups are upgraded to the newest Bottlerocket release.
     pub upgrade_nodes: bool,
+    /// Whether a change of the cluster's version ignores EKS's insights.
+    pub force_upgrade: bool,
     /// Objects of the cluster whose fields are taken from other managers.
     pub take_fields: BTreeSet<Address>,
     /// Additional tags for the application's image.

@@ -12,6 +12,7 @@ use super::{
     lost_state::lost_state,
     pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
+    support_calendar::{SupportNotice, recorded_support, support_notice, today},
     taken_fields,
     workspace::{kind, provider},
 };
@@ -24,6 +25,7 @@ use crate::{
         StepError,
     },
     plan::{Consent, Input, Strays, fill_names, make, take_back},
+    stack::delivery::ServiceAccount,
 };
 
 /// What `up` would do, and what it was planned from.
@@ -66,11 +68,28 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     Box::pin(check_network(workspace, &plan)).await?;
     check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
     api_access::warn(workspace, &graph, &plan);
+    let idle = |account: &&ServiceAccount| account.target_role_arn.is_some() && !account.pod_identity;
+    for account in workspace.stack.service_accounts.iter().filter(idle) {
+        workspace.warn(format!(
+            "`targetRoleArn` of the service account `{}/{}` has no effect without `podIdentity: true`",
+            account.namespace, account.name
+        ));
+    }
+    if let Some(notice) = cluster_support(workspace, &snapshot) {
+        workspace.warn(notice.text);
+    }
     let infeasible =
         Box::pin(infeasible(workspace, options, (&graph, &snapshot), (&plan, &observed))).await?;
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
     backend.refusals.extend(given_state_key_refusal(workspace).await?);
     Ok(Planned { backend, plan, infeasible, snapshot })
+}
+
+/// Returns what is to be said about the end of support of the cluster's version.
+pub fn cluster_support(workspace: &Workspace, snapshot: &Snapshot) -> Option<SupportNotice> {
+    let policy = workspace.stack.cluster.as_ref()?.upgrade_policy;
+    let dates = recorded_support(snapshot, facts::recorded_version(snapshot)?)?;
+    support_notice(&dates, policy, today())
 }
 
 /// Returns the desired resources. Chooses what the file leaves open, and records it in the snapshot.

@@ -6,7 +6,7 @@ use crate::{
     graph::fargate_profiles,
     model::{Action, Desired as _, Graph, Plan},
     resources::{addon, eks_cluster, manifest, node_group},
-    stack::{Stack, repelled, selects},
+    stack::{Stack, cluster::NodePool, repelled, selects},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -95,6 +95,10 @@ fn of_manifest(object: &Value) -> Option<Pods> {
 
 /// Returns the pods of the graph that have no node group to run on, and that no Fargate profile certainly takes.
 fn homeless(stack: &Stack, graph: &Graph) -> Vec<Homeless> {
+    // Auto Mode starts nodes without taints for every pod that waits for one.
+    if stack.node_pools().is_some_and(|pools| pools.contains(&NodePool::GeneralPurpose)) {
+        return Vec::new();
+    }
     let profiles = fargate_profiles(stack);
     let selectors: Vec<_> = profiles.iter().flat_map(|(_, selectors)| selectors).collect();
     let field = |spec: &Value, name: &str| spec.get(name).cloned().unwrap_or_default();

@@ -25,6 +25,9 @@ pub struct Saved {
     target: Vec<String>,
     /// Whether node groups are upgraded to the newest Bottlerocket release.
     pub upgrade_nodes: bool,
+    /// Whether a change of the cluster's version ignores EKS's insights.
+    #[serde(default)]
+    pub force_upgrade: bool,
     /// Kubernetes objects whose fields are taken from other managers.
     #[serde(default)]
     pub take_fields: BTreeSet<Address>,
@@ -65,6 +68,7 @@ impl Saved {
             file: Snapshot::hash(&file),
             target: options.targets.clone(),
             upgrade_nodes: options.upgrade_nodes,
+            force_upgrade: options.force_upgrade,
             take_fields: options.take_fields.clone(),
             replace: options.replace.clone(),
             version: snapshot.version,

@@ -1,6 +1,6 @@
 //! The least-privilege IAM policy of a stack.
 
-use super::{OperationError, TargetEndpoint, workspace::kind};
+use super::{OperationError, TargetEndpoint, role_of, workspace::kind};
 use crate::{
     aws,
     graph::{Backend, Context, MAX_POLICY_LENGTH, PolicyTarget, backend, documents, graph, policy_length},
@@ -44,8 +44,8 @@ impl StackPolicy {
 }
 
 /// Returns the account of the caller at an endpoint; `None` without valid credentials.
-pub async fn caller_account(endpoint: &TargetEndpoint, region: &str) -> Option<String> {
-    Some(endpoint.clients(region).await.identity().await.ok()?.account)
+pub async fn caller_account(endpoint: &TargetEndpoint, stack: &Stack) -> Option<String> {
+    Some(endpoint.clients(&stack.region, role_of(stack)).await.identity().await.ok()?.account)
 }
 
 /// Returns the statements of the stack's policy, or with `bootstrap` those for creating the backend.
@@ -112,6 +112,9 @@ fn supposed(stack: &Stack, account: &str) -> Context {
     };
     let group = |group: &crate::stack::cluster::NodeGroup| (group.name.clone(), String::new());
     Context {
+        force_upgrade: false,
+        rolls_back: false,
+        auto_mode: stack.node_pools().is_some(),
         owner: Owner { stack: stack.name.clone(), lineage: String::new() },
         account: account.to_owned(),
         shares: crate::stack::layout::shares(&zones, &BTreeMap::new()),

@@ -2,7 +2,7 @@
 //! the copies of states that could not be written.
 
 use super::{
-    OperationError, Question, RunControl, Workspace, backend::BackendStatus, lost_state::lost_state,
+    OperationError, Question, RunControl, Workspace, backend::BackendStatus, lost_state::lost_state, role_of,
 };
 use crate::{
     model::{CallError, ErrorKind, Phase, Snapshot},
@@ -171,7 +171,7 @@ pub async fn check_place(
 async fn has_ended(workspace: &Workspace, record: &StackRecord) -> bool {
     let clients = match record.region == workspace.stack.region {
         true => workspace.target.clients.clone(),
-        false => workspace.target.endpoint.clients(&record.region).await,
+        false => workspace.target.endpoint.clients(&record.region, role_of(&workspace.stack)).await,
     };
     let store = S3State::new(clients, &record.account, &record.bucket, &record.stack);
     match store.read().await {

@@ -1,7 +1,10 @@
 //! Details of the cluster and its parts for `status`: node counts, versions, and newer versions.
 
 use crate::{
-    aws::{AddonVersion, AutoscalingGroup, Clients, addon_versions, autoscaling_groups, kubernetes_versions},
+    aws::{
+        AddonVersion, AutoscalingGroup, Clients, OfferedVersion, addon_versions, autoscaling_groups,
+        kubernetes_versions,
+    },
     model::{Address, CallError, ErrorKind, KubernetesMinor, Observed, Snapshot, counted},
     resources::{addon, eks_cluster, fargate_profile, node_group, vpc_endpoint},
 };
@@ -27,7 +30,7 @@ pub struct Detail {
 /// What AWS offers at the moment. Empty if the caller may not ask, so that the rest is still shown.
 #[derive(Default)]
 struct Offered {
-    versions: Vec<String>,
+    versions: Vec<OfferedVersion>,
     addons: BTreeMap<String, Vec<AddonVersion>>,
     releases: BTreeMap<String, String>,
 }
@@ -107,7 +110,9 @@ pub async fn gather_details(
 }
 
 fn of_cluster(address: Address, cluster: &eks_cluster::Live, offered: &Offered) -> Detail {
-    let newest = offered.versions.iter().max_by_key(|version| KubernetesMinor::parse(version)).cloned();
+    let newest = offered.versions.first().map(|it| it.version.clone());
+    let support = offered.versions.iter().find(|it| it.version == cluster.version).map(|it| &it.support);
+    let until = support.and_then(|it| it.standard.clone());
     let runs = KubernetesMinor::parse(&cluster.version);
     let open = match (cluster.endpoint_public, cluster.public_cidrs.join(", ")) {
         (true, blocks) => format!("open to {blocks}"),
@@ -116,15 +121,17 @@ fn of_cluster(address: Address, cluster: &eks_cluster::Live, offered: &Offered) 
     Detail {
         what: "cluster",
         text: format!(
-            "{}: {}, Kubernetes {}{}, API server {open}",
+            "{}: {}, Kubernetes {}{}{}, API server {open}",
             cluster.name,
             cluster.status,
             cluster.version,
             cluster.platform_version.as_ref().map(|version| format!(" ({version})")).unwrap_or_default(),
+            until.as_ref().map(|until| format!(", in standard support until {until}")).unwrap_or_default(),
         ),
         json: json!({
             "status": cluster.status, "version": cluster.version, "platformVersion": cluster.platform_version,
-            "endpoint": cluster.endpoint,
+            "endpoint": cluster.endpoint, "endOfStandardSupport": until,
+            "endOfExtendedSupport": support.and_then(|it| it.extended.clone()),
         }),
         newer: newest.filter(|newest| KubernetesMinor::parse(newest) > runs),
         address,

@@ -2,9 +2,10 @@
 
 use super::{Message, OperationError, Operator, patience::patiently};
 use crate::{
-    aws::{CallerIdentity, Clients, ServiceEndpoint, connect},
+    aws::{AssumedRole, CallerIdentity, Clients, ServiceEndpoint, connect},
     engine::Pace,
     model::AccessKey,
+    stack::Stack,
 };
 
 /// The variable that allows a run whose state is at AWS and whose lock is not.
@@ -32,8 +33,13 @@ impl TargetEndpoint {
     /// # Errors
     /// If the state would be at AWS and its lock elsewhere, or the other way round: a variable that another tool needed is
     /// still set.
-    pub async fn connect(&self, region: &str, operator: &dyn Operator) -> Result<Clients, OperationError> {
-        let clients = self.clients(region).await;
+    pub async fn connect(
+        &self,
+        region: &str,
+        role: Option<AssumedRole>,
+        operator: &dyn Operator,
+    ) -> Result<Clients, OperationError> {
+        let clients = self.clients(region, role).await;
         if matches!(self, TargetEndpoint::Sandbox { .. }) {
             return Ok(clients);
         }
@@ -51,16 +57,25 @@ impl TargetEndpoint {
         }
     }
 
-    /// Returns the clients for a region. Makes no call.
-    pub async fn clients(&self, region: &str) -> Clients {
+    /// Returns the clients for a region, in a role if there is one. Makes no call.
+    pub async fn clients(&self, region: &str, role: Option<AssumedRole>) -> Clients {
         match self {
-            TargetEndpoint::Aws => connect(&ServiceEndpoint::Configured, region).await,
+            TargetEndpoint::Aws => connect(&ServiceEndpoint::Configured, region, role).await,
             TargetEndpoint::Sandbox { url, access_key, .. } => {
                 let endpoint = ServiceEndpoint::Sandbox { url: url.clone(), access_key: access_key.clone() };
-                connect(&endpoint, region).await
+                connect(&endpoint, region, role).await
             }
         }
     }
+}
+
+/// Returns the role that a stack's calls are made in. Its session is named after the stack.
+pub fn role_of(stack: &Stack) -> Option<AssumedRole> {
+    Some(AssumedRole {
+        arn: stack.role_arn.clone()?,
+        external_id: stack.external_id.clone(),
+        session: format!("provisioner-{}", stack.name),
+    })
 }
 
 /// One account and region, with the clients of all services.
@@ -77,13 +92,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// Connects to a region, and asks who calls.
+    /// Connects to the region of a stack, in the stack's role if it names one, and asks who calls.
     pub async fn connect(
         endpoint: TargetEndpoint,
-        region: &str,
+        stack: &Stack,
         operator: &dyn Operator,
     ) -> Result<Self, OperationError> {
-        let clients = endpoint.connect(region, operator).await?;
+        let clients = endpoint.connect(&stack.region, role_of(stack), operator).await?;
         let identity = patiently(operator, async || Ok(clients.identity().await?)).await?;
         let pace = match &endpoint {
             TargetEndpoint::Aws => Pace::default(),

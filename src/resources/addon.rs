@@ -28,6 +28,9 @@ pub struct Spec {
     /// Whether the file names the version. Otherwise a newer one that runs is kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub version_named: bool,
+    /// Whether the cluster goes back to the Kubernetes minor that the version is for. Otherwise a newer one that runs is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolls_back: bool,
     /// Tags.
     pub tags: Tags,
 }
@@ -117,7 +120,7 @@ impl Resource for Addon {
     }
 
     fn ahead(want: &Spec, live: &Live, recorded: Option<(&Spec, &Live)>) -> Option<Ahead<Spec>> {
-        if want.version_named || !is_newer(&live.version, &want.version) {
+        if want.version_named || want.rolls_back || !is_newer(&live.version, &want.version) {
             return None;
         }
         let (new, name) = (&live.version, &want.name);

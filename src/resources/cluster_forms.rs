@@ -1,7 +1,11 @@
 //! The desired and the live form of an EKS cluster.
 
-use crate::{aws::Tags, model::In};
+use crate::{
+    aws::Tags,
+    model::{In, sorted_set},
+};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// What is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,11 +35,54 @@ pub struct Spec {
     pub upgrade_policy: String,
     /// Whether EKS refuses to delete it.
     pub deletion_protection: bool,
-    /// Whether the cluster was upgraded past [`Spec::version`] by EKS or by hand. Clusters do not go back.
+    /// Whether zonal shift is on; none: it is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zonal_shift: Option<bool>,
+    /// The tier of the control plane, in EKS's words, such as `tier-xl`; none: it is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// `AWS_MANAGED` or `CUSTOMER_ROUTED`; none: it is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<String>,
+    /// EKS Auto Mode; none: it is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_mode: Option<AutoModeSpec<In<String>>>,
+    /// Whether a change of the version ignores EKS's insights.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force_upgrade: bool,
+    /// Whether the cluster was upgraded past [`Spec::version`] by EKS or by hand. That is kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub version_passed: bool,
     /// Tags.
     pub tags: Tags,
+}
+
+/// EKS Auto Mode of a cluster: in a spec with an input, in a live form with a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AutoModeSpec<T> {
+    /// Whether it is enabled.
+    pub enabled: bool,
+    /// The built-in node pools, in EKS's names.
+    pub node_pools: Vec<String>,
+    /// The ARN of the role of the pools' nodes; none without pools. EKS does not change it.
+    pub node_role: Option<T>,
+}
+
+impl<T> Default for AutoModeSpec<T> {
+    fn default() -> Self {
+        AutoModeSpec { enabled: false, node_pools: Vec::new(), node_role: None }
+    }
+}
+
+impl<T> AutoModeSpec<T> {
+    /// Returns what is compared: false, or the enabled pools.
+    pub fn setting(&self) -> Value {
+        match self.enabled {
+            true => json!(sorted_set(&self.node_pools)),
+            false => Value::Bool(false),
+        }
+    }
 }
 
 /// What is there.
@@ -70,6 +117,21 @@ pub struct Live {
     pub upgrade_policy: String,
     /// See [`Spec::deletion_protection`].
     pub deletion_protection: bool,
+    /// See [`Spec::zonal_shift`].
+    #[serde(default)]
+    pub zonal_shift: bool,
+    /// See [`Spec::tier`].
+    #[serde(default = "standard_tier")]
+    pub tier: String,
+    /// See [`Spec::egress`].
+    #[serde(default = "managed_egress")]
+    pub egress: String,
+    /// See [`Spec::auto_mode`].
+    #[serde(default)]
+    pub auto_mode: AutoModeSpec<String>,
+    /// Settings that are on and that no stack file can hold, in EKS's words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmanaged: Vec<String>,
     /// EKS's word, `ACTIVE` and others.
     pub status: String,
     /// What EKS says is wrong.
@@ -93,4 +155,14 @@ pub struct Live {
     pub birth: Option<String>,
     /// Tags.
     pub tags: Tags,
+}
+
+/// The tier of a cluster that has none of its own.
+pub fn standard_tier() -> String {
+    "standard".to_owned()
+}
+
+/// The egress mode of a cluster that names none.
+pub fn managed_egress() -> String {
+    "AWS_MANAGED".to_owned()
 }

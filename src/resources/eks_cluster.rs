@@ -3,9 +3,13 @@
 //! EKS takes one change of the configuration a call, and one at a time: `sync` sends the first that is due, and the
 //! engine looks again until none is.
 
-pub use super::cluster_forms::{Live, Spec};
+pub use super::cluster_forms::{AutoModeSpec, Live, Spec};
 use super::{
-    cluster_terms::{self, Update, configured, encryption, endpoint, logging, updates, upgrade_policy},
+    cluster_forms::{managed_egress, standard_tier},
+    cluster_terms::{
+        self, Update, auto_mode, balancing, compute, configured, encryption, endpoint, logging, scaling,
+        storage, updates, upgrade_policy, zonal_shift,
+    },
     prelude::*,
 };
 use crate::{
@@ -53,6 +57,7 @@ impl Resource for EksCluster {
                     "eks:UpdateClusterVersion",
                     "eks:DescribeUpdate",
                     "eks:ListUpdates",
+                    "eks:ListInsights",
                     "eks:DeleteCluster",
                 ],
             ),
@@ -98,6 +103,23 @@ impl Resource for EksCluster {
             Some(_) => changes.fixed("serviceCidr", &want.service_cidr, &live.service_cidr),
             None => changes,
         };
+        // A setting that the file does not name is left as it is.
+        let changes = match &want.auto_mode {
+            Some(auto) => changes.mutable("autoMode", &auto.setting(), &live.auto_mode.setting()),
+            None => changes,
+        };
+        let changes = match &want.zonal_shift {
+            Some(on) => changes.mutable("zonalShift", on, &live.zonal_shift),
+            None => changes,
+        };
+        let changes = match &want.tier {
+            Some(tier) => changes.mutable("tier", tier, &live.tier),
+            None => changes,
+        };
+        let changes = match &want.egress {
+            Some(mode) => changes.mutable("egress", mode, &live.egress),
+            None => changes,
+        };
         changes
             .mutable("logTypes", &sorted_set(&want.log_types), &sorted_set(&live.log_types))
             .mutable("authenticationMode", &"API", &live.authentication_mode)
@@ -120,7 +142,7 @@ impl Resource for EksCluster {
     }
 
     fn validate_change(want: &Spec, live: &Live) -> Option<String> {
-        cluster_terms::refused_version(want, live)
+        cluster_terms::refused_version(want, live).or_else(|| cluster_terms::refused_egress(want, live))
     }
 
     fn ahead(want: &Spec, live: &Live, recorded: Option<(&Spec, &Live)>) -> Option<Ahead<Spec>> {
@@ -159,6 +181,7 @@ impl Lifecycle for EksCluster {
             // The creator would be an admin for ever; who is one is said by access entries.
             .bootstrap_cluster_creator_admin_permissions(false);
         let encryption = encryption(resolved(&want.key, "key")?);
+        let auto = want.auto_mode.as_ref().filter(|auto| auto.enabled).map(auto_mode).transpose()?;
         let call = cx
             .eks
             .create_cluster()
@@ -169,11 +192,13 @@ impl Lifecycle for EksCluster {
             .resources_vpc_config(
                 endpoint(want.endpoint_public, &want.public_cidrs)
                     .set_subnet_ids(Some(all_resolved(&want.subnets, "subnets")?))
+                    .set_control_plane_egress_mode(want.egress.as_deref().map(Into::into))
                     .build(),
             )
             .kubernetes_network_config(
                 KubernetesNetworkConfigRequest::builder()
                     .set_service_ipv4_cidr(want.service_cidr.clone())
+                    .set_elastic_load_balancing(auto.as_ref().map(balancing))
                     .build(),
             )
             .logging(logging(&want.log_types, &[]))
@@ -183,6 +208,10 @@ impl Lifecycle for EksCluster {
             .bootstrap_self_managed_addons(false)
             .upgrade_policy(upgrade_policy(&want.upgrade_policy))
             .deletion_protection(want.deletion_protection)
+            .set_compute_config(auto.as_ref().map(compute))
+            .set_storage_config(auto.as_ref().map(storage))
+            .set_zonal_shift_config(want.zonal_shift.map(zonal_shift))
+            .set_control_plane_scaling_config(want.tier.as_deref().map(scaling))
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
         let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
         call.send().await.call().map(drop)
@@ -191,7 +220,7 @@ impl Lifecycle for EksCluster {
     async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         retag(cx, TagTarget::Eks(&live.arn), &want.tags, &live.tags).await?;
         match updates(want, live)?.into_iter().next() {
-            Some(update) => send(cx, &live.name, update).await,
+            Some(update) => send(cx, &live.name, update, want.force_upgrade).await,
             None => Ok(None),
         }
     }
@@ -209,7 +238,7 @@ impl Lifecycle for EksCluster {
             return Ok(());
         }
         if live.deletion_protection {
-            send(cx, &live.name, Update::DeletionProtection(false)).await?;
+            send(cx, &live.name, Update::DeletionProtection(false), false).await?;
         }
         // EKS leaves a security group that something still uses, and nothing else deletes it.
         if let Some(group) = &live.security_group {
@@ -220,10 +249,11 @@ impl Lifecycle for EksCluster {
 }
 
 /// Sends one update and returns its id.
-async fn send(cx: &Cx, name: &str, update: Update) -> Result<Option<UpdateId>, CallError> {
+async fn send(cx: &Cx, name: &str, update: Update, force: bool) -> Result<Option<UpdateId>, CallError> {
     let token = uuid::Uuid::new_v4().to_string();
     if let Update::Version(version) = update {
         let call = cx.eks.update_cluster_version().name(name).version(version).client_request_token(token);
+        let call = call.set_force(force.then_some(true));
         return Ok(call.send().await.call()?.update.and_then(|update| update.id));
     }
     let call = cx.eks.update_cluster_config().name(name).client_request_token(token);
@@ -232,11 +262,15 @@ async fn send(cx: &Cx, name: &str, update: Update) -> Result<Option<UpdateId>, C
 }
 
 fn live(cluster: Cluster) -> Result<Live, MissingField> {
+    let unmanaged = cluster_terms::unmanaged(&cluster);
     let logs = cluster.logging.and_then(|logging| logging.cluster_logging).unwrap_or_default();
     let on = logs.into_iter().filter(|setup| setup.enabled == Some(true));
     let network = required(cluster.resources_vpc_config, "resourcesVpcConfig")?;
     let mut encryption = cluster.encryption_config.unwrap_or_default().into_iter();
     let health = cluster.health.and_then(|health| health.issues).unwrap_or_default();
+    let compute = cluster.compute_config.filter(|compute| compute.enabled == Some(true));
+    let tier = cluster.control_plane_scaling_config.and_then(|it| it.tier);
+    let egress = network.control_plane_egress_mode;
     let issuer = cluster.identity.and_then(|it| it.oidc?.issuer);
     Ok(Live {
         name: required(cluster.name, "name")?,
@@ -258,6 +292,15 @@ fn live(cluster: Cluster) -> Result<Live, MissingField> {
         upgrade_policy: optional_text(cluster.upgrade_policy.and_then(|it| it.support_type)),
         // Clusters that are older than the setting do not have it.
         deletion_protection: cluster.deletion_protection == Some(true),
+        zonal_shift: cluster.zonal_shift_config.and_then(|it| it.enabled) == Some(true),
+        tier: tier.map_or_else(standard_tier, |tier| tier.as_str().to_owned()),
+        egress: egress.map_or_else(managed_egress, |mode| mode.as_str().to_owned()),
+        auto_mode: compute.map_or_else(AutoModeSpec::default, |compute| AutoModeSpec {
+            enabled: true,
+            node_pools: compute.node_pools.unwrap_or_default(),
+            node_role: compute.node_role_arn,
+        }),
+        unmanaged,
         status: required_text(cluster.status, "status")?,
         trouble: issues(health.iter().map(|issue| {
             (issue.code().map(ClusterIssueCode::as_str), issue.message(), issue.resource_ids())

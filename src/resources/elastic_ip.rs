@@ -55,6 +55,10 @@ impl Resource for ElasticIp {
     fn diff(want: &Spec, live: &Live) -> Changes {
         Changes::default().mutable("tags", &want.tags, &live.tags)
     }
+
+    fn deletion_note(live: &Live) -> Option<String> {
+        Some(format!("requests to the internet no longer come from {}", live.address))
+    }
 }
 
 impl Lifecycle for ElasticIp {

@@ -88,9 +88,9 @@ identified!(Live);
 impl Spec {
     /// Returns user data with both settings, TOML texts of which the second one counts more. It holds what is set, in order and
     /// without comments, so that nodes are replaced only for another setting; none if nothing is set.
-    pub fn user_data(first: Option<&str>, second: Option<&str>) -> Option<String> {
+    pub fn user_data(first: &str, second: Option<&str>) -> Option<String> {
         let mut all = Table::new();
-        for text in [first, second].into_iter().flatten() {
+        for text in [Some(first), second].into_iter().flatten() {
             // The file's settings were validated.
             merge(&mut all, text.parse().unwrap_or_default());
         }
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn only_what_is_set_is_user_data() {
-        let of = |text: &str| Spec::user_data(None, Some(text));
+        let of = |text: &str| Spec::user_data("", Some(text));
         let plain =
             of("[settings.kernel]\nlockdown = \"integrity\"\n[settings.ntp]\ntime-servers = [\"a\"]\n");
         let written = "# hardened\nsettings.ntp.time-servers = [ 'a' ] # ours\n\n[settings.kernel]\nlockdown   = 'integrity'\n";
@@ -366,7 +366,7 @@ mod tests {
         assert_ne!(plain, of(&written.replace("integrity", "none")));
         assert_eq!(of("# nothing\n"), None);
         let admin = "[settings.host-containers.admin]\nenabled = true\n";
-        let both = Spec::user_data(Some(admin), Some("settings.motd = \"hi\"")).unwrap();
+        let both = Spec::user_data(admin, Some("settings.motd = \"hi\"")).unwrap();
         assert!(both.contains("[settings.host-containers.admin]\nenabled = true"), "{both}");
         assert!(both.contains("[settings]\nmotd = \"hi\""), "{both}");
     }

@@ -1,6 +1,7 @@
 //! The resource kinds: one file each, listed in [`REGISTRY`].
 
 mod cluster_forms;
+mod cluster_secret;
 mod cluster_terms;
 mod handler;
 mod lookups;

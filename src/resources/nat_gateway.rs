@@ -3,19 +3,24 @@
 //! EC2 lists a deleted gateway for about an hour; deleted gateways are not looked up.
 
 use super::prelude::*;
-use aws_sdk_ec2::types::{self, ConnectivityType, Filter, ResourceType};
+use aws_sdk_ec2::types::{self, AvailabilityMode, ConnectivityType, Filter, ResourceType};
 
-/// Public NAT gateway with one elastic IP address.
+/// Public NAT gateway: one of a zone, with an elastic IP address of the stack, or one of all zones, with AWS's own.
 pub struct NatGateway;
 
 /// What a stack decides of the resource: with inputs in a spec, with texts in a live form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fields<T> {
-    /// Id of the public subnet that it is in.
-    pub subnet: T,
-    /// Allocation id of its elastic IP address; empty once it is detached.
-    pub allocation: T,
+    /// Id of the public subnet that a zonal gateway is in.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<T>,
+    /// Allocation id of a zonal gateway's elastic IP address; empty once it is detached.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<T>,
+    /// Id of the VPC whose zones a regional gateway serves; none for a zonal one.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub vpc: Option<T>,
     /// Wanted tags of the gateway: those of the stack file, `Name` and the owner tags.
     pub tags: Tags,
 }
@@ -73,6 +78,7 @@ impl Resource for NatGateway {
             .fixed("subnet", &want.subnet, &live.subnet)
             // Empty for a gateway that is being deleted: its addresses are already detached.
             .fixed("allocation", &want.allocation, &live.allocation)
+            .fixed("vpc", &want.vpc, &live.vpc)
             .mutable("tags", &want.tags, &live.tags)
     }
 
@@ -102,8 +108,10 @@ impl Lifecycle for NatGateway {
             .ec2
             .create_nat_gateway()
             .client_token(&intent.token)
-            .subnet_id(resolved(&want.subnet, "subnet")?)
-            .allocation_id(resolved(&want.allocation, "allocation")?)
+            .set_availability_mode(want.vpc.as_ref().map(|_| AvailabilityMode::Regional))
+            .set_vpc_id(given(want.vpc.as_ref(), "vpc")?)
+            .set_subnet_id(given(want.subnet.as_ref(), "subnet")?)
+            .set_allocation_id(given(want.allocation.as_ref(), "allocation")?)
             .connectivity_type(ConnectivityType::Public)
             .tag_specifications(ec2_tags(ResourceType::Natgateway, &want.tags, intent));
         let call = call.customize().config_override(signed!(aws_sdk_ec2, intent));
@@ -122,6 +130,11 @@ impl Lifecycle for NatGateway {
     }
 }
 
+/// Returns an input's value, if there is one.
+fn given(input: Option<&In<String>>, name: &str) -> Result<Option<String>, CallError> {
+    input.map(|input| resolved(input, name).cloned()).transpose()
+}
+
 async fn list(cx: &Cx, mut filters: Vec<Filter>) -> Result<Vec<Live>, CallError> {
     let states = ["pending", "available", "failed", "deleting"].map(str::to_owned);
     filters.push(filter("state", states.to_vec()));
@@ -131,14 +144,17 @@ async fn list(cx: &Cx, mut filters: Vec<Filter>) -> Result<Vec<Live>, CallError>
 }
 
 fn live(gateway: types::NatGateway) -> Result<Live, MissingField> {
+    let regional = gateway.availability_mode == Some(AvailabilityMode::Regional);
     let mut addresses = gateway.nat_gateway_addresses.unwrap_or_default().into_iter();
     Ok(Live {
         id: required(gateway.nat_gateway_id, "natGatewayId")?,
         state: required_text(gateway.state, "state")?,
         failure: gateway.failure_message.or(gateway.failure_code),
         fields: Fields {
-            subnet: required(gateway.subnet_id, "subnetId")?,
-            allocation: optional_text(addresses.find_map(|address| address.allocation_id)),
+            subnet: (!regional).then(|| required(gateway.subnet_id, "subnetId")).transpose()?,
+            allocation: (!regional)
+                .then(|| optional_text(addresses.find_map(|address| address.allocation_id))),
+            vpc: regional.then(|| required(gateway.vpc_id, "vpcId")).transpose()?,
             tags: from_ec2(gateway.tags.as_deref()),
         },
     })

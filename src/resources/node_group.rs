@@ -7,6 +7,7 @@ pub use super::node_group_forms::{AwaySpec, Live, Spec, TaintSpec};
 use super::{
     lookups::renamed,
     node_group_drain,
+    node_group_forms::default_strategy,
     node_terms::{self, Update},
     prelude::*,
 };
@@ -90,6 +91,8 @@ impl Resource for NodeGroup {
             .mutable("labels", &want.labels, &live.labels)
             .mutable("taints", &sorted_set(&want.taints), &sorted_set(&live.taints))
             .mutable("maxUnavailable", &Some(&want.max_unavailable), &live.max_unavailable.as_ref())
+            .mutable("updateStrategy", &want.update_strategy, &live.update_strategy)
+            .mutable("repair", &want.repair, &live.repair)
             .mutable("version", &want.version, &live.version)
             .mutable("release", &want.release, &live.release)
             .mutable("templateVersion", &want.template_version, &live.template_version)
@@ -171,7 +174,8 @@ impl Lifecycle for NodeGroup {
             .scaling_config(scaling(want, want.desired))
             .set_labels((!want.labels.is_empty()).then(|| want.labels.clone().into_iter().collect()))
             .set_taints((!want.taints.is_empty()).then(|| TaintSpec::to_eks(&want.taints)))
-            .update_config(want.max_unavailable.to_eks())
+            .update_config(node_terms::update_config(want))
+            .node_repair_config(node_terms::repair(want.repair))
             .launch_template(template(want)?)
             .version(&want.version)
             .release_version(&want.release)
@@ -228,12 +232,13 @@ fn suspended(live: &Live) -> Option<Readiness> {
 async fn send(cx: &Cx, want: &Spec, live: &Live, update: Update) -> Result<Option<UpdateId>, CallError> {
     let token = uuid::Uuid::new_v4().to_string();
     let update = match update {
-        Update::Configuration { desired, labels, taints, away } => {
+        Update::Configuration { desired, labels, taints, away, repair } => {
             let call = cx.eks.update_nodegroup_config().client_request_token(token);
             let call = call.cluster_name(&live.cluster).nodegroup_name(&live.name);
             let call = call.set_labels(labels).set_taints(taints);
             let call = call.set_scaling_config(desired.map(|desired| scaling(want, desired)));
-            call.set_update_config(away.map(|away| away.to_eks())).send().await.call()?.update
+            let call = call.set_update_config(away.then(|| node_terms::update_config(want)));
+            call.set_node_repair_config(repair.map(node_terms::repair)).send().await.call()?.update
         }
         Update::Nodes { image, template: new_template } => {
             let call = cx.eks.update_nodegroup_version().client_request_token(token);
@@ -283,6 +288,8 @@ async fn describe(cx: &Cx, cluster: &str, name: &str) -> Result<Option<Live>, Ca
 
 /// Reduces EKS's answer to what is compared and recorded.
 fn live(group: Nodegroup) -> Result<Live, MissingField> {
+    let unmanaged = node_terms::unmanaged(&group);
+    let strategy = group.update_config.as_ref().and_then(|config| config.update_strategy.clone());
     let health = group.health.and_then(|health| health.issues).unwrap_or_default();
     let scaling = required(group.scaling_config, "scalingConfig")?;
     let groups = group.resources.and_then(|resources| resources.auto_scaling_groups).unwrap_or_default();
@@ -302,6 +309,9 @@ fn live(group: Nodegroup) -> Result<Live, MissingField> {
         labels: group.labels.unwrap_or_default().into_iter().collect(),
         taints: group.taints.unwrap_or_default().into_iter().map(TaintSpec::from).collect(),
         max_unavailable: group.update_config.and_then(|config| AwaySpec::read(&config)),
+        update_strategy: strategy.map_or_else(default_strategy, |it| it.as_str().to_owned()),
+        repair: group.node_repair_config.and_then(|it| it.enabled) == Some(true),
+        unmanaged,
         template: group.launch_template.as_ref().and_then(|it| it.id.clone()),
         template_version: group.launch_template.and_then(|it| it.version),
         version: required(group.version, "version")?,

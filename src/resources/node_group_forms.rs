@@ -36,6 +36,12 @@ pub struct Spec {
     pub taints: Vec<TaintSpec>,
     /// How many nodes may be away during an update.
     pub max_unavailable: AwaySpec,
+    /// How an update replaces nodes: `DEFAULT` or `MINIMAL`.
+    #[serde(default = "default_strategy")]
+    pub update_strategy: String,
+    /// Whether EKS replaces or reboots unhealthy nodes.
+    #[serde(default)]
+    pub repair: bool,
     /// The launch template's id.
     pub template: In<String>,
     /// The launch template's version.
@@ -50,6 +56,9 @@ pub struct Spec {
     /// Whether an update ends pods that a PodDisruptionBudget keeps.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force_update: bool,
+    /// Whether the cluster goes back to `version`, so that newer nodes are replaced by older ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolls_back: bool,
     /// Tags.
     pub tags: Tags,
 }
@@ -86,6 +95,15 @@ pub struct Live {
     pub taints: Vec<TaintSpec>,
     /// As `max_unavailable` of the spec.
     pub max_unavailable: Option<AwaySpec>,
+    /// As `update_strategy` of the spec.
+    #[serde(default = "default_strategy")]
+    pub update_strategy: String,
+    /// As `repair` of the spec.
+    #[serde(default)]
+    pub repair: bool,
+    /// Settings that differ from EKS's defaults and that no stack file can hold, in EKS's words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmanaged: Vec<String>,
     /// As `template` of the spec.
     pub template: Option<String>,
     /// As `template_version` of the spec.
@@ -129,4 +147,9 @@ pub enum AwaySpec {
     Count(i32),
     /// Share of the group's nodes in percent, 1-100.
     Percent(i32),
+}
+
+/// The update strategy of a group that names none.
+pub fn default_strategy() -> String {
+    "DEFAULT".to_owned()
 }

@@ -10,7 +10,8 @@ use crate::{
     model::{Ahead, CallError, UpdateOutcome, counted, is_newer},
 };
 use aws_sdk_eks::types::{
-    NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload, UpdateTaintsPayload,
+    NodeRepairConfig, Nodegroup, NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload,
+    UpdateTaintsPayload,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -67,16 +68,39 @@ impl From<Taint> for TaintSpec {
     }
 }
 
-impl AwaySpec {
-    /// Converts the limit to EKS's type.
-    pub fn to_eks(&self) -> NodegroupUpdateConfig {
-        let config = NodegroupUpdateConfig::builder();
-        match self {
-            AwaySpec::Count(count) => config.max_unavailable(*count).build(),
-            AwaySpec::Percent(percent) => config.max_unavailable_percentage(*percent).build(),
-        }
+/// How updates of a group replace nodes, as EKS's type. Both parts are always sent: EKS takes the whole.
+pub fn update_config(want: &Spec) -> NodegroupUpdateConfig {
+    let config = NodegroupUpdateConfig::builder().update_strategy(want.update_strategy.as_str().into());
+    match want.max_unavailable {
+        AwaySpec::Count(count) => config.max_unavailable(count).build(),
+        AwaySpec::Percent(percent) => config.max_unavailable_percentage(percent).build(),
     }
+}
 
+/// Whether EKS repairs nodes, as EKS's type.
+pub fn repair(on: bool) -> NodeRepairConfig {
+    NodeRepairConfig::builder().enabled(on).build()
+}
+
+/// The settings of a group that no stack file can hold and that are not EKS's defaults.
+pub fn unmanaged(group: &Nodegroup) -> Vec<String> {
+    let repair = group.node_repair_config.as_ref().is_some_and(|it| {
+        it.max_unhealthy_node_threshold_count.is_some()
+            || it.max_unhealthy_node_threshold_percentage.is_some()
+            || it.max_parallel_nodes_repaired_count.is_some()
+            || it.max_parallel_nodes_repaired_percentage.is_some()
+            || !it.node_repair_config_overrides().is_empty()
+    });
+    let warm = group.warm_pool_config.as_ref().is_some_and(|it| it.enabled == Some(true));
+    let all = [
+        (repair, "nodeRepairConfig (limits and overrides)"),
+        (warm, "warmPoolConfig"),
+        (group.remote_access.is_some(), "remoteAccess"),
+    ];
+    all.into_iter().filter(|(on, _)| *on).map(|(_, name)| name.to_owned()).collect()
+}
+
+impl AwaySpec {
     /// Reads the limit from EKS's answer; none if EKS gives none.
     pub fn read(config: &NodegroupUpdateConfig) -> Option<Self> {
         let count = config.max_unavailable.map(AwaySpec::Count);
@@ -88,7 +112,8 @@ impl AwaySpec {
 pub fn ahead(want: &Spec, live: &Live, last: Option<&Live>) -> Ahead<Spec> {
     let (mut spec, mut notes, mut hint) = (want.clone(), Vec::new(), None);
     let same_minor = want.version == live.version;
-    if is_newer(&live.version, &want.version) || (same_minor && is_newer(&live.release, &want.release)) {
+    let newer_minor = is_newer(&live.version, &want.version) && !want.rolls_back;
+    if newer_minor || (same_minor && is_newer(&live.release, &want.release)) {
         (spec.version, spec.release) = (live.version.clone(), live.release.clone());
         if last.is_some_and(|last| last.release != live.release || last.version != live.version) {
             notes.push(format!(
@@ -106,6 +131,9 @@ pub fn ahead(want: &Spec, live: &Live, last: Option<&Live>) -> Ahead<Spec> {
         ));
         hint = Some("set `desired` in `nodeGroups` to choose the size in the file".to_owned());
     }
+    if !live.unmanaged.is_empty() {
+        notes.push(format!("set outside provisioner, not in the file: {}", live.unmanaged.join(", ")));
+    }
     let note = (!notes.is_empty()).then(|| notes.join("; "));
     Ahead { spec, note, hint }
 }
@@ -119,13 +147,13 @@ pub fn floats(want: &Spec) -> bool {
     want.desired_floats || want.desired_unnamed
 }
 
-/// How many nodes are asked for: what floats is_removed where it is, inside the bounds.
+/// How many nodes are asked for: what floats is left where it is, inside the bounds.
 pub fn desired(want: &Spec, live: &Live) -> i32 {
     if floats(want) { live.desired.clamp(want.min, want.max) } else { want.desired }
 }
 
 /// The outcome of an update, with the PodDisruptionBudgets that keep its pods if it failed because of them. Without an
-/// answer of the cluster it is_removed as it is.
+/// answer of the cluster it is left as it is.
 pub async fn with_budgets(cx: &Cx, cluster: &str, outcome: UpdateOutcome) -> UpdateOutcome {
     let UpdateOutcome::Failed { code, mut message, resources } = outcome else { return outcome };
     if code == "PodEvictionFailure"
@@ -158,7 +186,7 @@ fn exhausted(budgets: &[Value]) -> Vec<String> {
 /// One update of a group.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
-    /// What changes without new nodes; `None` is_removed as it is.
+    /// What changes without new nodes; `None` is left as it is.
     Configuration {
         /// Number of nodes to ask for; the bounds are those of the spec.
         desired: Option<i32>,
@@ -166,8 +194,10 @@ pub enum Update {
         labels: Option<UpdateLabelsPayload>,
         /// Change of the taints.
         taints: Option<UpdateTaintsPayload>,
-        /// Limit of an update.
-        away: Option<AwaySpec>,
+        /// Whether the limit or the strategy of an update differs.
+        away: bool,
+        /// Whether EKS repairs nodes.
+        repair: Option<bool>,
     },
     /// What replaces the nodes.
     Nodes {
@@ -184,11 +214,12 @@ pub fn updates(want: &Spec, live: &Live) -> Result<Vec<Update>, CallError> {
     let sized = (want.min, want.max, desired) != (live.min, live.max, live.desired);
     let (labels, taints) =
         (labels_update(&want.labels, &live.labels), TaintSpec::update(&want.taints, &live.taints));
-    let away =
-        Some(&want.max_unavailable).filter(|away| Some(*away) != live.max_unavailable.as_ref()).cloned();
+    let away = Some(&want.max_unavailable) != live.max_unavailable.as_ref()
+        || want.update_strategy != live.update_strategy;
+    let repair = (want.repair != live.repair).then_some(want.repair);
     let mut due = Vec::new();
-    if sized || labels.is_some() || taints.is_some() || away.is_some() {
-        due.push(Update::Configuration { desired: sized.then_some(desired), labels, taints, away });
+    if sized || labels.is_some() || taints.is_some() || away || repair.is_some() {
+        due.push(Update::Configuration { desired: sized.then_some(desired), labels, taints, away, repair });
     }
     let template =
         live.template_version.as_ref() != Some(resolved(&want.template_version, "templateVersion")?);

@@ -18,6 +18,9 @@ pub struct Fields<T> {
     pub service_account: String,
     /// ARN of the role.
     pub role: T,
+    /// ARN of a role, often of another account, that Pod Identity assumes after `role`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_role: Option<String>,
     /// Wanted tags of the association: those of the stack file, `Name` and the owner tags.
     pub tags: Tags,
 }
@@ -72,7 +75,13 @@ impl Resource for PodIdentityAssociation {
     type Live = Live;
 
     fn diff(want: &Spec, live: &Live) -> Changes {
-        Changes::default()
+        let changes = Changes::default();
+        // The API describes how a target role is set and changed, not how it is taken away.
+        let changes = match (&want.target_role, &live.target_role) {
+            (None, Some(_)) => changes.fixed("targetRole", &want.target_role, &live.target_role),
+            _ => changes.mutable("targetRole", &want.target_role, &live.target_role),
+        };
+        changes
             .fixed("cluster", &want.cluster, &live.cluster)
             .fixed("namespace", &want.namespace, &live.namespace)
             .fixed("serviceAccount", &want.service_account, &live.service_account)
@@ -124,6 +133,7 @@ impl Lifecycle for PodIdentityAssociation {
             .namespace(&want.namespace)
             .service_account(&want.service_account)
             .role_arn(resolved(&want.role, "role")?)
+            .set_target_role_arn(want.target_role.clone())
             .set_tags(Some(tagged(&want.tags, intent).into_iter().collect()));
         let call = call.customize().config_override(signed!(aws_sdk_eks, intent));
         call.send().await.call().map(drop)
@@ -131,14 +141,15 @@ impl Lifecycle for PodIdentityAssociation {
 
     async fn sync(cx: &Cx, want: &Spec, live: &Live) -> Result<Option<UpdateId>, CallError> {
         let role = resolved(&want.role, "role")?;
-        if *role != live.role {
+        if *role != live.role || want.target_role != live.target_role {
             let call = cx
                 .eks
                 .update_pod_identity_association()
                 .client_request_token(uuid::Uuid::new_v4().to_string())
                 .cluster_name(&live.cluster)
                 .association_id(&live.id)
-                .role_arn(role);
+                .role_arn(role)
+                .set_target_role_arn(want.target_role.clone());
             call.send().await.call()?;
         }
         retag(cx, TagTarget::Eks(&live.arn), &want.tags, &live.tags).await
@@ -163,6 +174,7 @@ async fn describe(cx: &Cx, cluster: &str, id: &str) -> Result<Option<Live>, Call
                 namespace: required(association.namespace, "namespace")?,
                 service_account: required(association.service_account, "serviceAccount")?,
                 role: required(association.role_arn, "roleArn")?,
+                target_role: association.target_role_arn.filter(|arn| !arn.is_empty()),
                 tags: association.tags.unwrap_or_default().into_iter().collect(),
             },
         })

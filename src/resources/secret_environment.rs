@@ -3,7 +3,10 @@
 //! The values are read from SSM where they are needed, compared in memory and written to the Secret only: they are never
 //! part of a spec, a live form or a message. The Secret's annotations name the parameters and the versions that it holds.
 
-use super::prelude::*;
+use super::{
+    cluster_secret::{self, SecretLook},
+    prelude::*,
+};
 use crate::{
     kube::{self, Apply, ObjectRef},
     model::{Change, object, tag},
@@ -139,15 +142,12 @@ impl Lifecycle for SecretEnvironment {
             let last = || asked.recorded.as_ref().map(|it| (&it.cluster, &it.namespace, &it.name));
             let Some((name, namespace, secret)) = named.or_else(last) else { continue };
             let place = ObjectRef::secret(namespace, secret);
-            let Some(cluster) = kube::cluster(cx, name).await? else { continue };
-            let there = match kube::forget_connection_on_silence(cx, cluster.get(&place).await) {
-                // As for manifests, a cluster that denies access leaves what is recorded.
-                Err(error) => match kube::access_denied(&error) {
-                    Some(why) => asked.recorded.clone().map(|last| Self::assume_recorded(last, &why)),
-                    None => return Err(error),
-                },
-                Ok(None) => None,
-                Ok(Some(object)) => {
+            let there = match cluster_secret::find(cx, name, &place).await? {
+                SecretLook::Absent => None,
+                SecretLook::Denied(why) => {
+                    asked.recorded.clone().map(|last| Self::assume_recorded(last, &why))
+                }
+                SecretLook::Found(object) => {
                     let values = values(cx, asked.want.as_ref()).await?;
                     Some(live(name, &object, asked.want.as_ref(), &values)?)
                 }
@@ -159,12 +159,7 @@ impl Lifecycle for SecretEnvironment {
 
     async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let place = ObjectRef::secret(&want.namespace, &want.name);
-        if let Some(cluster) = kube::cluster(cx, &want.cluster).await?
-            && let Some(there) = cluster.get(&place).await?
-            && object::marks(&there).get(tag::LINEAGE) != Some(&cx.owner.lineage)
-        {
-            return Err(CallError::new(ErrorKind::Exists, format!("{place} already exists")));
-        }
+        cluster_secret::refuse_foreign(cx, &want.cluster, &place).await?;
         put(cx, want, Some(&intent.nonce)).await
     }
 
@@ -173,11 +168,8 @@ impl Lifecycle for SecretEnvironment {
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
-        match kube::cluster(cx, &live.cluster).await? {
-            Some(cluster) => cluster.delete(&ObjectRef::secret(&live.namespace, &live.name), &live.id).await,
-            // The Secret was deleted with the cluster.
-            None => Ok(()),
-        }
+        let place = ObjectRef::secret(&live.namespace, &live.name);
+        cluster_secret::delete(cx, &live.cluster, &place, &live.id).await
     }
 }
 
@@ -216,18 +208,11 @@ async fn read(cx: &Cx, want: &Spec) -> Result<BTreeMap<String, Versioned>, CallE
 }
 
 async fn put(cx: &Cx, want: &Spec, nonce: Option<&String>) -> Result<(), CallError> {
-    let missing =
-        || CallError::new(ErrorKind::Eventual, format!("cluster {} has no API server yet", want.cluster));
-    let cluster = kube::cluster(cx, &want.cluster).await?.ok_or_else(missing)?;
     let values = read(cx, want).await?;
     let object = secret(want, &values, OffsetDateTime::now_utc())?;
-    let object = match nonce {
-        Some(nonce) => object::with_nonce(object, nonce),
-        None => object,
-    };
     // The plan shows what another manager changed, and this sets it back.
-    let applied = kube::forget_connection_on_silence(cx, cluster.apply(&object, Apply::Forced).await);
-    applied.map(drop).map_err(|error| without_values(error, &values))
+    let written = cluster_secret::write(cx, &want.cluster, object, nonce, Apply::Forced).await;
+    written.map_err(|error| without_values(error, &values))
 }
 
 /// Returns the error without the server's message if that quotes a value.

@@ -3,7 +3,10 @@
 //! The keys are generated on this machine. The certificate's key is written to the Secret only; the
 //! authority's key is discarded.
 
-use super::prelude::*;
+use super::{
+    cluster_secret::{self, SecretLook},
+    prelude::*,
+};
 use crate::{
     kube::{self, Apply, ObjectRef},
     model::{Address, object, tag},
@@ -126,16 +129,12 @@ impl Lifecycle for WebhookCertificate {
             let last = || asked.recorded.as_ref().map(|it| (&it.cluster, &it.namespace, &it.name));
             let Some((name, namespace, secret)) = named.or_else(last) else { continue };
             let place = ObjectRef::secret(namespace, secret);
-            let Some(cluster) = kube::cluster(cx, name).await? else { continue };
-            let there = match kube::forget_connection_on_silence(cx, cluster.get(&place).await) {
-                // As for manifests, a cluster that denies access leaves what is recorded.
-                Err(error) => match kube::access_denied(&error) {
-                    Some(why) => {
-                        asked.recorded.clone().map(|last| WebhookCertificate::assume_recorded(last, &why))
-                    }
-                    None => return Err(error),
-                },
-                Ok(object) => object.map(|object| live(name, &object)).transpose()?,
+            let there = match cluster_secret::find(cx, name, &place).await? {
+                SecretLook::Absent => None,
+                SecretLook::Denied(why) => {
+                    asked.recorded.clone().map(|last| WebhookCertificate::assume_recorded(last, &why))
+                }
+                SecretLook::Found(object) => Some(live(name, &object)?),
             };
             found.extend(there.map(|live| FoundResource { address: asked.address.clone(), live }));
         }
@@ -144,12 +143,7 @@ impl Lifecycle for WebhookCertificate {
 
     async fn create(cx: &Cx, want: &Spec, intent: &Intent) -> Result<(), CallError> {
         let place = ObjectRef::secret(&want.namespace, &want.name);
-        if let Some(cluster) = kube::cluster(cx, &want.cluster).await?
-            && let Some(there) = cluster.get(&place).await?
-            && object::marks(&there).get(tag::LINEAGE) != Some(&cx.owner.lineage)
-        {
-            return Err(CallError::new(ErrorKind::Exists, format!("there is a {place} already")));
-        }
+        cluster_secret::refuse_foreign(cx, &want.cluster, &place).await?;
         put(cx, want, Some(&intent.nonce)).await
     }
 
@@ -158,27 +152,17 @@ impl Lifecycle for WebhookCertificate {
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
-        match kube::cluster(cx, &live.cluster).await? {
-            Some(cluster) => cluster.delete(&ObjectRef::secret(&live.namespace, &live.name), &live.id).await,
-            // The Secret was deleted with the cluster.
-            None => Ok(()),
-        }
+        let place = ObjectRef::secret(&live.namespace, &live.name);
+        cluster_secret::delete(cx, &live.cluster, &place, &live.id).await
     }
 }
 
 async fn put(cx: &Cx, want: &Spec, nonce: Option<&String>) -> Result<(), CallError> {
-    let missing =
-        || CallError::new(ErrorKind::Eventual, format!("cluster {} has no API server yet", want.cluster));
-    let cluster = kube::cluster(cx, &want.cluster).await?.ok_or_else(missing)?;
     let object = secret(want, OffsetDateTime::now_utc())?;
-    let object = match nonce {
-        Some(nonce) => object::with_nonce(object, nonce),
-        None => object,
-    };
     let address = want.tags.get(tag::RESOURCE).map(|address| Address::from(address.as_str()));
     let forced = address.is_some_and(|address| cx.takes_fields(&address));
     let how = if forced { Apply::Forced } else { Apply::Now };
-    kube::forget_connection_on_silence(cx, cluster.apply(&object, how).await).map(drop)
+    cluster_secret::write(cx, &want.cluster, object, nonce, how).await
 }
 
 /// Builds the Secret with a new certificate.

@@ -1,5 +1,8 @@
 //! The fields of the sections `cluster`, `nodeGroups` and `fargateProfiles`.
 
+pub use super::cluster_settings::{
+    AutoMode, AutoModePools, ControlPlaneEgress, ControlPlaneTier, NodePool, UpgradePolicy,
+};
 use super::values::{Cidr, Share, one_year};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,8 +16,8 @@ fn default_true() -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Cluster {
-    /// The Kubernetes minor version, in quotes, such as `"1.35"`. Default: the newest version that
-    /// provisioner was tested with.
+    /// The Kubernetes minor version, in quotes, such as `"1.35"`. Default: the newest version in
+    /// standard support for which EKS has all add-ons, recorded when the cluster is created.
     pub version: Option<String>,
     /// The network access to the API server.
     #[serde(default)]
@@ -31,7 +34,8 @@ pub struct Cluster {
     #[serde(default = "default_true")]
     pub admin_caller: bool,
     /// EKS add-ons to add, configure or disable. Enabled by default: `vpc-cni`, `kube-proxy`, `coredns`,
-    /// `eks-pod-identity-agent` and `metrics-server`.
+    /// `eks-pod-identity-agent` and `metrics-server`; `eks-node-monitoring-agent` if a node group has `repair`; in
+    /// Auto Mode without node groups and Fargate profiles only `metrics-server`.
     #[serde(default)]
     pub addons: Vec<Addon>,
     /// Whether EKS refuses to delete the cluster. `down` disables it as a step of its plan. Default: true.
@@ -40,6 +44,20 @@ pub struct Cluster {
     /// What EKS does when standard support for the Kubernetes version ends. Default: `standard`.
     #[serde(default)]
     pub upgrade_policy: UpgradePolicy,
+    /// Whether AWS may move the cluster's traffic away from a zone that is impaired. Default: false in a new
+    /// cluster; an existing one is left as it is.
+    pub zonal_shift: Option<bool>,
+    /// The capacity of the control plane. Tiers above `standard` cost more per hour. Default: `standard` in a
+    /// new cluster; an existing one is left as it is.
+    pub tier: Option<ControlPlaneTier>,
+    /// How the control plane reaches the internet: `aws-managed`, or `customer-routed` through the VPC. EKS does
+    /// not take `customer-routed` back. Default: `aws-managed` in a new cluster; an existing one is left as it
+    /// is.
+    pub egress: Option<ControlPlaneEgress>,
+    /// EKS Auto Mode: `true`, or the built-in node pools to enable. EKS then runs the nodes, their network and their
+    /// disks, and a file that names no `nodeGroups` creates none. Default: false in a new cluster; an existing
+    /// one is left as it is.
+    pub auto_mode: Option<AutoMode>,
 }
 
 /// The network access to the API server. Access from inside the VPC is always enabled.
@@ -149,17 +167,6 @@ pub struct Addon {
     pub enabled: bool,
 }
 
-/// What EKS does when standard support for a Kubernetes version ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum UpgradePolicy {
-    /// EKS upgrades the cluster to the next version automatically.
-    #[default]
-    Standard,
-    /// The cluster enters extended support, which costs more per hour.
-    Extended,
-}
-
 /// The CPU architecture of nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Arch {
@@ -181,6 +188,18 @@ pub enum Capacity {
     OnDemand,
     /// Spot Instances: cheaper, but EC2 can interrupt them with two minutes' notice.
     Spot,
+}
+
+/// The order in which an update of a node group starts and ends nodes.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/managed-node-update-behavior.html>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdateStrategy {
+    /// New nodes are started before old ones are drained.
+    #[default]
+    Default,
+    /// Old nodes are drained and ended before new ones are started.
+    Minimal,
 }
 
 /// A managed node group that runs Bottlerocket.
@@ -220,6 +239,18 @@ pub struct NodeGroup {
     /// `33%`. Default: 1.
     #[serde(default = "default_max_unavailable")]
     pub max_unavailable: Share,
+    /// How an update replaces nodes: `default` starts new nodes first, `minimal` ends old ones first, for
+    /// instance types that are scarce. Default: `default`.
+    #[serde(default)]
+    pub update_strategy: UpdateStrategy,
+    /// Whether EKS replaces or reboots nodes that are unhealthy. It also enables the add-on
+    /// `eks-node-monitoring-agent`, which finds more that can be wrong. Default: true.
+    #[serde(default = "default_true")]
+    pub repair: bool,
+    /// Whether nodes get their pods' addresses as /28 prefixes, so that more pods fit on a node. The setting of the VPC CNI
+    /// is one for the whole cluster; `max-pods` follows on the nodes of this group. Default: false.
+    #[serde(default)]
+    pub prefix_delegation: bool,
     /// Whether an update ends pods that a PodDisruptionBudget keeps on their node. Default: false.
     #[serde(default)]
     #[schemars(extend("x-plan-neutral" = true))]
@@ -244,6 +275,17 @@ fn default_max_nodes() -> u16 {
 
 fn default_disk_gib() -> i32 {
     20
+}
+
+impl NodeGroup {
+    /// Returns the instance types: the file's, or the default of the architecture.
+    pub fn types(&self) -> Vec<String> {
+        let default = match self.arch {
+            Arch::X86 => "t3.large",
+            Arch::Arm => "t4g.large",
+        };
+        self.instance_types.clone().unwrap_or_else(|| vec![default.to_owned()])
+    }
 }
 
 /// The effect of a taint on pods that do not tolerate it.

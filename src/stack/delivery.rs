@@ -42,6 +42,9 @@ pub struct ServiceAccount {
     /// accounts). Default: false.
     #[serde(default)]
     pub pod_identity: bool,
+    /// The ARN of a role, of this account or another, that EKS Pod Identity assumes after the service account's
+    /// own role. Its trust policy must admit that role. It has an effect only with `podIdentity: true`. Default: none.
+    pub target_role_arn: Option<String>,
     /// The ARNs of managed policies to attach to the role. Default: none.
     #[serde(default)]
     pub policy_arns: Vec<String>,

@@ -6,12 +6,14 @@
 
 pub mod app_settings;
 pub mod cluster;
+mod cluster_settings;
 pub mod delivery;
 mod deserializer;
 mod diagnostics;
 mod findings;
 pub mod layout;
 pub mod manifest_file;
+mod max_pods;
 pub mod overrides;
 mod placement;
 mod positions;
@@ -28,12 +30,13 @@ mod values;
 
 pub use deserializer::nearest;
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use max_pods::max_pods;
 pub use placement::{repelled, selects};
 pub use tree::MAX_BYTES;
 pub use types::{Encryption, Existing, File, Nat, Network, StateSection};
 pub use values::{Cidr, Endpoints, FlowLogSettings, FlowLogs, Share, Zones};
 
-use cluster::{Cluster, FargateProfile, NodeGroup};
+use cluster::{AutoMode, Cluster, FargateProfile, NodeGroup, NodePool};
 use delivery::{App, Controllers, Parameter, Repository, ServiceAccount};
 use deserializer::NodeReader;
 use diagnostics::Span;
@@ -53,6 +56,10 @@ pub struct Stack {
     pub account: Option<String>,
     /// See [`File::protect`].
     pub protect: bool,
+    /// See [`File::role_arn`].
+    pub role_arn: Option<String>,
+    /// See [`File::external_id`].
+    pub external_id: Option<String>,
     /// See [`File::permissions_boundary`].
     pub permissions_boundary: Option<String>,
     /// See [`File::role_path`].
@@ -133,7 +140,9 @@ pub fn load_with(
 fn complete(file: File, positions: Positions) -> Stack {
     let cluster = file.needs_cluster();
     let fargate_only = file.fargate_only.unwrap_or_default();
-    let alone = cluster && file.node_groups.is_none() && file.fargate_profiles.is_none() && !fargate_only;
+    let auto = file.cluster.as_ref().and_then(|it| it.auto_mode.as_ref()).and_then(AutoMode::pools).is_some();
+    let others = file.fargate_profiles.is_some() || fargate_only || auto;
+    let alone = cluster && file.node_groups.is_none() && !others;
     let default_group =
         || NodeGroup::deserialize(serde_json::json!({"name": "default"})).into_iter().collect();
     let default_cluster = || Cluster::deserialize(serde_json::json!({})).ok();
@@ -142,6 +151,8 @@ fn complete(file: File, positions: Positions) -> Stack {
         region: file.region,
         account: file.account,
         protect: file.protect,
+        role_arn: file.role_arn,
+        external_id: file.external_id,
         permissions_boundary: file.permissions_boundary,
         role_path: file.role_path.unwrap_or_else(|| "/".to_owned()),
         tags: file.tags,
@@ -196,6 +207,11 @@ impl Stack {
     /// Returns an error at the field `path`, for checks that need more than the file, such as calls to AWS.
     pub fn diagnostic(&self, path: &str, message: String, hint: Option<String>) -> Diagnostics {
         self.positions.at(path, message, hint).into()
+    }
+
+    /// Returns the built-in node pools of EKS Auto Mode; `None` if the file does not enable it.
+    pub fn node_pools(&self) -> Option<Vec<NodePool>> {
+        self.cluster.as_ref()?.auto_mode.as_ref()?.pools()
     }
 
     /// Returns whether the file, or `--set`, sets the field `path`.

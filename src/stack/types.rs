@@ -29,6 +29,11 @@ pub struct File {
     #[serde(default)]
     #[schemars(extend("x-plan-neutral" = true))]
     pub protect: bool,
+    /// The ARN of an IAM role that is assumed for every call, with a session named after the stack. Default: the
+    /// configured credentials are used as they are.
+    pub role_arn: Option<String>,
+    /// The external ID that the trust policy of `roleArn` asks for. Default: none.
+    pub external_id: Option<String>,
     /// The ARN of the managed policy that limits every role of the stack as its permissions boundary. It is set again if it
     /// was removed. A role that has one keeps it if this field is removed. Default: none.
     pub permissions_boundary: Option<String>,
@@ -141,6 +146,8 @@ pub enum Nat {
     Single,
     /// One NAT gateway in each zone, so that an outage of one zone does not cut off the others.
     PerZone,
+    /// One regional NAT gateway, which AWS extends to every zone that has workloads, with addresses of AWS's own.
+    Regional,
 }
 
 /// An existing network.

@@ -109,6 +109,28 @@ fn general(file: &File, findings: &mut Findings<'_>) {
 
 /// Source of the path's form: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html>
 fn roles(file: &File, findings: &mut Findings<'_>) {
+    if let Some(arn) = &file.role_arn {
+        let sound = is_arn(arn, "iam") && arn.contains(":role/");
+        let hint = "such as `arn:aws:iam::123456789012:role/platform`";
+        findings.valid(sound, "roleArn", "IAM role ARN", arn, hint);
+        let other = arn.split(':').nth(4).zip(file.account.as_deref()).filter(|(of, guard)| of != guard);
+        if let (true, Some((of, guard))) = (sound, other) {
+            let message = format!("the role is in account {of}, and `account` allows only {guard}");
+            findings.add("roleArn", message, "use a role of that account, or correct `account`");
+        }
+    }
+    if let Some(id) = &file.external_id {
+        let sound = (2..=1224).contains(&id.len()) && made_of(id, "_+=,.@:/-");
+        let hint = "use 2 to 1224 letters, digits and `_+=,.@:/-`";
+        findings.valid(sound, "externalId", "external ID", id, hint);
+        let message = "has no effect without `roleArn`";
+        findings.check(
+            file.role_arn.is_some(),
+            "externalId",
+            message,
+            "add `roleArn`, or remove `externalId`",
+        );
+    }
     if let Some(arn) = &file.permissions_boundary {
         let sound = is_arn(arn, "iam") && arn.contains(":policy/");
         let hint = "such as `arn:aws:iam::123456789012:policy/boundary`";

@@ -50,6 +50,13 @@ pub fn check(group: &NodeGroup, path: &str, findings: &mut Findings<'_>) {
             "remove the setting",
         );
     }
+    let pods = at(settings, &["kubernetes", "max-pods"]).is_some();
+    findings.check(
+        !(pods && group.prefix_delegation),
+        path,
+        "`settings.kubernetes.max-pods` conflicts with `prefixDelegation`, which sets it",
+        "remove the setting or `prefixDelegation`",
+    );
     let admin = at(settings, &["host-containers", "admin"]).is_some();
     findings.check(
         !(admin && group.ssh.is_some()),

@@ -1,9 +1,10 @@
 //! Validates the sections `cluster`, `nodeGroups`, `fargateProfiles` and `fargateOnly`.
 
 use super::{
-    cluster::{Arch, NodeGroup, Ssh},
+    cluster::{Arch, AutoMode, ControlPlaneEgress, NodeGroup, Ssh},
     findings::{Findings, is_arn, made_of, retention},
-    types::File,
+    max_pods::without_prefixes,
+    types::{File, Nat},
     validate_bottlerocket,
 };
 use crate::model::KubernetesMinor;
@@ -71,6 +72,14 @@ fn cluster(file: &File, findings: &mut Findings<'_>) {
         "cluster.endpoint.publicCidrs",
         "must not be empty: no address could reach the public endpoint",
         "set `public: false` instead",
+    );
+    let routed = cluster.egress == Some(ControlPlaneEgress::CustomerRouted);
+    let closed = file.network.as_ref().is_some_and(|it| it.existing.is_none() && it.nat == Nat::None);
+    findings.check(
+        !(routed && closed),
+        "cluster.egress",
+        "`customer-routed` needs a way out of the VPC, and `network.nat` is `none`",
+        "set `network.nat: single` or `per-zone`, or remove `egress`",
     );
     if let Some(service) = &cluster.service_cidr {
         let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
@@ -172,7 +181,11 @@ fn nodes(file: &File, findings: &mut Findings<'_>) {
         );
     }
     let profiles = file.fargate_profiles.as_deref().unwrap_or_default();
-    let homeless = file.fargate_profiles.is_some() && groups.is_empty() && !only;
+    let auto = file.cluster.as_ref().and_then(|it| it.auto_mode.as_ref()).and_then(AutoMode::pools);
+    let conflict = only && auto.is_some();
+    let message = "conflicts with `fargateOnly`: Auto Mode's nodes are EC2 instances";
+    findings.check(!conflict, "cluster.autoMode", message, "remove `fargateOnly` or `autoMode`");
+    let homeless = file.fargate_profiles.is_some() && groups.is_empty() && !only && auto.is_none();
     findings.check(
         !homeless,
         "fargateProfiles",
@@ -302,6 +315,12 @@ fn node_group(group: &NodeGroup, path: &str, findings: &mut Findings<'_>) {
                 format!("set `arch: {own}`, or use another instance type"),
             );
         }
+    }
+    let types = group.types();
+    if let (true, Some(first)) = (group.prefix_delegation, without_prefixes(&types).first()) {
+        let path = format!("{path}.prefixDelegation");
+        let message = format!("{first} takes no prefixes: its family is not on the Nitro System");
+        findings.add(&path, message, "use other instance types, or remove `prefixDelegation`");
     }
     labels(group, path, findings);
     taints(group, path, findings);

@@ -47,6 +47,17 @@ fn delivery(file: &File, findings: &mut Findings<'_>) {
         let shown = (findings.shown(&namespace_path, namespace), findings.shown(&name_path, name));
         let message = format!("duplicate service account \"{}/{}\"", shown.0, shown.1);
         findings.check(!twice, &path, message, "merge the two entries");
+        if let Some(arn) = &account.target_role_arn {
+            let path = format!("{path}.targetRoleArn");
+            let sound = is_arn(arn, "iam") && arn.contains(":role/");
+            findings.valid(
+                sound,
+                &path,
+                "IAM role ARN",
+                arn,
+                "such as `arn:aws:iam::210987654321:role/shop`",
+            );
+        }
         for (index, arn) in account.policy_arns.iter().enumerate() {
             findings.valid(
                 is_arn(arn, "iam"),

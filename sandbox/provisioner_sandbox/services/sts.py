@@ -50,12 +50,46 @@ def with_web_identity(call: Call) -> dict:
     return {**made, "SubjectFromWebIdentityToken": claims["sub"], "Provider": provider, "Audience": claims["aud"][0]}
 
 
-def trusted(role: Any, provider: str, host: str, claims: dict[str, Any]) -> bool:
+@handles("sts", "AssumeRole")
+def assume(call: Call) -> dict:
+    """The role must trust who calls, and the external ID: whether a role exists is not told.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html
+    """
+    arn = call.params["RoleArn"]
+    held = session(call.request)
+    who = caller().arn if held is None else held.arn
+    role = next((one for one in backend("iam", call.region).roles.values() if one.arn == arn), None)
+    if role is None or not admits(role, who, call.params.get("ExternalId")):
+        message = f"User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+        raise AwsError("AccessDenied", message, 403)
+    return call.moto()
+
+
+def admits(role: Any, who: str, external_id: str | None) -> bool:
+    known = {"*", ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", who}
+    if ":assumed-role/" in who:
+        known.add(f"arn:aws:iam::{ACCOUNT}:role/{who.split('/')[1]}")
+    context = {"sts:externalid": [external_id]} if external_id else {}
+    for statement in statements_of(role):
+        principal = statement.get("Principal")
+        named = as_list(principal.get("AWS")) if isinstance(principal, dict) else as_list(principal)
+        fits = known & set(named) and {"sts:AssumeRole", "sts:*", "*"} & set(as_list(statement.get("Action")))
+        if statement.get("Effect") == "Allow" and fits and met(statement.get("Condition") or {}, context):
+            return True
+    return False
+
+
+def statements_of(role: Any) -> list[dict[str, Any]]:
     document = role.assume_role_policy_document
     policy = json.loads(document) if isinstance(document, str) else document
+    return as_list(policy.get("Statement"))
+
+
+def trusted(role: Any, provider: str, host: str, claims: dict[str, Any]) -> bool:
     # Keys of conditions are compared whatever their case.
     context = {f"{host}:sub".lower(): [claims["sub"]], f"{host}:aud".lower(): list(claims["aud"])}
-    for statement in as_list(policy.get("Statement")):
+    for statement in statements_of(role):
         principal = statement.get("Principal")
         federated = as_list(principal.get("Federated")) if isinstance(principal, dict) else []
         actions = as_list(statement.get("Action"))

@@ -17,7 +17,7 @@ use super::{
     lease_holding::recorded,
     losses::{refusal_of, unaccepted},
     lost_state::lost_state,
-    planning::{desired, planned},
+    planning::{cluster_support, desired, planned},
     pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
 };
@@ -149,6 +149,10 @@ pub async fn doctor(
     };
     plan.into_iter().for_each(&mut *report);
     report(region::offers(&context));
+    if let Some(notice) = cluster_support(workspace, &snapshot) {
+        let state = if notice.is_over { CheckState::Fail } else { CheckState::Warn };
+        report(Check::new("support", state, notice.text));
+    }
     if workspace.stack.cluster.is_some() {
         report(region::api_access(&context));
     }

@@ -2,7 +2,7 @@
 //! nothing.
 
 use super::{
-    VERSION, addon_versions,
+    AUTO_MODE, VERSION, addon_versions,
     chosen_zones::{SHARES, ZONES},
     endpoint_zones::pins_from_live,
     node_releases,
@@ -46,6 +46,9 @@ pub fn facts_from_live(stack: &Stack, snapshot: &mut Snapshot, observed: &Observ
     let clusters: Vec<(Address, eks_cluster::Live)> = live(observed, "eks_cluster");
     let Some((_, cluster)) = clusters.first() else { return };
     snapshot.outputs.insert(VERSION.to_owned(), json!(cluster.version));
+    if cluster.auto_mode.enabled {
+        snapshot.outputs.insert(AUTO_MODE.to_owned(), json!(true));
+    }
     let pins: BTreeMap<String, addon_versions::AddonPin> = live::<addon::Live>(observed, "addon")
         .into_iter()
         .map(|(_, addon)| {

@@ -28,12 +28,16 @@ fn eks_cluster() -> Table {
         want: json!({"name": "shop", "version": "1.34", "role": "arn:aws:iam::1:role/eks", "vpc": "vpc-1",
             "subnets": ["subnet-1", "subnet-2"], "endpointPublic": true, "publicCidrs": ["203.0.113.7/32"],
             "serviceCidr": "172.20.0.0/16", "logTypes": ["api", "audit"], "key": "arn:aws:kms:r:1:key/1",
-            "upgradePolicy": "STANDARD", "deletionProtection": true, "tags": {"Name": "shop"}}),
+            "upgradePolicy": "STANDARD", "deletionProtection": true, "zonalShift": false, "tier": "standard",
+            "egress": "AWS_MANAGED", "autoMode": {"enabled": false, "nodePools": [], "nodeRole": null},
+            "tags": {"Name": "shop"}}),
         live: json!({"name": "shop", "arn": "arn:aws:eks:r:1:cluster/shop", "version": "1.34",
             "role": "arn:aws:iam::1:role/eks", "subnets": ["subnet-2", "subnet-1"], "endpointPublic": true,
             "endpointPrivate": true, "publicCidrs": ["203.0.113.7/32"], "serviceCidr": "172.20.0.0/16",
             "logTypes": ["audit", "api"], "key": "arn:aws:kms:r:1:key/1", "authenticationMode": "API",
-            "upgradePolicy": "STANDARD", "deletionProtection": true, "status": "ACTIVE", "trouble": null,
+            "upgradePolicy": "STANDARD", "deletionProtection": true, "zonalShift": false, "tier": "standard",
+            "egress": "AWS_MANAGED", "autoMode": {"enabled": false, "nodePools": [], "nodeRole": null},
+            "status": "ACTIVE", "trouble": null,
             "endpoint": "https://shop.example", "certificateAuthority": "UEVN",
             "issuer": "https://oidc.example/id/1", "issuerHost": "oidc.example/id/1", "securityGroup": "sg-1",
             "vpc": "vpc-1", "platformVersion": "eks.1",
@@ -63,6 +67,23 @@ fn eks_cluster() -> Table {
             row("live/authenticationMode", "CONFIG_MAP", &["update authenticationMode"]),
             row("want/upgradePolicy", "EXTENDED", &["update upgradePolicy"]),
             row("live/deletionProtection", false, &["update deletionProtection"]),
+            row("live/zonalShift", true, &["update zonalShift"]),
+            row("want/tier", "tier-2xl", &["update tier"]),
+            row("want/egress", "CUSTOMER_ROUTED", &["update egress"]),
+            row("want/autoMode", auto_mode(&["system"]), &["update autoMode"]),
+            row("live/autoMode", auto_mode(&[]), &["update autoMode"]),
+            rows(
+                [
+                    ("want/autoMode", auto_mode(&["system", "general-purpose"])),
+                    ("live/autoMode", auto_mode(&["general-purpose", "system"])),
+                ],
+                &[],
+            ),
+            // What the file does not name is left as it is.
+            rows([("want/zonalShift", Value::Null), ("live/zonalShift", json!(true))], &[]),
+            rows([("want/tier", Value::Null), ("live/tier", json!("tier-xl"))], &[]),
+            rows([("want/egress", Value::Null), ("live/egress", json!("CUSTOMER_ROUTED"))], &[]),
+            rows([("want/autoMode", Value::Null), ("live/autoMode", auto_mode(&["system"]))], &[]),
             row("live/arn", "x", &[]),
             row("live/endpoint", Value::Null, &[]),
             row("live/certificateAuthority", Value::Null, &[]),
@@ -81,7 +102,11 @@ fn eks_cluster() -> Table {
                 waiting("updating: IamRoleNotFound"),
             ),
         ],
-        refused: vec![(vec![("want/version", json!("1.36"))], "1.35")],
+        refused: vec![
+            (vec![("want/version", json!("1.36"))], "1.35"),
+            (vec![("want/version", json!("1.32"))], "goes back by one minor version"),
+            (vec![("live/egress", json!("CUSTOMER_ROUTED"))], "does not take that back"),
+        ],
         deletion_note: Some("its deletion protection is turned off first"),
         updates: Some(|want, live| updates_of::<EksCluster, _>(want, live, cluster_terms::updates)),
         sent: vec![
@@ -94,8 +119,28 @@ fn eks_cluster() -> Table {
             (vec![("want/endpointPublic", json!(false))], &["Endpoint(false, "]),
             (vec![("live/logTypes", json!(["api", "scheduler"]))], &["Logs([\"api\", \"audit\"], "]),
             (vec![("live/authenticationMode", json!("CONFIG_MAP"))], &["Authentication"]),
+            (
+                // What cannot be taken back is sent last.
+                vec![
+                    ("want/egress", json!("CUSTOMER_ROUTED")),
+                    ("want/tier", json!("tier-xl")),
+                    ("want/zonalShift", json!(true)),
+                    ("want/autoMode", auto_mode(&["system"])),
+                ],
+                &[
+                    "AutoMode(AutoModeSpec { enabled: true, ",
+                    "ZonalShift(true)",
+                    "Tier(\"tier-xl\")",
+                    "Egress(",
+                ],
+            ),
         ],
     }
+}
+
+/// Auto Mode, enabled with these pools.
+fn auto_mode(pools: &[&str]) -> Value {
+    json!({"enabled": true, "nodePools": pools, "nodeRole": "arn:aws:iam::1:role/auto"})
 }
 
 fn launch_template() -> Table {
@@ -134,15 +179,15 @@ fn node_group() -> Table {
             "instanceTypes": ["m6i.large", "m5.large"], "capacity": "SPOT", "min": 2, "max": 6, "desired": 3,
             "desiredFloats": false, "labels": {"pool": "general"},
             "taints": [{"key": "dedicated", "value": "web", "effect": "NO_SCHEDULE"}],
-            "maxUnavailable": {"count": 1}, "template": "lt-1", "templateVersion": "2", "version": "1.34",
-            "release": "1.54.0-abcdef12", "tags": {"Name": "general"}}),
+            "maxUnavailable": {"count": 1}, "updateStrategy": "DEFAULT", "repair": true, "template": "lt-1",
+            "templateVersion": "2", "version": "1.34", "release": "1.54.0-abcdef12", "tags": {"Name": "general"}}),
         live: json!({"arn": "arn:aws:eks:r:1:nodegroup/shop/general/1", "cluster": "shop", "name": "general",
             "role": "arn:aws:iam::1:role/node", "subnets": ["subnet-2", "subnet-1"],
             "amiType": "BOTTLEROCKET_x86_64", "instanceTypes": ["m6i.large", "m5.large"], "capacity": "SPOT",
             "min": 2, "max": 6, "desired": 3, "labels": {"pool": "general"},
             "taints": [{"key": "dedicated", "value": "web", "effect": "NO_SCHEDULE"}],
-            "maxUnavailable": {"count": 1}, "template": "lt-1", "templateVersion": "2", "version": "1.34",
-            "release": "1.54.0-abcdef12", "status": "ACTIVE", "trouble": null, "scalingGroup": "eks-general",
+            "maxUnavailable": {"count": 1}, "updateStrategy": "DEFAULT", "repair": true, "template": "lt-1",
+            "templateVersion": "2", "version": "1.34", "release": "1.54.0-abcdef12", "status": "ACTIVE", "trouble": null, "scalingGroup": "eks-general",
             "tags": {"Name": "general"}}),
         diff: vec![
             row("want/cluster", "other", &["replace cluster"]),
@@ -165,6 +210,8 @@ fn node_group() -> Table {
                 json!({"percent": 33}),
                 &["update maxUnavailable.count", "update maxUnavailable.percent"],
             ),
+            row("want/updateStrategy", "MINIMAL", &["update updateStrategy"]),
+            row("live/repair", false, &["update repair"]),
             row("want/version", "1.35", &["update version"]),
             row("want/release", "1.55.0-abcdef12", &["update release"]),
             row("want/templateVersion", unknown("version"), &["update templateVersion"]),
@@ -199,11 +246,17 @@ fn node_group() -> Table {
             (
                 vec![("want/max", json!(7)), ("want/release", json!("1.55.0-abcdef12"))],
                 &[
-                    "Configuration { desired: Some(3), labels: None, taints: None, away: None }",
+                    "Configuration { desired: Some(3), labels: None, taints: None, away: false, repair: None }",
                     "Nodes { image: Some((\"1.34\", \"1.55.0-abcdef12\")), template: false }",
                 ],
             ),
             (vec![("want/templateVersion", json!("3"))], &["Nodes { image: None, template: true }"]),
+            (
+                vec![("want/updateStrategy", json!("MINIMAL")), ("live/repair", json!(false))],
+                &[
+                    "Configuration { desired: None, labels: None, taints: None, away: true, repair: Some(true) }",
+                ],
+            ),
             (vec![("live/labels", json!({}))], &["Configuration { desired: None, labels: Some("]),
             (
                 // What floats stays within the bounds.

@@ -113,6 +113,7 @@ fn gateways() -> Vec<Table> {
             want: json!({"tags": {"Name": "nat"}}),
             live: json!({"id": "eipalloc-1", "address": "203.0.113.7", "tags": {"Name": "nat"}}),
             diff: vec![row("live/id", "eipalloc-2", &[]), row("live/address", "203.0.113.8", &[]), tag_row()],
+            deletion_note: Some("requests to the internet no longer come from 203.0.113.7"),
             ..Table::default()
         },
         Table {
@@ -125,6 +126,17 @@ fn gateways() -> Vec<Table> {
                 row("want/allocation", "eipalloc-2", &["replace allocation"]),
                 // A gateway that is being deleted has no address any more.
                 row("live/allocation", "", &[]),
+                rows(
+                    [
+                        ("want/vpc", json!("vpc-1")),
+                        ("want/subnet", Value::Null),
+                        ("want/allocation", Value::Null),
+                        ("live/vpc", json!("vpc-1")),
+                        ("live/subnet", Value::Null),
+                        ("live/allocation", Value::Null),
+                    ],
+                    &[],
+                ),
                 row("live/id", "nat-2", &[]),
                 row("live/state", "pending", &[]),
                 tag_row(),

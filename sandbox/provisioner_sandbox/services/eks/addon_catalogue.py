@@ -67,6 +67,10 @@ PRODUCTS = (
         Release("v1.3.9-eksbuild.5", default=("1.35", "1.34", "1.33")),
         Release("v1.3.8-eksbuild.2", default=("1.32",)),
     ), daemon=True),
+    Product("eks-node-monitoring-agent", "observability", (
+        Release("v1.6.7-eksbuild.1"),
+        Release("v1.6.5-eksbuild.1", default=EVERYWHERE),
+    ), daemon=True),
     Product("metrics-server", "observability", (
         Release("v0.8.1-eksbuild.1"),
         Release("v0.8.0-eksbuild.6", default=EVERYWHERE),

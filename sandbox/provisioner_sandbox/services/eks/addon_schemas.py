@@ -69,6 +69,9 @@ SCHEMAS = {
         "podDisruptionBudget": ANY_MAP,
         "replicaCount": {"type": "integer"},
     }),
+    "eks-node-monitoring-agent": schema("EksNodeMonitoringAgent", {
+        "monitoringAgent": ANY_MAP, "dcgmAgent": ANY_MAP, "podAnnotations": LABELS, "podLabels": LABELS,
+    }),
     "eks-pod-identity-agent": schema("EksPodIdentityAgent", {
         **PLACES,
         "agent": ANY_MAP,

@@ -11,7 +11,7 @@ import yaml
 
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.services.eks import addon_catalogue as catalogue
-from provisioner_sandbox.services.eks import health, pod_identity, rollback
+from provisioner_sandbox.services.eks import auto_mode, health, pod_identity, rollback
 from provisioner_sandbox.services.eks.addon_schemas import SCHEMAS, problems
 from provisioner_sandbox.services.eks.state import (
     GONE,
@@ -235,10 +235,10 @@ def own(region: str, cluster: Cluster, addon: Thing, wanted: dict[str, str]) -> 
 
 
 def has_place(cluster: Cluster, addon: Thing) -> bool:
-    """Pods of a Deployment need a node, or a Fargate profile that takes them."""
+    """Pods of a Deployment need a node, Auto Mode that starts one, or a Fargate profile that takes them."""
     product = catalogue.product(addon.doc["addonName"])
     assert product
-    if product.daemon or any(
+    if product.daemon or auto_mode.takes_pods(cluster) or any(
         group.status in ("ACTIVE", "UPDATING", "DEGRADED") and group.joined
         for group in cluster.nodegroups.values()
     ):

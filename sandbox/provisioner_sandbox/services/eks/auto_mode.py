@@ -66,6 +66,14 @@ def is_on(cluster: Cluster) -> bool:
     return bool((cluster.doc.get("computeConfig") or {}).get("enabled"))
 
 
+def takes_pods(cluster: Cluster) -> bool:
+    """Whether it starts nodes for pods that tolerate nothing: `system`'s are tainted.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/set-builtin-node-pools.html
+    """
+    return is_on(cluster) and "general-purpose" in (cluster.doc["computeConfig"].get("nodePools") or [])
+
+
 def of_new(region: str, params: dict[str, Any]) -> dict[str, Any]:
     """What a new cluster has, and whether it may: what a request does not name is false."""
     asked = [bool(flag) for flag in flags(params)]
