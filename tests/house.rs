@@ -78,6 +78,7 @@ const MAY_PRINT: &[&str] = &["ui"];
 /// Files in `src/resources/` that hold no kind of their own.
 const RESOURCE_HELPERS: &[&str] = &[
     "cluster_forms.rs",
+    "cluster_secret.rs",
     "cluster_terms.rs",
     "handler.rs",
     "lookups.rs",

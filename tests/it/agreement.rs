@@ -76,7 +76,14 @@ fn the_aws_cli_shows_what_the_file_says() {
     let addons = aws(&["eks", "list-addons", "--cluster-name", "isolated"]);
     assert_eq!(
         sorted(&addons["addons"]),
-        ["coredns", "eks-pod-identity-agent", "kube-proxy", "metrics-server", "vpc-cni"]
+        [
+            "coredns",
+            "eks-node-monitoring-agent",
+            "eks-pod-identity-agent",
+            "kube-proxy",
+            "metrics-server",
+            "vpc-cni"
+        ]
     );
     let entries = aws(&["eks", "list-access-entries", "--cluster-name", "isolated"]);
     assert!(sorted(&entries["accessEntries"]).contains(&"arn:aws:iam::123456789012:user/sandbox".to_owned()));

@@ -27,7 +27,7 @@ print(json.dumps({
     'daemon': addons.CREATE_DAEMON}))";
 
 /// Add-ons that run on nodes alone, and so are there before any.
-const DAEMONS: [&str; 3] = ["vpc-cni", "kube-proxy", "eks-pod-identity-agent"];
+const DAEMONS: [&str; 4] = ["vpc-cni", "kube-proxy", "eks-node-monitoring-agent", "eks-pod-identity-agent"];
 
 /// The time until `address` is there, if nothing but AWS takes any.
 fn until(address: &str, facts: &Value, known: &mut BTreeMap<String, f64>) -> f64 {

@@ -40,6 +40,7 @@ const STATES: &[&[u8]] = &[
 
 const STACKS: &[&[u8]] = &[
     include_bytes!("../../docs/examples/arm64-spot.yaml"),
+    include_bytes!("../../docs/examples/auto-mode.yaml"),
     include_bytes!("../../docs/examples/default.yaml"),
     include_bytes!("../../docs/examples/existing-network.yaml"),
     include_bytes!("../../docs/examples/fargate-and-nodes.yaml"),

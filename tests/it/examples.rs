@@ -127,14 +127,14 @@ fn default() {
             sorted({i['InstanceType'] for r in of('ec2').describe_instances()['Reservations'] for i in r['Instances']
                 if i['State']['Name'] == 'running'})]",
         before: json!([
-            ["coredns", "eks-pod-identity-agent", "kube-proxy", "metrics-server", "vpc-cni"],
+            ["coredns", "eks-node-monitoring-agent", "eks-pod-identity-agent", "kube-proxy", "metrics-server", "vpc-cni"],
             [["api", "audit", "authenticator", "controllerManager", "scheduler"]],
             ["t3.large"],
             365,
             ["t3.large"]
         ]),
         after: json!([
-            ["coredns", "eks-pod-identity-agent", "kube-proxy", "vpc-cni"],
+            ["coredns", "eks-node-monitoring-agent", "eks-pod-identity-agent", "kube-proxy", "vpc-cni"],
             [["api"]],
             ["m7i.large"],
             30,
@@ -292,6 +292,49 @@ fn fargate_only() {
 }
 
 #[test]
+fn auto_mode() {
+    let role = "arn:aws:iam::210987654321:role/data";
+    Journey {
+        file: "auto-mode.yaml",
+        region: "eu-west-1",
+        environment: vec![],
+        edits: &[
+            ("autoMode: true", "autoMode: {nodePools: [general-purpose]}"),
+            ("zonalShift: true", "zonalShift: false"),
+            ("nat: regional", "nat: single"),
+            (
+                "podIdentity: true",
+                "podIdentity: true\n    targetRoleArn: arn:aws:iam::210987654321:role/data",
+            ),
+        ],
+        expected: &[
+            ("update", "cluster/eks"),
+            ("create", "network/elastic-ip/eu-west-1a"),
+            ("create", "network/nat-gateway/eu-west-1a"),
+            ("update", "network/route/private-eu-west-1a"),
+            ("update", "network/route/private-eu-west-1b"),
+            ("update", "network/route/private-eu-west-1c"),
+            ("delete", "network/nat-gateway/regional"),
+            ("update", "cluster/pod-identity/jobs/worker"),
+            // What it may assume.
+            ("update", "cluster/service-account/jobs/worker"),
+        ],
+        witness: "[
+            of('eks').describe_cluster(name='autopilot')['cluster']['computeConfig']['nodePools'],
+            of('eks').describe_cluster(name='autopilot')['cluster']['zonalShiftConfig']['enabled'],
+            [n['AvailabilityMode'] for n in of('ec2').describe_nat_gateways()['NatGateways'] if n['State'] == 'available'],
+            of('eks').list_nodegroups(clusterName='autopilot')['nodegroups'],
+            of('eks').list_addons(clusterName='autopilot')['addons'],
+            [of('eks').describe_pod_identity_association(clusterName='autopilot',
+                associationId=a['associationId'])['association'].get('targetRoleArn')
+                for a in of('eks').list_pod_identity_associations(clusterName='autopilot')['associations']]]",
+        before: json!([["general-purpose", "system"], true, ["regional"], [], ["metrics-server"], [null]]),
+        after: json!([["general-purpose"], false, ["zonal"], [], ["metrics-server"], [role]]),
+    }
+    .go();
+}
+
+#[test]
 fn arm64_spot() {
     let taint = |effect: &str| json!([{"key": "dedicated", "value": "batch", "effect": effect}]);
     Journey {
@@ -409,8 +452,16 @@ print(json.dumps([vpc, *subnets]))",
     );
     let names = ["VPC_ID", "PRIVATE_A", "PRIVATE_B", "PUBLIC_A", "PUBLIC_B"];
     let ids = made.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned());
-    let all = json!(["coredns", "eks-pod-identity-agent", "kube-proxy", "metrics-server", "vpc-cni"]);
-    let fewer = json!(["coredns", "eks-pod-identity-agent", "kube-proxy", "vpc-cni"]);
+    let all = json!([
+        "coredns",
+        "eks-node-monitoring-agent",
+        "eks-pod-identity-agent",
+        "kube-proxy",
+        "metrics-server",
+        "vpc-cni"
+    ]);
+    let fewer =
+        json!(["coredns", "eks-node-monitoring-agent", "eks-pod-identity-agent", "kube-proxy", "vpc-cni"]);
     Journey {
         file: "existing-network.yaml",
         region: "eu-central-1",

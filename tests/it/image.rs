@@ -265,7 +265,7 @@ fn an_image_of_another_registry_is_copied_to_the_byte() {
     let world = Provider::new("name: shop\nregion: eu-central-1\nrepositories: [{name: shop/controller}]\n");
     world.run(&["up", "--sandbox", "--yes"]).with(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let clients = runtime.block_on(connect(&sandbox_of(&world), "eu-central-1"));
+    let clients = runtime.block_on(connect(&sandbox_of(&world), "eu-central-1", None));
     let remote = Remote { ecr: &clients.ecr, repository: "shop/controller" };
     runtime.block_on(push(remote, &both, &["v1-both".to_owned()])).unwrap();
     let there = world.boto3(
@@ -506,7 +506,7 @@ fn a_push_that_is_killed_or_disturbed_converges() {
 fn one_digest_has_several_tags_and_a_tag_stays_where_it_is() {
     let world = up();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let clients = runtime.block_on(connect(&sandbox_of(&world), "eu-central-1"));
+    let clients = runtime.block_on(connect(&sandbox_of(&world), "eu-central-1", None));
     let local = provisioner::aws::Local {
         folder: world.path().into(),
         cache: world.path().join("cache"),

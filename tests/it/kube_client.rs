@@ -127,14 +127,15 @@ async fn seen(cluster: &KubeClient, object: &Value) -> Value {
 
 /// Waits until a workload is rolled out.
 async fn wait(cluster: &KubeClient, object: &Value) -> Value {
+    let mut live = Value::Null;
     for _ in 0..900 {
-        let live = cluster.get(&place(object)).await.unwrap().unwrap();
+        live = cluster.get(&place(object)).await.unwrap().unwrap();
         if state(&live, &HealthInputs::default()) == RolloutState::Ready {
             return live;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("it was not rolled out in time");
+    panic!("{} was not rolled out in time: {}", place(object), live["status"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -374,6 +375,11 @@ async fn our_own_manifests_are_accepted_and_their_pods_are_admitted_as_restricte
                 );
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+        }
+        // Nor has the Secret with the application's variables one.
+        let secret = ["-n", "demo-application", "create", "secret", "generic", "demo-application-secrets"];
+        if ingress == "nlb" {
+            plane.kubectl(&[&secret[..], &["--from-literal=MESSAGE=x"]].concat()).with(0);
         }
         let deployments = objects(ingress).into_iter().filter(|object| object["kind"] == "Deployment");
         for object in deployments {

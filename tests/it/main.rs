@@ -11,9 +11,11 @@
 )]
 
 mod agreement;
+mod api_coverage;
 mod app;
 mod app_settings;
 mod application;
+mod assumed_role;
 mod backend;
 mod beforehand;
 mod benchmark;

@@ -50,7 +50,7 @@ impl Loopback {
         stack: Stack,
         operator: Arc<dyn Operator>,
     ) -> Result<Workspace, OperationError> {
-        let target = Target::connect(self.endpoint.clone(), &stack.region, operator.as_ref()).await?;
+        let target = Target::connect(self.endpoint.clone(), &stack, operator.as_ref()).await?;
         // No file is at this path: the stack is a value.
         let folders =
             Folders::of(&self.path().join("stack.yaml"), &super::common::cache().join("provisioner"));

@@ -330,11 +330,10 @@ fn a_deletion_that_is_cut_off_is_no_change_by_others_and_not_nothing() {
     interrupt(&run);
     let ended = Ended::of(&run.wait_with_output().unwrap()).with(5);
     let result = &ended.lines("result")[0];
-    assert_eq!(
-        (&result["changed"], &result["unfinished"]),
-        (&json!(true), &json!(["cluster/node-group/general"])),
-        "{result}"
-    );
+    // The monitoring agent goes with the group, before it or after it.
+    let unfinished = result["unfinished"].as_array().unwrap();
+    assert!(unfinished.contains(&json!("cluster/node-group/general")), "{result}");
+    assert_eq!(result["changed"], true, "{result}");
     until("the group is deleted", || workers(&world)[0] == json!([]));
     let plan = world.run(&["plan", "--sandbox", "--json"]).with(0);
     let mut changes = plan.lines("change").into_iter();

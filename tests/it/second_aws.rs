@@ -182,14 +182,14 @@ fn stacks_are_created_and_deleted_on_moto() {
         1,
         &["cannot read the answer, HTTP status 404", page, "call: eks:DescribeClusterVersions"],
     );
-    names(emulator.run(&world, &["plan"]), 0, &["41 to create"]);
+    names(emulator.run(&world, &["plan"]), 0, &["42 to create"]);
     let targets = ["cluster/eks", "cluster/oidc-provider", "cluster/launch-template/default"];
     let targets = targets.iter().flat_map(|target| ["--target", *target]);
     let up: Vec<&str> = ["up", "--yes", "--timeout", "600s"].into_iter().chain(targets).collect();
     emulator.run(&world, &up).with(0);
     assert_eq!(emulator.clusters(), json!([["clu"], 1]));
     // The rest needs add-ons and access entries, which moto does not have.
-    names(emulator.run(&world, &["plan", "--detailed-exitcode"]), 2, &["\n29 to create\n"]);
+    names(emulator.run(&world, &["plan", "--detailed-exitcode"]), 2, &["\n30 to create\n"]);
     names(
         emulator.run(&world, &["down", "--yes", "--timeout", "600s"]),
         1,
@@ -220,7 +220,7 @@ fn stacks_are_created_and_deleted_on_ministack() {
             "call: eks:DescribeClusterVersions answered InvalidRequestException",
         ],
     );
-    names(emulator.run(&world, &["plan"]), 0, &["40 to create"]);
+    names(emulator.run(&world, &["plan"]), 0, &["41 to create"]);
     // The cluster is created, and ministack does not keep its VPC.
     names(
         emulator.run(&world, &["up", "--yes", "--timeout", "600s", "--target", "cluster/eks"]),

@@ -221,7 +221,7 @@ ADDONS = {
                 }
             ],
         }
-        for name in ("coredns", "eks-pod-identity-agent", "kube-proxy", "metrics-server", "vpc-cni")
+        for name in ("coredns", "eks-node-monitoring-agent", "eks-pod-identity-agent", "kube-proxy", "metrics-server", "vpc-cni")
     ]
 }
 

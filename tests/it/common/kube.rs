@@ -133,6 +133,7 @@ impl Plane {
         let clients = connect(
             &ServiceEndpoint::Sandbox { url: "http://127.0.0.1:9".to_owned(), access_key },
             "eu-central-1",
+            None,
         )
         .await;
         let reach =

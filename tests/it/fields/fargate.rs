@@ -36,6 +36,7 @@ fn cases() -> Vec<Case> {
         case("fargateOnly", "false")
             .and("nodeGroups", "[{name: general, desired: 2}]")
             .plan(&[
+                "create cluster/addon/eks-node-monitoring-agent",
                 "create cluster/node-group/general",
                 "create cluster/launch-template/general",
                 "create cluster/node-role",

@@ -76,6 +76,16 @@ fn cases() -> Vec<super::case::Case> {
                 "delete network/route/private-eu-central-1c",
             ])
             .aws_in(2, "gateways()", "0"),
+        case("network.nat", "regional")
+            .plan(&[
+                "create network/nat-gateway/regional",
+                "delete network/elastic-ip/eu-central-1a",
+                "delete network/nat-gateway/eu-central-1a",
+                "update network/route/private-eu-central-1a nat",
+                "update network/route/private-eu-central-1b nat",
+                "update network/route/private-eu-central-1c nat",
+            ])
+            .aws_in(3, "modes()", "[regional]"),
         case("network.endpoints", "[s3, sts]")
             .plan(&[
                 "create network/endpoint/sts service=com.amazonaws.eu-central-1.sts",

@@ -19,12 +19,14 @@ nodeGroups:
     labels: {pool: general}
     taints: [{key: dedicated, value: general, effect: NoSchedule}]
     maxUnavailable: 1
+    updateStrategy: default
+    repair: true
     ssh: {publicKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4n0dmVtbhb9CHbkG9iFk7nUoMXdl0ZBQhZ0Y1cQk0k ops}
     bottlerocket: |
       [settings.kernel]
       lockdown = \"integrity\"
   - {name: other, min: 1, max: 1}
-serviceAccounts: [{name: podded, namespace: demo}]
+serviceAccounts: [{name: podded, namespace: demo}, {name: chained, namespace: demo, podIdentity: true}]
 ";
 
 /// A key pair that is there already.
@@ -38,18 +40,28 @@ pub fn group() -> Group {
     cases.extend(shells());
     // Here, since EKS Pod Identity needs nodes.
     cases.push(identity());
+    cases.push(target_role());
     Group { base: BASE, before: BEFORE, files: &[], environment: &[], cases }
 }
 
 /// The template that a group's instances are made after is another.
 const TEMPLATE: &str = "update cluster/node-group/general templateVersion";
 
+fn target_role() -> Case {
+    case("serviceAccounts[1].targetRoleArn", "arn:aws:iam::210987654321:role/shop")
+        .plan(&[
+            "update cluster/pod-identity/demo/chained targetRole=arn:aws:iam::210987654321:role/shop",
+            "update cluster/service-account/demo/chained inline",
+        ])
+        .aws("association('chained')['targetRoleArn']", "arn:aws:iam::210987654321:role/shop")
+}
+
 fn identity() -> Case {
     case("serviceAccounts[0].podIdentity", "true")
             .plan(&["create cluster/pod-identity/demo/podded", "update cluster/service-account/demo/podded trust"])
             .aws(
-                "[a['serviceAccount'] for a in eks.list_pod_identity_associations(clusterName='fields')['associations']]",
-                "[podded]",
+                "sorted(a['serviceAccount'] for a in eks.list_pod_identity_associations(clusterName='fields')['associations'])",
+                "[chained, podded]",
             )
             .aws(
                 "trust('sa-demo-podded')['Principal']",
@@ -126,13 +138,27 @@ fn scaling() -> Vec<Case> {
             .plan(&["update cluster/node-group/general taints=[{key: dedicated, value: general, effect: PREFER_NO_SCHEDULE}]"]),
         case("nodeGroups[0].maxUnavailable", "2")
             .plan(&["update cluster/node-group/general maxUnavailable.count=2"])
-            .aws("group('general')['updateConfig']", "{maxUnavailable: 2}"),
+            .aws("group('general')['updateConfig']['maxUnavailable']", "2"),
         case("nodeGroups[0].maxUnavailable", "33%")
             .plan(&[
                 "update cluster/node-group/general maxUnavailable.count",
                 "update cluster/node-group/general maxUnavailable.percent=33",
             ])
-            .aws_in(2, "group('general')['updateConfig']", "{maxUnavailablePercentage: 33}"),
+            .aws_in(2, "group('general')['updateConfig']['maxUnavailablePercentage']", "33"),
+        case("nodeGroups[0].updateStrategy", "minimal")
+            .plan(&["update cluster/node-group/general updateStrategy=MINIMAL"])
+            .aws("group('general')['updateConfig']['updateStrategy']", "MINIMAL"),
+        case("nodeGroups[0].prefixDelegation", "true")
+            .plan(&[
+                "update cluster/addon/vpc-cni configuration={env: {ENABLE_PREFIX_DELEGATION: 'true'}}",
+                "update cluster/launch-template/general userData",
+                TEMPLATE,
+            ])
+            .aws_in(2, "'max-pods = 110' in user_data('general')", "true")
+            .aws_in(2, "json.loads(addon('vpc-cni')['configurationValues'])['env']", "{ENABLE_PREFIX_DELEGATION: 'true'}"),
+        case("nodeGroups[0].repair", "false")
+            .plan(&["update cluster/node-group/general repair=false"])
+            .aws("group('general')['nodeRepairConfig']['enabled']", "false"),
     ]
 }
 

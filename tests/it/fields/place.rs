@@ -5,12 +5,17 @@ use super::case::{Case, Group, case};
 const BASE: &str = "
 name: fields
 region: eu-central-1
+roleArn: arn:aws:iam::123456789012:role/platform
 state: {bucket: fields-state, table: fields-lock}
 network: {zones: 2, nat: none, endpoints: [s3], flowLogs: {retentionDays: 365}}
 ";
 
 /// A key that is there already.
 const BEFORE: &str = "
+trust = {'Effect': 'Allow', 'Principal': {'AWS': 'arn:aws:iam::123456789012:root'}, 'Action': 'sts:AssumeRole'}
+document = {'Version': '2012-10-17', 'Statement': [trust]}
+for name in ('platform', 'other'):
+    client('iam').create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))
 key = client('kms').create_key()['KeyMetadata']['Arn']
 print(json.dumps({'KEY': key}))";
 
@@ -48,6 +53,9 @@ fn cases() -> Vec<Case> {
                 "create network/key alias=alias/provisioner/other",
             ])
             .aws_in(2, "stacks('eu-central-1')", "[fields, other]"),
+        // Who calls changes nothing of the stack: `tests/it/assumed_role.rs`.
+        case("roleArn", "arn:aws:iam::123456789012:role/other").plan(&[]),
+        case("externalId", "shop-4711").plan(&[]),
         case("region", "eu-west-1")
             .and("state", "")
             .plan_has(&[

@@ -65,6 +65,11 @@ def profiles():
     return sorted(map(first_name, eks.list_fargate_profiles(clusterName='fields')['fargateProfileNames']))
 
 
+def association(account):
+    listed = eks.list_pod_identity_associations(clusterName='fields', serviceAccount=account)['associations']
+    return eks.describe_pod_identity_association(clusterName='fields', associationId=listed[0]['associationId'])['association']
+
+
 def addon(name):
     return eks.describe_addon(clusterName='fields', addonName=name)['addon']
 
@@ -179,6 +184,11 @@ def endpoints():
 def gateways():
     found = ec2.describe_nat_gateways(Filters=mine)['NatGateways']
     return len([n for n in found if n['State'] == 'available'])
+
+
+def modes():
+    found = ec2.describe_nat_gateways(Filters=mine)['NatGateways']
+    return [n['AvailabilityMode'] for n in found if n['State'] == 'available']
 
 
 def key():
