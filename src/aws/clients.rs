@@ -12,11 +12,12 @@ use aws_config::{
 };
 use aws_credential_types::{
     Credentials,
-    provider::{ProvideCredentials as _, SharedCredentialsProvider},
+    provider::{ProvideCredentials as _, SharedCredentialsProvider, error::CredentialsError},
 };
+use aws_sdk_sts::{error::ProvideErrorMetadata as _, operation::assume_role::AssumeRoleError};
 use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_types::error::display::DisplayErrorContext;
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 /// The target that the clients call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +159,19 @@ pub async fn connect(endpoint: &ServiceEndpoint, region: &str, role: Option<Assu
     }
 }
 
+/// Returns why STS did not let the caller assume a role, if that is the error's cause.
+fn not_assumed(error: &CredentialsError) -> Option<String> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(refused) = cause.downcast_ref::<AssumeRoleError>() {
+            let code = refused.code().unwrap_or("no code");
+            return Some(format!("sts:AssumeRole: {code}: {}", refused.message().unwrap_or_default()));
+        }
+        source = cause.source();
+    }
+    None
+}
+
 /// Returns the configuration with the credentials of a role, which those of `config` assume.
 async fn assuming(config: SdkConfig, role: &AssumedRole) -> SdkConfig {
     let provider = AssumeRoleProvider::builder(&role.arn).session_name(&role.session).configure(&config);
@@ -181,7 +195,9 @@ impl Clients {
             .credentials
             .as_ref()
             .ok_or_else(|| none("no credentials provider is configured".to_owned()))?;
-        provider.provide_credentials().await.map_err(|error| none(DisplayErrorContext(error).to_string()))
+        provider.provide_credentials().await.map_err(|error| {
+            none(not_assumed(&error).unwrap_or_else(|| DisplayErrorContext(error).to_string()))
+        })
     }
 
     /// Adds what to do to an error about credentials.
@@ -200,7 +216,14 @@ impl Clients {
 
     /// Returns the identity behind the credentials: the first call of every command.
     pub async fn identity(&self) -> Result<CallerIdentity, CallError> {
-        let answer = self.sts.get_caller_identity().send().await.call().map_err(|error| {
+        let asked = self.sts.get_caller_identity().send().await.call();
+        if let (Some(_), Err(error)) = (&self.role, &asked)
+            && error.class == ErrorKind::Credentials
+        {
+            // The role is assumed inside the call, whose error hides why it could not be.
+            self.credentials().await?;
+        }
+        let answer = asked.map_err(|error| {
             let no_answer = error.class == ErrorKind::Ambiguous;
             match (no_answer, self.overrides.url("STS")) {
                 (true, Some(url)) => {

@@ -23,8 +23,8 @@ pub async fn upgrade_blockers(
 
 fn text(insight: &InsightSummary) -> String {
     let name = insight.name().unwrap_or("insight without a name");
-    match insight.insight_status().and_then(|status| status.reason()) {
-        Some(reason) => format!("{name}: {reason}"),
-        None => name.to_owned(),
-    }
+    let reason = insight.insight_status().and_then(|status| status.reason());
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let seen = insight.last_refresh_time().map(|at| format!(" (as of {at})")).unwrap_or_default();
+    format!("{name}{reason}{seen}")
 }

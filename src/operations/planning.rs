@@ -21,10 +21,11 @@ use crate::{
     engine::{observe, sweep},
     graph::graph,
     model::{
-        Address, CallError, ErrorKind, Graph, Observed, Plan, PlannedChange, SecretSource, Snapshot, Stage,
-        StepError,
+        Address, CallError, Desired as _, ErrorKind, Graph, Observed, Plan, PlannedChange, SecretSource,
+        Snapshot, Stage, StepError,
     },
     plan::{Consent, Input, Strays, fill_names, make, take_back},
+    resources::eks_cluster,
     stack::delivery::ServiceAccount,
 };
 
@@ -75,6 +76,9 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
             account.namespace, account.name
         ));
     }
+    if ends_auto_mode(&plan) {
+        workspace.warn(AUTO_MODE_ENDS);
+    }
     if let Some(notice) = cluster_support(workspace, &snapshot) {
         workspace.warn(notice.text);
     }
@@ -83,6 +87,17 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
     backend.refusals.extend(given_state_key_refusal(workspace).await?);
     Ok(Planned { backend, plan, infeasible, snapshot })
+}
+
+/// What disabling Auto Mode does to its nodes.
+const AUTO_MODE_ENDS: &str = "`autoMode: false` ends all nodes of Auto Mode before new node groups exist, and their pods with \
+     them; to keep these running, first add node groups and run `up`, then disable it";
+
+/// Returns whether the plan disables Auto Mode of a cluster.
+fn ends_auto_mode(plan: &Plan) -> bool {
+    let fields =
+        plan.changes.iter().filter(|it| it.kind == eks_cluster::Spec::KIND).flat_map(|it| &it.fields.0);
+    fields.into_iter().any(|field| field.path == "autoMode" && field.new == false && field.old.is_array())
 }
 
 /// Returns what is to be said about the end of support of the cluster's version.

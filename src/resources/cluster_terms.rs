@@ -300,7 +300,8 @@ pub(super) fn refused_version(want: &Spec, live: &Live) -> Option<String> {
     }
     if new.next() < old {
         return Some(format!(
-            "the cluster runs Kubernetes {old}, and EKS goes back by one minor version at most: ask for {old}, not {new}"
+            "the cluster runs Kubernetes {old}, and EKS goes back by one minor version at most: ask for {}, not {new}",
+            KubernetesMinor(old.0.saturating_sub(1))
         ));
     }
     (new > old.next()).then(|| {

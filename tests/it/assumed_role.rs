@@ -39,6 +39,11 @@ fn a_stack_is_made_in_its_role() {
     let hint = error["hint"].as_str().unwrap();
     assert!(hint.contains(ROLE) && hint.contains("externalId"), "{error}");
     assert_eq!(error["class"], "credentials", "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("sts:AssumeRole: AccessDenied: User") && !message.contains("Error {"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod app;
 mod app_settings;
 mod application;
 mod assumed_role;
+mod auto_mode;
 mod backend;
 mod beforehand;
 mod benchmark;

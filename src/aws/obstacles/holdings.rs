@@ -107,11 +107,14 @@ impl Holdings {
         is_of_pods(tags, &self.former_cluster) || self.clusters.iter().any(|name| is_of_pods(tags, name))
     }
 
-    /// Returns whether tags say that an instance is a node of a node group of one of the clusters. Nodes that something
-    /// else started, such as Karpenter, do not end with it.
+    /// Returns whether tags say that an instance is a node of a node group of one of the clusters, or of its Auto Mode. Nodes
+    /// that something else started, such as Karpenter, do not end with it: only AWS sets tags that begin with `aws:`.
+    /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/eks-using-tags.html>
     pub(super) fn is_node(&self, tags: &Tags) -> bool {
         let cluster = tags.get("eks:cluster-name");
-        tags.contains_key("eks:nodegroup-name") && cluster.is_some_and(|name| self.clusters.contains(name))
+        let of_group = tags.contains_key("eks:nodegroup-name")
+            && cluster.is_some_and(|name| self.clusters.contains(name));
+        of_group || tags.get("aws:eks:cluster-name").is_some_and(|name| self.clusters.contains(name))
     }
 }
 

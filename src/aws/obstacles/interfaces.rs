@@ -277,15 +277,18 @@ mod tests {
             ("eks:cluster-name".to_owned(), "shop".to_owned()),
             ("eks:nodegroup-name".to_owned(), "main".to_owned()),
         ]);
+        let auto = Tags::from([("aws:eks:cluster-name".to_owned(), "shop".to_owned())]);
         let instances = BTreeMap::from([
             ("i-node".to_owned(), Instance { tags, ends: false }),
             ("i-ends".to_owned(), Instance { ends: true, ..Instance::default() }),
+            ("i-auto".to_owned(), Instance { tags: auto, ends: false }),
         ]);
         for own in [
             interface("Interface for NAT Gateway nat-1", None, &[]),
             interface("VPC Endpoint Interface vpce-1", None, &[]),
             interface("Amazon EKS shop", None, &[]),
             interface("", Some("i-node"), &[]),
+            interface("", Some("i-auto"), &[]),
             interface("aws-K8S-i-0123", None, &[("cluster.k8s.amazonaws.com/name", "shop")]),
             interface("ELB net/k8s-web/0a1b", None, &[]),
             // A pod on Fargate.
@@ -327,6 +330,11 @@ mod tests {
         // Another service's, and a subnet's interface that a cluster may only use.
         assert_eq!(named(attached("Amazon Redshift")).kind, "network interface");
         named(interface("aws-K8S-i-0123", None, &[("kubernetes.io/cluster/shop", "shared")]));
+        // Nodes that Karpenter started, which are not deleted with the cluster.
+        let karpenter = Tags::from([("eks:eks-cluster-name".to_owned(), "shop".to_owned())]);
+        let started = BTreeMap::from([("i-1".to_owned(), Instance { tags: karpenter, ends: false })]);
+        let found = obstacle(&interface("", Some("i-1"), &[]), &started, &holdings(), Some(&none)).unwrap();
+        assert!(!found.ends, "{found}");
         // A node of another cluster.
         let other = Tags::from([("eks:cluster-name".to_owned(), "other".to_owned())]);
         let instances = BTreeMap::from([("i-1".to_owned(), Instance { tags: other, ends: false })]);

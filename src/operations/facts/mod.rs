@@ -62,6 +62,7 @@ pub async fn gather(
     let Some(cluster) = &workspace.stack.cluster else { return Ok(context) };
     context.version = kubernetes_version(workspace, snapshot).await?;
     check_auto_mode(workspace, snapshot)?;
+    check_certificate(workspace)?;
     if workspace.stack.node_pools().is_some() {
         snapshot.outputs.insert(AUTO_MODE.to_owned(), json!(true));
     }
@@ -139,6 +140,18 @@ async fn newest_for(workspace: &Workspace, offered: &[OfferedVersion]) -> Result
         }
     }
     Ok(NEWEST_TESTED.to_owned())
+}
+
+/// Refuses a certificate of another account: load balancers take only those of their own.
+/// Source: <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html>
+fn check_certificate(workspace: &Workspace) -> Result<(), OperationError> {
+    let (stack, own) = (&workspace.stack, &workspace.target.identity.account);
+    let arn = stack.app.as_ref().and_then(|app| app.certificate_arn.as_ref());
+    let Some(of) = arn.and_then(|arn| arn.split(':').nth(4)).filter(|of| of != own) else { return Ok(()) };
+    let message =
+        format!("the certificate is in account {of}, and load balancers in {own} take only their own");
+    let hint = "request or import the certificate in this account with ACM".to_owned();
+    Err(stack.diagnostic("app.certificateArn", message, Some(hint)).into())
 }
 
 /// Refuses a file that no longer names Auto Mode while the cluster is in it: what belongs to it would be removed below a
