@@ -92,10 +92,7 @@ pub struct CallerIdentity {
 pub async fn connect(endpoint: &ServiceEndpoint, region: &str, role: Option<AssumedRole>) -> Clients {
     // The SDK may retry reads and idempotent calls; creates without a client token disable this
     // (`single_shot!`).
-    let retry = RetryConfig::standard()
-        .with_max_attempts(3)
-        .with_initial_backoff(Duration::from_millis(300))
-        .with_max_backoff(Duration::from_secs(5));
+    let retry = retries();
     // The SDK sets no read or operation timeout by default.
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
@@ -172,6 +169,14 @@ fn not_assumed(error: &CredentialsError) -> Option<String> {
     None
 }
 
+/// Returns how calls are repeated by the SDK.
+fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(Duration::from_millis(300))
+        .with_max_backoff(Duration::from_secs(5))
+}
+
 /// Returns the configuration with the credentials of a role, which those of `config` assume.
 async fn assuming(config: SdkConfig, role: &AssumedRole) -> SdkConfig {
     let provider = AssumeRoleProvider::builder(&role.arn).session_name(&role.session).configure(&config);
@@ -185,7 +190,23 @@ async fn assuming(config: SdkConfig, role: &AssumedRole) -> SdkConfig {
     config.into_builder().credentials_provider(credentials).identity_cache(cache).build()
 }
 
+/// How often each of many queries is sent that are made together, and are made again together if one fails.
+const PERSISTENT_ATTEMPTS: u32 = 8;
+
 impl Clients {
+    /// Returns the clients with more attempts for each call to EC2 and IAM, for many queries that are made together: at an API
+    /// rate limit, all of them hardly ever succeed at once otherwise.
+    pub fn persistent(&self) -> Clients {
+        let retry = retries().with_max_attempts(PERSISTENT_ATTEMPTS);
+        let ec2 = self.ec2.config().to_builder().retry_config(retry.clone()).build();
+        let iam = self.iam.config().to_builder().retry_config(retry).build();
+        Clients {
+            ec2: aws_sdk_ec2::Client::from_conf(ec2),
+            iam: aws_sdk_iam::Client::from_conf(iam),
+            ..self.clone()
+        }
+    }
+
     /// Returns the credentials, for signatures made outside the SDK's calls.
     pub async fn credentials(&self) -> Result<Credentials, CallError> {
         let none = |why: String| {

@@ -33,8 +33,9 @@ pub async fn blocked_deletions(
     }
     let mut holdings = deletions.holdings(snapshot, observed, name_of_cluster(&workspace.stack));
     holdings.former_clusters = former_cluster(workspace, &holdings).await;
+    let clients = workspace.target.clients.persistent();
     let look = async || {
-        let mut all = obstacles(&workspace.target.clients, &holdings).await;
+        let mut all = obstacles(&clients, &holdings).await;
         let passed = |class| matches!(class, ErrorKind::Denied | ErrorKind::Unsupported);
         match all.unanswered.iter().position(|(_, error)| !passed(error.class)) {
             Some(failed) => Err(all.unanswered.swap_remove(failed).1.into()),

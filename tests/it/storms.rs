@@ -127,7 +127,7 @@ fn eight_at_once_killed_and_started_again_make_one_stack() {
         one.wait().unwrap();
         *one = world.start(&args);
     }
-    let deadline = Instant::now() + Duration::from_secs(240);
+    let deadline = Instant::now() + Duration::from_secs(900);
     for one in crew {
         let output = one.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
