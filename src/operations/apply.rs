@@ -108,7 +108,9 @@ impl Up<'_> {
         }
         self.show(backend, &plan);
         if let Some(end) = refused(&[backend, &plan]) {
-            return Ok(Attempt::Ended(end));
+            // Another first run may have created the backend since, and the resources that this plan takes for others'.
+            let overtaken = held.is_none() && control.reading(backend_status(workspace)).await?.exists;
+            return Ok(if overtaken { Attempt::Overtaken } else { Attempt::Ended(end) });
         }
         if !self.losses_approved(&plan).await {
             return Ok(Attempt::Ended(End::LossNotApproved));
