@@ -10,7 +10,7 @@ use super::{
     feasibility::{infeasible, refuse},
     lease_holding::{Held, give_back, hold, recorded},
     losses::{refusal_of, unaccepted},
-    planning::{begin, desired, planned},
+    planning::{begin, desired, forewarn, planned},
     pod_placement::check_pod_placement,
     rollback::way_back,
     stack_record::{check_place, record_stack},
@@ -165,6 +165,9 @@ impl Up<'_> {
         if backend.is_some() {
             Box::pin(check_network(workspace, &plan)).await?;
             check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
+            if options.only.is_none() {
+                forewarn(workspace, snapshot, &plan);
+            }
             let refusals =
                 Box::pin(infeasible(workspace, options, (&graph, snapshot), (&plan, &observed))).await?;
             if !refusals.is_empty() {

@@ -69,6 +69,16 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     Box::pin(check_network(workspace, &plan)).await?;
     check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
     api_access::warn(workspace, &graph, &plan);
+    forewarn(workspace, &snapshot, &plan);
+    let infeasible =
+        Box::pin(infeasible(workspace, options, (&graph, &snapshot), (&plan, &observed))).await?;
+    infeasible.iter().for_each(|refusal| workspace.problem(refusal));
+    backend.refusals.extend(given_state_key_refusal(workspace).await?);
+    Ok(Planned { backend, plan, infeasible, snapshot })
+}
+
+/// Warns of what the plan's lines do not say: settings without an effect, what ends Auto Mode's nodes, the end of support.
+pub fn forewarn(workspace: &Workspace, snapshot: &Snapshot, plan: &Plan) {
     let idle = |account: &&ServiceAccount| account.target_role_arn.is_some() && !account.pod_identity;
     for account in workspace.stack.service_accounts.iter().filter(idle) {
         workspace.warn(format!(
@@ -76,17 +86,12 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
             account.namespace, account.name
         ));
     }
-    if ends_auto_mode(&plan) {
+    if ends_auto_mode(plan) {
         workspace.warn(AUTO_MODE_ENDS);
     }
-    if let Some(notice) = cluster_support(workspace, &snapshot) {
+    if let Some(notice) = cluster_support(workspace, snapshot) {
         workspace.warn(notice.text);
     }
-    let infeasible =
-        Box::pin(infeasible(workspace, options, (&graph, &snapshot), (&plan, &observed))).await?;
-    infeasible.iter().for_each(|refusal| workspace.problem(refusal));
-    backend.refusals.extend(given_state_key_refusal(workspace).await?);
-    Ok(Planned { backend, plan, infeasible, snapshot })
 }
 
 /// What disabling Auto Mode does to its nodes.

@@ -108,7 +108,8 @@ pub struct Network {
     /// The availability zones: a number from 1 to 6, or a list of names. Default: 3.
     #[serde(default)]
     pub zones: Zones,
-    /// The NAT gateways: `none`, `single` (one for all zones) or `per-zone`. Default: `single`.
+    /// The NAT gateways: `none`, `single` (one for all zones), `per-zone`, or `regional` (one that AWS extends to
+    /// every zone). Default: `single`.
     #[serde(default)]
     pub nat: Nat,
     /// The VPC endpoints: `auto`, or a list of service names such as `[s3, ecr.api]`. Default: `auto`.

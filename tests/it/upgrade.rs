@@ -118,7 +118,8 @@ fn a_rollback_into_extended_support_is_refused_unless_the_cluster_pays_for_it() 
     }
     assert_eq!(world.boto3(VERSIONS)[1], "1.34", "no node was touched");
     world.stack(&stack("1.33").replace("\"1.33\"", "\"1.33\", upgradePolicy: extended"));
-    world.run(&["up", "--sandbox", "--yes"]).with(0);
+    let up = world.run(&["up", "--sandbox", "--yes"]).with(0);
+    assert!(up.err.contains("standard support of Kubernetes 1.33 ended on 2026-07-29"), "{}", up.err);
     assert_eq!(world.boto3(VERSIONS)[0], "1.33");
 }
 
