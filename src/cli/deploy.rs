@@ -1,4 +1,4 @@
-//! `deploy`: builds and rolls out only the application.
+//! `deploy`: builds and rolls out only the applications.
 
 use super::{
     exit::{CommandError, Exit},
@@ -10,19 +10,22 @@ use super::{
 };
 use crate::{
     model::Stage,
-    operations::PlanOptions,
-    stack::overrides::{self, Override},
+    operations::{PlanOptions, applications},
+    stack::overrides::{Override, parse},
     ui::Ui,
 };
 
 /// Maximum length of a tag, in characters.
 const MAX_TAG_LEN: usize = 128;
 
-/// Build, push and roll out only the application
+/// Build, push and roll out only the application, or some of several
 #[derive(Debug, clap::Args)]
 pub struct DeployArgs {
+    /// Names of the applications, if the file has several [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
     /// Override a field of the application once, such as app.env.GREETING=hello; the next `up` reverts it
-    #[arg(long, value_name = "PATH=VALUE", value_parser = overrides::parse)]
+    #[arg(long, value_name = "PATH=VALUE", value_parser = parse)]
     pub set: Vec<Override>,
     /// Additional tag for the image
     #[arg(long, value_name = "TAG", value_parser = image_tag)]
@@ -47,7 +50,19 @@ fn image_tag(text: &str) -> Result<String, String> {
     ))
 }
 
-/// Builds and pushes the image, applies the manifests and waits for the rollout.
+/// Returns the overrides for each of the named applications.
+fn overrides(args: &DeployArgs) -> Vec<Override> {
+    let named = |name: &String| {
+        let of = |one: &Override| Override { app: Some(name.clone()), ..one.clone() };
+        args.set.iter().map(of).collect::<Vec<_>>()
+    };
+    match args.names.is_empty() {
+        true => args.set.clone(),
+        false => args.names.iter().flat_map(named).collect(),
+    }
+}
+
+/// Builds and pushes the images, applies the manifests and waits for the rollout.
 pub async fn run(global: &Global, args: &DeployArgs, ui: Ui) -> Result<Exit, CommandError> {
     if !global.yes && !ui.can_ask() {
         let hint = "pass `--yes` to skip all confirmation prompts";
@@ -56,22 +71,18 @@ pub async fn run(global: &Global, args: &DeployArgs, ui: Ui) -> Result<Exit, Com
             hint,
         ));
     }
-    let global = Global { overrides: args.set.clone(), ..global.clone() };
+    let global = Global { overrides: overrides(args), ..global.clone() };
     let terminal = Terminal::new(&global, ui);
     let workspace = open(&global, &terminal).await?;
-    if workspace.stack.app.is_none() {
-        return Err(CommandError::refused(
-            "the stack file has no `app`, so nothing can be deployed",
-            "add `app: {}` to the stack file",
-        ));
-    }
-    for (path, _) in &args.set {
+    applications(&workspace.stack, &args.names)?;
+    for Override { path, .. } in &args.set {
         ui.warn(&format!(
             "{path} differs from the file: the next `up` reverts it, unless you change the file"
         ));
     }
     let options = PlanOptions {
         image_tags: args.tag.clone(),
+        apps: args.names.clone(),
         take_fields: args.take.addresses(),
         only: Some(Stage::Application),
         ..plan_options(&global)

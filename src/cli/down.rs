@@ -20,6 +20,9 @@ use serde_json::json;
 pub struct DownArgs {
     /// What to delete [default: the whole stack]
     pub what: Option<DownWhat>,
+    /// Name of the application to delete, after `app` [default: all]
+    #[arg(requires = "what")]
+    pub name: Option<String>,
     /// Also delete the state bucket, the lock table and their key, unless another stack uses them
     #[arg(long)]
     pub backend: bool,
@@ -28,7 +31,7 @@ pub struct DownArgs {
 /// What `down` can delete instead of the whole stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum DownWhat {
-    /// Only the application: its Kubernetes objects and its image
+    /// Only the applications: their Kubernetes objects and images
     App,
 }
 
@@ -51,11 +54,11 @@ pub async fn run(global: &Global, args: &DownArgs, ui: Ui) -> Result<Exit, Comma
     let scope = match args.what {
         Some(DownWhat::App) if args.backend || !global.target.is_empty() => {
             return Err(CommandError::refused(
-                "`down app` deletes only the application",
+                "`down app` deletes only applications",
                 "omit `--backend` and `--target`",
             ));
         }
-        Some(DownWhat::App) => DownScope::Application,
+        Some(DownWhat::App) => DownScope::Application(args.name.clone()),
         None if args.backend => DownScope::StackAndBackend,
         None => DownScope::Stack,
     };

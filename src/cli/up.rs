@@ -53,7 +53,7 @@ pub async fn run(global: &Global, args: &UpArgs, ui: Ui) -> Result<Exit, Command
     apply(global, &terminal, &workspace, &options, saved.as_ref()).await
 }
 
-/// Applies the file, prints what was done and, for a whole stack, the URL of the application.
+/// Applies the file, prints what was done and, for a whole stack, the URLs of its applications.
 pub async fn apply(
     global: &Global,
     terminal: &Arc<Terminal>,
@@ -66,11 +66,13 @@ pub async fn apply(
     let changed = conclusion.changed();
     let result = match finish(terminal.ending(), &workspace.location(), conclusion) {
         // The runs are done and reported; what is still asked for is the address.
-        Ok(Exit::Done) if options.targets.is_empty() => match url::show(terminal.ui, workspace, &guard).await
-        {
-            Err(error) if changed => Ok(error.report(&terminal.ui).after_change()),
-            result => result,
-        },
+        Ok(Exit::Done) if options.targets.is_empty() => {
+            let apps: Vec<_> = workspace.stack.apps.iter().filter(|app| options.deploys(app)).collect();
+            match url::show_all(terminal.ui, workspace, &apps, &guard).await {
+                Err(error) if changed => Ok(error.report(&terminal.ui).after_change()),
+                result => result,
+            }
+        }
         result => result,
     };
     guard.close().await;

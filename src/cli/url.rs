@@ -1,4 +1,4 @@
-//! `url`: the URL of the application.
+//! `url`: the URLs of the applications.
 
 use super::{
     exit::{CommandError, Exit},
@@ -8,29 +8,59 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    operations::{ApplicationUrl, Workspace, application_url, check_has_url},
+    operations::{ApplicationUrl, Workspace, application_url, applications, check_has_url},
+    stack::delivery::App,
     ui::Ui,
 };
 use serde_json::json;
 
 /// Print the application's URL once it responds
 #[derive(Debug, clap::Args)]
-pub struct UrlArgs;
+pub struct UrlArgs {
+    /// Name of the application, if the file has several [default: all that have a URL]
+    pub name: Option<String>,
+}
 
 /// Prints the URL once the application responds.
-pub async fn run(global: &Global, _args: &UrlArgs, ui: Ui) -> Result<Exit, CommandError> {
+pub async fn run(global: &Global, args: &UrlArgs, ui: Ui) -> Result<Exit, CommandError> {
     let terminal = Terminal::new(global, ui);
     let workspace = open(global, &terminal).await?;
-    check_has_url(&workspace.stack)?;
+    let apps = applications(&workspace.stack, args.name.as_slice())?;
+    // Of several, some may have none.
+    if apps.iter().all(|app| check_has_url(app).is_err()) {
+        apps.first().map_or(Ok(()), |app| check_has_url(app))?;
+    }
     let guard = RunGuard::open(&terminal, global.timeout)?;
-    let result = show(ui, &workspace, &guard).await;
+    let result = show_all(ui, &workspace, &apps, &guard).await;
     guard.close().await;
     result
 }
 
-/// Waits until the application responds, and prints its URL. Does nothing if it has none.
-pub async fn show(ui: Ui, workspace: &Workspace, guard: &RunGuard) -> Result<Exit, CommandError> {
-    let location = match application_url(workspace, &guard.control).await? {
+/// Prints the URLs of applications, each once it responds. With several, each line begins with the name.
+pub async fn show_all(
+    ui: Ui,
+    workspace: &Workspace,
+    apps: &[&App],
+    guard: &RunGuard,
+) -> Result<Exit, CommandError> {
+    let mut exit = Exit::Done;
+    for app in apps {
+        if show(ui, workspace, app, apps.len() > 1, guard).await? != Exit::Done {
+            exit = Exit::Partial;
+        }
+    }
+    Ok(exit)
+}
+
+/// Waits until an application responds, and prints its URL. Does nothing if it has none.
+async fn show(
+    ui: Ui,
+    workspace: &Workspace,
+    app: &App,
+    several: bool,
+    guard: &RunGuard,
+) -> Result<Exit, CommandError> {
+    let location = match application_url(workspace, app, &guard.control).await? {
         ApplicationUrl::None => return Ok(Exit::Done),
         ApplicationUrl::Late(problem) => {
             ui.problem(&problem);
@@ -46,8 +76,17 @@ pub async fn show(ui: Ui, workspace: &Workspace, guard: &RunGuard) -> Result<Exi
         ui.tell(note);
     }
     match ui.json {
-        true => ui.line(json!({"type": "url", "url": location.url, "loadBalancer": location.balancer})),
-        false => ui.data(&location.url),
+        true => {
+            let mut line = json!({"type": "url", "url": location.url, "loadBalancer": location.balancer});
+            if let (Some(name), Some(map)) = (&app.name, line.as_object_mut()) {
+                map.insert("app".to_owned(), json!(name));
+            }
+            ui.line(line);
+        }
+        false => match app.name.as_ref().filter(|_| several) {
+            Some(name) => ui.data(&format!("{name} {}", location.url)),
+            None => ui.data(&location.url),
+        },
     }
     Ok(Exit::Done)
 }

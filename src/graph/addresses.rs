@@ -54,7 +54,7 @@ pub fn fargate_profiles(stack: &Stack) -> Vec<(String, Vec<Selector>)> {
         .collect();
     if stack.fargate_only {
         let namespaces =
-            ["kube-system"].into_iter().chain(stack.app.iter().map(|app| app.namespace.as_str()));
+            ["kube-system"].into_iter().chain(stack.apps.iter().map(|app| app.namespace.as_str()));
         for namespace in namespaces {
             let covered = profiles.iter().flat_map(|(_, selectors)| selectors);
             if covered.into_iter().any(|it| it.namespace == namespace && it.labels.is_empty()) {
@@ -97,9 +97,10 @@ pub(super) fn key_arn(stack: &Stack) -> In<String> {
     }
 }
 
-/// Returns the name of the application's repository.
+/// Returns the name of an application's repository.
 pub(super) fn app_repository(stack: &Stack, app: &App) -> String {
-    app.repository.clone().unwrap_or_else(|| format!("{}/app", stack.name))
+    let own = || format!("{}/{}", stack.name, app.name.as_deref().unwrap_or("app"));
+    app.repository.clone().unwrap_or_else(own)
 }
 
 /// Returns the address of the repository `name`.
@@ -109,13 +110,24 @@ pub(super) fn repository_address(name: &str) -> Address {
 
 /// Returns whether the AWS Load Balancer Controller is deployed.
 pub(super) fn load_balancer_controller(stack: &Stack) -> bool {
-    let needed = stack.app.as_ref().is_some_and(|app| app.ingress != Ingress::None);
+    let needed = stack.apps.iter().any(|app| app.ingress != Ingress::None);
     stack.controllers.load_balancer_controller.unwrap_or(needed)
 }
 
-/// Returns the address of the application's image. Its field `uri` is the image reference of the pods.
-pub fn app_image() -> Address {
-    Address::from("application/image")
+/// Returns an address of what each application has once: with its name at the end, if it has one.
+fn of_app(base: &str, app: &App) -> Address {
+    Address::new(app.name.as_ref().map_or_else(|| base.to_owned(), |name| format!("{base}/{name}")))
+}
+
+/// The address of the image of an application without a name, and the start of those of others.
+pub const APP_IMAGE: &str = "application/image";
+
+/// The address of the Secret of an application without a name, and the start of those of others.
+pub const SECRET_ENVIRONMENT: &str = "application/secret-environment";
+
+/// Returns the address of an application's image. Its field `uri` is the image reference of the pods.
+pub fn app_image(app: &App) -> Address {
+    of_app(APP_IMAGE, app)
 }
 
 /// Returns the address of the VPC.
@@ -153,14 +165,14 @@ pub(super) fn certificate() -> Address {
     Address::from("application/load-balancer-certificate")
 }
 
-/// Returns the address of the Secret with the application's environment variables.
-pub(super) fn secret_environment() -> Address {
-    Address::from("application/secret-environment")
+/// Returns the address of the Secret with an application's environment variables.
+pub(super) fn secret_environment(app: &App) -> Address {
+    of_app(SECRET_ENVIRONMENT, app)
 }
 
-/// Returns the name of the Secret with the application's environment variables.
+/// Returns the name of the Secret with an application's environment variables.
 pub(super) fn secret_name(app: &App) -> String {
-    format!("{}-secrets", app.release)
+    format!("{}-secrets", app.release())
 }
 
 /// Returns the address of an SSM parameter.

@@ -1,11 +1,11 @@
-//! Images in ECR: the application's image, and copies of the controllers' images.
+//! Images in ECR: those of the applications, and copies of the controllers' images.
 
 use super::{
     addresses::{app_image, app_repository, fargate_profiles, repository_address},
     controller_images::{Controller, copied_controllers},
     delivery_resources::repositories,
     graph_builder::GraphBuilder,
-    graph_context::Context,
+    graph_context::{AppImage, Context},
 };
 use crate::{
     resources::{ecr_repository, image::Spec},
@@ -34,32 +34,34 @@ fn copy(build: &mut GraphBuilder<'_>, stack: &Stack, controller: &Controller, ve
     build.add(&controller.copy(), &spec);
 }
 
-/// Adds the application's image and the copies.
+/// Adds the images of the applications that are in repositories of the stack, and the copies.
 pub(super) fn image(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Context) {
     for controller in copied_controllers(stack) {
         copy(build, stack, &controller, &context.version);
     }
-    let Some(app) = &stack.app else { return };
-    let name = app_repository(stack, app);
-    let immutable = is_immutable(stack, &name);
-    let spec = Spec {
-        registry: ecr_repository::URI.of(&repository_address(&name)),
-        repository: name,
-        content: context.image.content.clone(),
-        tags: context.image.tags.clone(),
-        immutable_tags: immutable,
-        path: app.path.clone(),
-        builder: builder(app).to_owned(),
-        platforms: platforms(stack, app).into_iter().map(str::to_owned).collect(),
-    };
-    build.add(&app_image(), &spec);
+    for app in &stack.apps {
+        let AppImage::InRepository { content, tags, copied } = context.image(app) else { continue };
+        let name = app_repository(stack, app);
+        let immutable = is_immutable(stack, &name);
+        let spec = Spec {
+            registry: ecr_repository::URI.of(&repository_address(&name)),
+            repository: name,
+            content,
+            tags,
+            immutable_tags: immutable,
+            builder: if copied.is_some() { Spec::WHOLE_COPY } else { builder(app) }.to_owned(),
+            path: copied.unwrap_or_else(|| app.path.clone()),
+            platforms: platforms(stack, app).into_iter().map(str::to_owned).collect(),
+        };
+        build.add(&app_image(app), &spec);
+    }
 }
 
 fn is_immutable(stack: &Stack, repository: &str) -> bool {
     repositories(stack).iter().any(|it| it.name == repository && it.immutable_tags)
 }
 
-/// Returns the name of the application's builder.
+/// Returns the name of an application's builder.
 pub fn builder(app: &App) -> &'static str {
     match app.builder {
         Builder::Python => "python",
@@ -67,7 +69,7 @@ pub fn builder(app: &App) -> &'static str {
     }
 }
 
-/// Returns the platforms of the application's image: those of the file, or those that pods may be scheduled
+/// Returns the platforms of an application's image: those of the file, or those that pods may be scheduled
 /// on.
 pub fn platforms(stack: &Stack, app: &App) -> Vec<&'static str> {
     let name = |platform: &Platform| match platform {
@@ -116,7 +118,7 @@ mod tests {
     fn of(text: &str) -> Vec<&'static str> {
         let text = format!("name: shop\nregion: eu-central-1\ncluster: {{}}\n{text}");
         let stack = crate::stack::load("stack.yaml", text.as_bytes(), &|_| None).unwrap();
-        platforms(&stack, stack.app.as_ref().unwrap())
+        platforms(&stack, &stack.apps[0])
     }
 
     #[test]

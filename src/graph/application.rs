@@ -26,13 +26,13 @@ const AFTER_SECRETS: u8 = 3;
 /// Returns whether anything is deployed to the cluster.
 pub fn deploys(stack: &Stack) -> bool {
     stack.cluster.is_some()
-        && (stack.app.is_some() || stack.controllers.cluster_autoscaler || load_balancer_controller(stack))
+        && (!stack.apps.is_empty() || stack.controllers.cluster_autoscaler || load_balancer_controller(stack))
 }
 
 /// Returns whether the files of a subdirectory of the manifests are rendered.
 pub fn renders(stack: &Stack, folder: &str) -> bool {
     match folder {
-        "app" => stack.app.is_some(),
+        "app" => !stack.apps.is_empty(),
         "cluster-autoscaler" => stack.controllers.cluster_autoscaler,
         "load-balancer-controller" => load_balancer_controller(stack),
         _ => true,
@@ -53,10 +53,10 @@ pub(super) fn application(
     }
     let prerequisites = prerequisites(build, stack);
     let grows = stack.controllers.cluster_autoscaler || stack.fargate_only || stack.node_pools().is_some();
-    let mut waves: BTreeMap<u8, Vec<(Address, &Object)>> = BTreeMap::new();
-    for found in &context.objects {
+    let mut waves: BTreeMap<u8, Vec<(Address, &str, &Object)>> = BTreeMap::new();
+    for (part, found) in &context.objects {
         let at = object::address(&found.value).ok_or_else(|| CallError::bug("an object without a name"))?;
-        waves.entry(wave(&found.value)).or_default().push((at, found));
+        waves.entry(wave(&found.value)).or_default().push((at, part, found));
     }
     if load_balancer_controller(stack) {
         let address = certificate();
@@ -72,32 +72,34 @@ pub(super) fn application(
     }
     let mut before: Vec<Address> = prerequisites;
     before.extend(load_balancer_controller(stack).then(certificate));
-    let mut secrets = stack.app.as_ref().filter(|app| !app.secrets.is_empty());
+    let mut secrets: Vec<&App> = stack.apps.iter().filter(|app| !app.secrets.is_empty()).collect();
     for (wave, objects) in waves {
-        if let Some(app) = secrets.take_if(|_| wave >= AFTER_SECRETS) {
-            before.push(secrets_of(build, stack, app, &before));
+        if wave >= AFTER_SECRETS {
+            let added: Vec<Address> =
+                secrets.drain(..).map(|app| secrets_of(build, stack, app, &before)).collect();
+            before.extend(added);
         }
-        for (address, found) in &objects {
+        for (address, part, found) in &objects {
             let spec = manifest::Spec {
                 cluster: cluster_name(stack),
-                part: found.path.split_once('/').map_or("", |(folder, _)| folder).to_owned(),
+                part: (*part).to_owned(),
                 object: object::owned(found.value.clone(), &build.tags(address)),
                 scaled: is_scaled(&found.value, context),
                 grows,
             };
             build.add_after(address, &spec, &before.iter().collect::<Vec<_>>());
         }
-        before.extend(objects.into_iter().map(|(address, _)| address));
+        before.extend(objects.into_iter().map(|(address, ..)| address));
     }
-    if let Some(app) = secrets {
+    for app in secrets {
         secrets_of(build, stack, app, &before);
     }
     Ok(())
 }
 
-/// Adds the Secret with the environment variables of the application, and returns its address.
+/// Adds the Secret with the environment variables of an application, and returns its address.
 fn secrets_of(build: &mut GraphBuilder<'_>, stack: &Stack, app: &App, before: &[Address]) -> Address {
-    let address = secret_environment();
+    let address = secret_environment(app);
     let version = |name: &String| {
         let field = ssm_parameter::VERSION.name().to_owned();
         (name.clone(), In::Ref { r#ref: parameter_address(name), field })
@@ -147,7 +149,7 @@ fn wave(object: &Value) -> u8 {
 fn is_scaled(object: &Value, context: &Context) -> bool {
     let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
     let mine = |path: &str| text(object, path);
-    context.objects.iter().map(|object| &object.value).any(|other| {
+    context.objects.iter().map(|(_, object)| &object.value).any(|other| {
         text(other, "/kind").as_deref() == Some("HorizontalPodAutoscaler")
             && text(other, "/metadata/namespace") == mine("/metadata/namespace")
             && text(other, "/spec/scaleTargetRef/kind") == mine("/kind")
@@ -155,15 +157,14 @@ fn is_scaled(object: &Value, context: &Context) -> bool {
     })
 }
 
-/// Returns the address of the object whose load balancer leads to the application, if it has one.
-pub fn entrance(stack: &Stack) -> Option<Address> {
-    let app = stack.app.as_ref()?;
+/// Returns the address of the object whose load balancer leads to an application, if it has one.
+pub fn entrance(app: &App) -> Option<Address> {
     let kind = match app.ingress {
         Ingress::Alb => "ingress",
         Ingress::Nlb => "service",
         Ingress::None => return None,
     };
-    Some(Address::new(format!("application/{kind}/{}/{}", app.namespace, app.release)))
+    Some(Address::new(format!("application/{kind}/{}/{}", app.namespace, app.release())))
 }
 
 #[cfg(test)]
@@ -217,11 +218,14 @@ mod tests {
                     .into_keys()
                     .map(|name| (name, "v1".to_owned()))
                     .collect(),
-                objects: vec![Object { path: "app/ingress.yaml".to_owned(), value: ingress }],
+                objects: vec![(
+                    "app".to_owned(),
+                    Object { path: "app/ingress.yaml".to_owned(), value: ingress },
+                )],
                 ..Context::default()
             };
             let graph = super::super::graph(&stack, &context).unwrap();
-            let found = below(&graph, &entrance(&stack).unwrap());
+            let found = below(&graph, &entrance(&stack.apps[0]).unwrap());
             let always =
                 ["network/association/private-a", "network/association/private-b", "cluster/access/caller"];
             for address in ways.into_iter().chain(always) {

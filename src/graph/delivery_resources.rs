@@ -41,11 +41,12 @@ pub(super) fn delivery(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Co
     }
 }
 
-/// Returns the repositories of the file, of the application, and of copied controller images.
+/// Returns the repositories of the file, of the applications, and of copied controller images.
 pub(super) fn repositories(stack: &Stack) -> Vec<Repository> {
     let mut all = stack.repositories.clone();
-    let own = stack.app.as_ref().map(|app| app_repository(stack, app));
-    for name in own.into_iter().chain(copy_repositories(stack)) {
+    let filled = stack.apps.iter().filter(|app| app.fills_repository());
+    let own = filled.map(|app| app_repository(stack, app));
+    for name in own.chain(copy_repositories(stack)) {
         if !all.iter().any(|repository| repository.name == name) {
             all.push(Repository { name, immutable_tags: true, scan_on_push: true, keep_images: 30 });
         }
@@ -121,11 +122,10 @@ fn accounts(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Context) {
         let policy = controllers::load_balancers(&stack.region, &stack.name);
         grant(&mut all, "kube-system", "aws-load-balancer-controller", "load-balancers", policy);
     }
-    if let Some(app) = &stack.app
-        && let Some(parameter) = &app.parameter
-    {
+    for app in &stack.apps {
+        let Some(parameter) = &app.parameter else { continue };
         let policy = controllers::read_parameter(&stack.region, &context.account, parameter);
-        grant(&mut all, &app.namespace, &app.release, "parameter", policy);
+        grant(&mut all, &app.namespace, app.release(), "parameter", policy);
     }
     for account in all {
         add(build, stack, context, account);

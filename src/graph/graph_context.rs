@@ -1,6 +1,9 @@
 //! What the resources of a stack depend on besides its file.
 
-use crate::{model::Owner, stack::manifest_file::Object};
+use crate::{
+    model::Owner,
+    stack::{delivery::App, manifest_file::Object},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the graph depends on besides the stack file: facts that are queried from AWS, most of them once and
@@ -31,8 +34,8 @@ pub struct Context {
     pub releases: BTreeMap<String, String>,
     /// Directory of local files that are not stored in the backend, such as private keys.
     pub state_folder: String,
-    /// Tags of the application's image.
-    pub image: ImageTags,
+    /// Images of the applications, by their names; that of an application without a name by the empty text.
+    pub images: BTreeMap<String, AppImage>,
     /// Whether the file asks for the Kubernetes minor before the one that it asked for last.
     pub rolls_back: bool,
     /// Whether a change of the cluster's version ignores EKS's insights.
@@ -40,17 +43,37 @@ pub struct Context {
     /// Whether the cluster is or was in Auto Mode. EKS still acts in its role while it removes what Auto Mode made, so the
     /// role keeps its policies then.
     pub auto_mode: bool,
-    /// Objects of the rendered manifests.
-    pub objects: Vec<Object>,
-    /// Fields of `app` that the file sets and no manifest uses.
-    pub unused: Vec<&'static str>,
+    /// Objects of the rendered manifests, each with the part of the stack that it belongs to.
+    pub objects: Vec<(String, Object)>,
+    /// Fields of applications that the file sets and no manifest uses, each with the folder of the manifests.
+    pub unused: Vec<(String, String)>,
 }
 
-/// The tags of the application's image.
-#[derive(Clone, Debug, Default)]
-pub struct ImageTags {
-    /// Tag derived from the content of the source directory.
-    pub content: String,
-    /// Additional tags.
-    pub tags: Vec<String>,
+/// The image of an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppImage {
+    /// An image in a repository of the stack, by its tags.
+    InRepository {
+        /// Tag derived from the content of the source directory, or from the digest of the image that is copied.
+        content: String,
+        /// Additional tags.
+        tags: Vec<String>,
+        /// Reference of the image that is copied, by its digest; `None` for one that is built.
+        copied: Option<String>,
+    },
+    /// An image elsewhere, by its digest.
+    Elsewhere(String),
+}
+
+impl Default for AppImage {
+    fn default() -> Self {
+        AppImage::InRepository { content: String::new(), tags: Vec::new(), copied: None }
+    }
+}
+
+impl Context {
+    /// Returns the image of an application.
+    pub fn image(&self, app: &App) -> AppImage {
+        self.images.get(app.name.as_deref().unwrap_or_default()).cloned().unwrap_or_default()
+    }
 }

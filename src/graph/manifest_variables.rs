@@ -6,7 +6,7 @@ use super::{
     },
     app_image::platforms,
     controller_images::controller_images,
-    graph_context::Context,
+    graph_context::{AppImage, Context},
     network,
 };
 use crate::{
@@ -30,10 +30,10 @@ const TLS_POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-2021-06";
 /// A group of variables with their values.
 type Group = Vec<(&'static str, Value)>;
 
-/// Returns the values of the variables of the manifests.
-pub fn variables(stack: &Stack, context: &Context) -> Variables {
+/// Returns the values of the variables of the manifests: those of all, and those of an application for its own manifests.
+pub fn variables(stack: &Stack, context: &Context, app: Option<&App>) -> Variables {
     let public = faces_internet(stack);
-    let mut all = BTreeMap::from([
+    let all = BTreeMap::from([
         ("stack.name", json!(stack.name)),
         ("stack.region", json!(stack.region)),
         ("stack.account", json!(context.account)),
@@ -54,46 +54,64 @@ pub fn variables(stack: &Stack, context: &Context) -> Variables {
         ),
         ("loadBalancerController.caBundle", json!(webhook_certificate::CA.of(&certificate()))),
     ]);
-    all.extend(controller_images(stack, &context.version));
-    if let Some(app) = &stack.app {
-        let platforms = platforms(stack, app);
-        let archs: Vec<&str> =
-            platforms.iter().filter_map(|it| it.split_once('/').map(|(_, arch)| arch)).collect();
-        let parameter = app.parameter.clone().unwrap_or_default();
-        let times = RolloutTimes::of(app.ingress);
-        let by_pod_identity = uses_pod_identity(stack, &app.namespace, &app.release).is_some_and(|it| it);
+    let named = all.into_iter().chain(controller_images(stack, &context.version));
+    let own = app.map(|app| of_app(stack, context, app)).unwrap_or_default();
+    let mut all: Variables = named.chain(own).map(|(name, value)| (name.to_owned(), value)).collect();
+    for app in &stack.apps {
+        let Some(name) = &app.name else { continue };
         all.extend([
-            ("image", json!(image::URI.of(&app_image()))),
-            ("app.release", json!(app.release)),
-            ("app.namespace", json!(app.namespace)),
-            ("app.replicas", json!(app.replicas)),
-            ("app.maxReplicas", json!(app.max_replicas().max(1))),
-            ("app.autoscaled", json!(app.is_autoscaled())),
-            ("app.port", json!(app.port)),
-            ("app.portText", json!(app.port.to_string())),
-            ("app.command", json!(app.command)),
-            ("app.env", json!(app.env)),
-            ("app.configHash", json!(config_hash(&app.env, &parameter))),
-            ("app.parameter", json!(parameter)),
-            ("app.drainSeconds", json!(times.drain)),
-            ("app.graceSeconds", json!(times.grace)),
-            ("app.deadlineSeconds", json!(times.deadline)),
-            ("app.ingress", json!(app.ingress)),
-            ("app.archs", json!(archs)),
-            ("app.platforms", json!(platforms)),
-            ("app.roleArn", role(stack, &app.namespace, &app.release, app.parameter.is_some())),
-            ("app.podIdentity", json!(by_pod_identity)),
-        ]);
-        all.extend(health(app));
-        all.extend(balancing(app));
-        all.extend(secrets(app));
-        all.extend([
-            ("app.resources.cpu", json!(app.resources.cpu)),
-            ("app.resources.memory", json!(app.resources.memory)),
-            ("app.resources.memoryLimit", json!(app.resources.memory_limit)),
+            (format!("apps.{name}.image"), image_of(context, app)),
+            (format!("apps.{name}.release"), json!(app.release())),
+            (format!("apps.{name}.namespace"), json!(app.namespace)),
+            (format!("apps.{name}.port"), json!(app.port)),
         ]);
     }
-    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    all
+}
+
+/// Returns the image reference of an application's pods.
+fn image_of(context: &Context, app: &App) -> Value {
+    match context.image(app) {
+        AppImage::InRepository { .. } => json!(image::URI.of(&app_image(app))),
+        AppImage::Elsewhere(reference) => json!(reference),
+    }
+}
+
+/// Returns the variables of an application.
+fn of_app(stack: &Stack, context: &Context, app: &App) -> Group {
+    let platforms = platforms(stack, app);
+    let archs: Vec<&str> =
+        platforms.iter().filter_map(|it| it.split_once('/').map(|(_, arch)| arch)).collect();
+    let parameter = app.parameter.clone().unwrap_or_default();
+    let times = RolloutTimes::of(app.ingress);
+    let (namespace, release) = (app.namespace.as_str(), app.release());
+    let by_pod_identity = uses_pod_identity(stack, namespace, release).is_some_and(|it| it);
+    let own = vec![
+        ("image", image_of(context, app)),
+        ("app.release", json!(release)),
+        ("app.namespace", json!(namespace)),
+        ("app.replicas", json!(app.replicas)),
+        ("app.maxReplicas", json!(app.max_replicas().max(1))),
+        ("app.autoscaled", json!(app.is_autoscaled())),
+        ("app.port", json!(app.port)),
+        ("app.portText", json!(app.port.to_string())),
+        ("app.command", json!(app.command)),
+        ("app.env", json!(app.env)),
+        ("app.configHash", json!(config_hash(&app.env, &parameter))),
+        ("app.parameter", json!(parameter)),
+        ("app.drainSeconds", json!(times.drain)),
+        ("app.graceSeconds", json!(times.grace)),
+        ("app.deadlineSeconds", json!(times.deadline)),
+        ("app.ingress", json!(app.ingress)),
+        ("app.archs", json!(archs)),
+        ("app.platforms", json!(platforms)),
+        ("app.roleArn", role(stack, namespace, release, app.parameter.is_some())),
+        ("app.podIdentity", json!(by_pod_identity)),
+        ("app.resources.cpu", json!(app.resources.cpu)),
+        ("app.resources.memory", json!(app.resources.memory)),
+        ("app.resources.memoryLimit", json!(app.resources.memory_limit)),
+    ];
+    [own, health(app), balancing(stack, app), secrets(app)].concat()
 }
 
 /// Time limits that match how fast a load balancer drops a pod and adds a new one, in seconds.
@@ -165,7 +183,7 @@ fn health(app: &App) -> Group {
 }
 
 /// Returns the variables of the load balancer.
-fn balancing(app: &App) -> Group {
+fn balancing(stack: &Stack, app: &App) -> Group {
     let tls = app.certificate_arn.is_some();
     let ports = match tls {
         true => r#"[{"HTTP": 80}, {"HTTPS": 443}]"#,
@@ -177,6 +195,8 @@ fn balancing(app: &App) -> Group {
         ("app.hosts", json!(app.hosts)),
         ("app.ingressRules", hosts.map(|host| ingress_rule(app, host)).collect()),
         ("app.certificateArn", json!(app.certificate_arn)),
+        ("app.loadBalancer.group", json!(balancer_group(stack, app))),
+        ("app.loadBalancer.groupOrder", json!(balancer_group(stack, app).map(|_| rule_order(app)))),
         ("app.loadBalancer.listenPorts", json!(ports)),
         ("app.loadBalancer.port", json!(if tls { 443 } else { 80 })),
         ("app.loadBalancer.tlsPort", json!(tls.then_some("443"))),
@@ -185,6 +205,23 @@ fn balancing(app: &App) -> Group {
         ("app.loadBalancer.checkPath", json!(path)),
         ("app.loadBalancer.checkCodes", json!(codes)),
     ]
+}
+
+/// Returns the name of the group of Ingresses that share a load balancer, if the application is in one. Those with HTTPS
+/// have a group of their own, since a redirect to HTTPS applies to all of a group.
+/// Source: <https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#ingressgroup>
+fn balancer_group(stack: &Stack, app: &App) -> Option<String> {
+    let name = stack.name.replace('_', "-");
+    let name = name.trim_end_matches('-');
+    app.shares_balancer().then(|| match app.certificate_arn {
+        Some(_) => format!("{name}-https"),
+        None => name.to_owned(),
+    })
+}
+
+/// Returns the order of the application's rules in its group: wildcards come after the exact hosts of others.
+fn rule_order(app: &App) -> &'static str {
+    if app.has_wildcard() { "20" } else { "10" }
 }
 
 /// Returns protocol, path and success codes of the load balancer's health check. An Application Load Balancer cannot
@@ -201,7 +238,7 @@ fn balancer_check(app: &App) -> (&'static str, Option<&str>, Option<&'static str
 
 /// Returns a rule of the Ingress, for one host or for all.
 fn ingress_rule(app: &App, host: Option<&str>) -> Value {
-    let service = json!({"name": app.release, "port": {"name": "http"}});
+    let service = json!({"name": app.release(), "port": {"name": "http"}});
     let http = json!({"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": service}}]});
     match host {
         Some(host) => json!({"host": host, "http": http}),
@@ -214,34 +251,38 @@ fn secrets(app: &App) -> Group {
     let some = !app.secrets.is_empty();
     vec![
         ("app.secretName", json!(some.then(|| secret_name(app)))),
-        ("app.secretRevision", json!(some.then(|| secret_environment::REVISION.of(&secret_environment())))),
+        (
+            "app.secretRevision",
+            json!(some.then(|| secret_environment::REVISION.of(&secret_environment(app)))),
+        ),
     ]
 }
 
-/// The fields of `app` that have an effect only through manifests, and the variables with their values.
+/// The fields of an application that have an effect only through manifests, and the variables with their values.
 const FIELDS: &[(&str, &[&str])] = &[
-    ("app.replicas", &["app.replicas"]),
-    ("app.maxReplicas", &["app.maxReplicas", "app.autoscaled"]),
-    ("app.port", &["app.port", "app.portText"]),
-    ("app.command", &["app.command"]),
-    ("app.health.startup", &["app.health.startup", "app.health.startupPath"]),
-    ("app.health.live", &["app.health.live", "app.health.livePath"]),
-    ("app.health.ready", &["app.health.ready", "app.health.readyPath"]),
-    ("app.resources.cpu", &["app.resources.cpu"]),
-    ("app.resources.memory", &["app.resources.memory"]),
-    ("app.resources.memoryLimit", &["app.resources.memoryLimit"]),
-    ("app.env", &["app.env"]),
-    ("app.secrets", &["app.secretName"]),
-    ("app.parameter", &["app.parameter"]),
-    ("app.ingress", &["app.ingress"]),
-    ("app.hosts", &["app.hosts", "app.ingressRules"]),
-    ("app.certificateArn", &["app.certificateArn"]),
+    ("replicas", &["app.replicas"]),
+    ("maxReplicas", &["app.maxReplicas", "app.autoscaled"]),
+    ("port", &["app.port", "app.portText"]),
+    ("command", &["app.command"]),
+    ("health.startup", &["app.health.startup", "app.health.startupPath"]),
+    ("health.live", &["app.health.live", "app.health.livePath"]),
+    ("health.ready", &["app.health.ready", "app.health.readyPath"]),
+    ("resources.cpu", &["app.resources.cpu"]),
+    ("resources.memory", &["app.resources.memory"]),
+    ("resources.memoryLimit", &["app.resources.memoryLimit"]),
+    ("env", &["app.env"]),
+    ("secrets", &["app.secretName"]),
+    ("parameter", &["app.parameter"]),
+    ("ingress", &["app.ingress"]),
+    ("hosts", &["app.hosts", "app.ingressRules"]),
+    ("certificateArn", &["app.certificateArn"]),
 ];
 
-/// Returns the fields that the file sets and none of the used variables holds.
-pub fn unused_fields(stack: &Stack, used: &BTreeSet<String>) -> Vec<&'static str> {
-    let unused = |(field, variables): &&(&str, &[&str])| {
+/// Returns the fields of an application that the file sets and none of the used variables holds.
+pub fn unused_fields(stack: &Stack, app: &App, used: &BTreeSet<String>) -> Vec<String> {
+    let fields = FIELDS.iter().map(|(field, variables)| (app.field(field), variables));
+    let unused = |(field, variables): &(String, &&[&str])| {
         stack.sets(field) && !variables.iter().any(|variable| used.contains(*variable))
     };
-    FIELDS.iter().filter(unused).map(|(field, _)| *field).collect()
+    fields.filter(unused).map(|(field, _)| field).collect()
 }

@@ -4,6 +4,7 @@ mod access;
 mod addons;
 mod addresses;
 mod app_image;
+mod app_part;
 mod application;
 mod backend_graph;
 mod control_plane;
@@ -15,6 +16,7 @@ mod graph_context;
 mod iam_policies;
 mod key;
 mod manifest_variables;
+mod moved_apps;
 mod nat;
 mod network;
 mod nodes;
@@ -23,16 +25,18 @@ mod scoped_policy;
 
 pub use access::{caller_has_entry, principal_slug};
 pub use addons::{AddonSettings, addons};
-pub use addresses::{app_image, cluster_name, fargate_profiles};
+pub use addresses::{APP_IMAGE, SECRET_ENVIRONMENT, cluster_name, fargate_profiles};
 pub use app_image::{builder, platforms};
+pub use app_part::{SHARED_PART, is_application_part, is_of_application, part};
 pub use application::{deploys, entrance, renders};
 pub use backend_graph::{BACKEND, Backend, backend, backend_bucket, backend_key};
 pub use control_plane::cluster_zones;
-pub use graph_context::{Context, ImageTags};
+pub use graph_context::{AppImage, Context};
 pub use iam_policies::{
     autoscaling_role, key_admin, key_for_disks, key_for_logs, log_group_arn, logs_service,
 };
 pub use manifest_variables::{faces_internet, unused_fields, variables};
+pub use moved_apps::moved_addresses;
 pub use network::{
     endpoint_address, interface_endpoints, missing_endpoints, needed_endpoints, private_subnet_address,
     role_tag, subnet_tags_address,

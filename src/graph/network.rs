@@ -114,7 +114,7 @@ pub fn needed_endpoints(stack: &Stack) -> Vec<&'static str> {
     if stack.controllers.cluster_autoscaler {
         names.push("autoscaling");
     }
-    let read = stack.app.as_ref().is_some_and(|app| app.parameter.is_some()) || !stack.parameters.is_empty();
+    let read = stack.apps.iter().any(|app| app.parameter.is_some()) || !stack.parameters.is_empty();
     if stack.cluster.is_some() && read {
         names.push("ssm");
     }

@@ -1,4 +1,5 @@
-//! Copies an image of another registry unchanged: its manifests and layers, byte for byte.
+//! Copies an image of another registry unchanged: its manifests and layers, byte for byte; and finds the digest that a tag
+//! has.
 
 use super::{
     Blob, Built, Document, ImagePlatform, Store, image_manifest, layer::LayerWriter, registry::ImageError,
@@ -36,6 +37,54 @@ async fn fetch(store: &Store, reference: &str, platforms: &[ImagePlatform]) -> R
         documents.push((*platform, Document { digest: found.digest, media_type: found.media_type, text }));
     }
     Ok(Built::of_documents(documents, blobs))
+}
+
+/// Returns the digest of the image `reference`, and checks that it supports these platforms.
+///
+/// # Errors
+/// Those of [`copy`].
+pub async fn resolve(
+    store: &Store,
+    ecr: &aws_sdk_ecr::Client,
+    reference: &str,
+    platforms: &[ImagePlatform],
+) -> Result<String, CallError> {
+    let source = ImageSource::with_ecr(store, ecr);
+    let found = async {
+        let image = source.open(reference).await?;
+        for platform in platforms {
+            image.find(*platform).await?;
+        }
+        Ok(image.digest().to_owned())
+    };
+    found.await.map_err(ImageError::into_call_error)
+}
+
+/// Fetches the image `reference` with everything that its index lists, so that its digest stays the same.
+///
+/// # Errors
+/// Those of [`copy`]; also an index that ECR does not accept.
+pub async fn copy_whole(
+    store: &Store,
+    ecr: &aws_sdk_ecr::Client,
+    reference: &str,
+) -> Result<Built, CallError> {
+    let source = ImageSource::with_ecr(store, ecr);
+    let fetched = async {
+        let image = source.open(reference).await?;
+        let (mut documents, mut blobs) = (Vec::new(), Vec::<Blob>::new());
+        for manifest in image.listed().await? {
+            for blob in &manifest.blobs {
+                if !blobs.iter().any(|other| other.digest == blob.digest) {
+                    blobs.push(image.layer(blob, &blob.media_type).await?);
+                }
+            }
+            let text = String::from_utf8(manifest.text).map_err(|error| image.refused(&error))?;
+            documents.push(Document { digest: manifest.digest, media_type: manifest.media_type, text });
+        }
+        Ok(Built { documents, blobs })
+    };
+    fetched.await.map_err(ImageError::into_call_error)
 }
 
 /// Returns an image without files, for programs whose work the sandbox does.

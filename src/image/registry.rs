@@ -103,12 +103,7 @@ impl Registry {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(READ)
-            .user_agent(concat!("provisioner/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| self.trouble(&error))?;
+        let client = http_client().map_err(|error| self.trouble(&error))?;
         Ok(self.client.get_or_init(|| client))
     }
 
@@ -276,6 +271,41 @@ impl Registry {
             error.hint(format!("use a public image: {registry} is accessed without credentials")),
         )
     }
+}
+
+fn http_client() -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(READ)
+        .user_agent(concat!("provisioner/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// Downloads at most `max_bytes` of the image `reference` from a URL that holds its own permission into `to`.
+///
+/// # Errors
+/// Fails if the server is unreachable, refuses, or sends more. The message does not show the URL, which grants access.
+pub async fn fetch_url(
+    url: &str,
+    reference: &str,
+    max_bytes: u64,
+    to: &mut (dyn std::io::Write + Send),
+) -> Result<(), ImageError> {
+    let failed = |what: String| {
+        let message = format!("image {reference}: a layer cannot be downloaded from ECR: {what}");
+        ImageError::Other(CallError::new(ErrorKind::Other, message).hint("run again"))
+    };
+    let said = |error: reqwest::Error| failed(error.without_url().to_string());
+    let answer = http_client().map_err(said)?.get(url).send().await.map_err(said)?;
+    if !answer.status().is_success() {
+        return Err(failed(format!("it answered {}", answer.status())));
+    }
+    download(answer, max_bytes, to).await.map_err(|cut| match cut {
+        Cut::Connection(error) => said(error),
+        Cut::TooLarge => failed(format!("it is larger than {max_bytes} bytes")),
+        Cut::Stalled => failed("it stalled".to_owned()),
+        Cut::File(error) => failed(error.to_string()),
+    })
 }
 
 /// Writes at most `max_bytes` of an answer's body into `to`, as they arrive.

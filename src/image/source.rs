@@ -5,11 +5,13 @@ use super::{
     Blob, ImagePlatform, Store, Temp,
     blob::{at, digest, digest_mismatch},
     build_context::hex,
+    origin::{EcrOrigin, Origin},
     registry::{ImageError, LAYOUT, Registry},
 };
 use crate::{
     aws::report_progress,
     model::{CallError, ErrorKind},
+    stack::image_reference::ImageReference,
 };
 use oci_spec::distribution::Reference;
 use serde::Deserialize;
@@ -78,16 +80,53 @@ pub struct ResolvedImage {
     pub settings: Vec<u8>,
 }
 
+/// A manifest or index, byte for byte, and what it refers to.
+pub struct ListedManifest {
+    /// Its digest.
+    pub digest: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Its text.
+    pub text: Vec<u8>,
+    /// Configuration and layers; none for an index.
+    pub blobs: Vec<Descriptor>,
+}
+
+impl ListedManifest {
+    fn of(manifest: SourceManifest, text: Vec<u8>, digest: &str, listed: &str) -> Self {
+        // A manifest may omit its own media type; the index that lists it may not.
+        let known = if manifest.media_type.is_empty() { listed } else { &manifest.media_type };
+        let media_type = match (known, &manifest.manifests) {
+            ("", Some(_)) => "application/vnd.oci.image.index.v1+json",
+            ("", None) => "application/vnd.oci.image.manifest.v1+json",
+            (known, _) => known,
+        };
+        ListedManifest {
+            digest: digest.to_owned(),
+            media_type: media_type.to_owned(),
+            text,
+            blobs: manifest.config.into_iter().chain(manifest.layers.into_iter().flatten()).collect(),
+        }
+    }
+}
+
 /// The places that images are fetched from: the cache, an optional OCI layout, and registries.
 pub struct ImageSource {
     store: Store,
     layout: Option<PathBuf>,
+    ecr: Option<aws_sdk_ecr::Client>,
 }
 
 impl ImageSource {
     /// Returns a source over the cache in `store`, the folder that [`LAYOUT`] names, and registries.
     pub fn new(store: &Store) -> Self {
-        ImageSource { store: store.clone(), layout: std::env::var_os(LAYOUT).map(PathBuf::from) }
+        let layout = std::env::var_os(LAYOUT).map(PathBuf::from);
+        ImageSource { store: store.clone(), layout, ecr: None }
+    }
+
+    /// Returns a source that also reads private repositories of ECR.
+    pub fn with_ecr(store: &Store, ecr: &aws_sdk_ecr::Client) -> Self {
+        ImageSource { ecr: Some(ecr.clone()), ..ImageSource::new(store) }
     }
 
     /// Opens an image by its digest or, if the reference has none, by its tag.
@@ -99,7 +138,11 @@ impl ImageSource {
             refused(reference, &error).hint("write the reference as `NAME:TAG@sha256:...`")
         })?;
         let digest = parsed.digest().map(str::to_owned);
-        let registry = Registry::new(parsed);
+        let home = ImageReference::parse(reference).and_then(|it| Some((it.ecr()?, it)));
+        let registry = match (home, &self.ecr) {
+            (Some((home, it)), Some(client)) => Origin::Ecr(EcrOrigin::new(client, home, &it, reference)),
+            _ => Origin::Public(Box::new(Registry::new(parsed))),
+        };
         let digest = match digest {
             Some(digest) => digest,
             None => self.resolve_tag(&registry, reference).await?,
@@ -109,7 +152,7 @@ impl ImageSource {
 
     /// Returns the digest that the tag points to: in the index of the layout or, if it lacks the image, in
     /// the registry.
-    async fn resolve_tag(&self, registry: &Registry, reference: &str) -> Result<String, ImageError> {
+    async fn resolve_tag(&self, registry: &Origin, reference: &str) -> Result<String, ImageError> {
         if let Some(layout) = &self.layout
             && let Some(digest) = digest_in_layout(layout, reference)?
         {
@@ -122,7 +165,7 @@ impl ImageSource {
 
     async fn manifest(
         &self,
-        registry: &Registry,
+        registry: &Origin,
         wanted: &str,
         reference: &str,
     ) -> Result<(SourceManifest, Vec<u8>), ImageError> {
@@ -136,7 +179,7 @@ impl ImageSource {
         Ok((manifest, text))
     }
 
-    async fn text(&self, registry: &Registry, wanted: &str) -> Result<Vec<u8>, ImageError> {
+    async fn text(&self, registry: &Origin, wanted: &str) -> Result<Vec<u8>, ImageError> {
         if let Some(text) = self.read_local(wanted)? {
             return Ok(text);
         }
@@ -184,7 +227,7 @@ fn digest_in_layout(layout: &Path, reference: &str) -> Result<Option<String>, Ca
 /// An image whose digest is known and whose content is fetched per platform.
 pub struct Opened<'a> {
     source: &'a ImageSource,
-    registry: Registry,
+    registry: Origin,
     reference: String,
     digest: String,
 }
@@ -231,6 +274,31 @@ impl Opened<'_> {
             return Err(self.not_for(platform, &what).into());
         }
         Ok(ResolvedImage { digest, media_type: manifest.media_type, text, config, layers, settings })
+    }
+
+    /// Returns the digest of the image, or of its index.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Fetches the manifest of the image and, if it is an index, all that it lists, in the order in which they are pushed:
+    /// the index is the last one.
+    ///
+    /// # Errors
+    /// Those of [`find`](Self::find); also an index that lists other indexes.
+    pub async fn listed(&self) -> Result<Vec<ListedManifest>, ImageError> {
+        let (registry, reference) = (&self.registry, self.reference.as_str());
+        let (root, text) = self.source.manifest(registry, &self.digest, reference).await?;
+        let mut all = Vec::new();
+        for one in root.manifests.iter().flatten() {
+            let (manifest, text) = self.source.manifest(registry, &one.digest, reference).await?;
+            if manifest.manifests.is_some() {
+                return Err(self.refused(&"its index lists another index, which ECR does not accept").into());
+            }
+            all.push(ListedManifest::of(manifest, text, &one.digest, &one.media_type));
+        }
+        all.push(ListedManifest::of(root, text, &self.digest, ""));
+        Ok(all)
     }
 
     fn not_for(&self, platform: ImagePlatform, what: &dyn std::fmt::Display) -> CallError {

@@ -56,6 +56,13 @@ impl Plan {
         }
     }
 
+    /// Returns the part of the plan for the addresses that `wanted` accepts.
+    pub fn of_addresses(&self, wanted: &dyn Fn(&Address) -> bool) -> Plan {
+        let mut plan = self.only(&|id, _| wanted(&Address::from(id.address.base())));
+        plan.refusals = self.refusals.iter().filter(|it| wanted(&it.address)).cloned().collect();
+        plan
+    }
+
     fn only(&self, wanted: &dyn Fn(&StepId, Stage) -> bool) -> Plan {
         let steps = self.steps.iter().filter(|step| wanted(&step.id, step.stage));
         let addresses: BTreeSet<&Address> = steps.map(|step| &step.id.address).collect();

@@ -1,4 +1,4 @@
-//! The URL of the application.
+//! The URLs of the applications.
 
 use super::{OperationError, RunControl, Workspace};
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     stack::{
         Stack,
         delivery::{App, Ingress},
+        nearest,
     },
 };
 use serde_json::Value;
@@ -42,43 +43,68 @@ pub struct Location {
     pub note: Option<String>,
 }
 
-/// Checks that the stack has an application with a URL.
+/// Returns the applications of these names; all of them if there are none.
+///
+/// # Errors
+/// Refuses a name that is not in the file, and a file without an application.
+pub fn applications<'a>(stack: &'a Stack, names: &[String]) -> Result<Vec<&'a App>, OperationError> {
+    if stack.apps.is_empty() {
+        return Err(OperationError::refused(
+            "the stack file has no `app`",
+            "add `app: {}` to the stack file",
+        ));
+    }
+    if names.is_empty() {
+        return Ok(stack.apps.iter().collect());
+    }
+    let known: Vec<&str> = stack.apps.iter().filter_map(|app| app.name.as_deref()).collect();
+    let find = |name: &String| {
+        stack.app(Some(name)).ok_or_else(|| {
+            let hint = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => {
+                    "omit the name: the file has one application without a name".to_owned()
+                }
+                None => format!("expected one of: {}", known.join(", ")),
+            };
+            OperationError::refused(format!("the stack file has no application `{name}`"), &hint)
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Checks that an application has a URL.
 ///
 /// # Errors
 /// Refuses, saying which field of the file to change.
-pub fn check_has_url(stack: &Stack) -> Result<(), OperationError> {
-    let Some(app) = &stack.app else {
-        return Err(OperationError::refused(
-            "the stack file has no `app`, so it has no URL",
-            "add `app: {}` to the stack file",
-        ));
-    };
+pub fn check_has_url(app: &App) -> Result<(), OperationError> {
     if app.ingress == Ingress::None {
+        let field = app.field("ingress");
         let message = format!(
-            "`app.ingress` is `none`: the application is reachable only inside the cluster, at http://{}.{}.svc",
-            app.release, app.namespace
+            "`{field}` is `none`: the application is reachable only inside the cluster, at http://{}.{}.svc",
+            app.release(),
+            app.namespace
         );
-        return Err(OperationError::refused(
-            message,
-            "set `app.ingress` to `alb` or `nlb` to create a load balancer",
-        ));
+        let hint = format!("set `{field}` to `alb` or `nlb` to create a load balancer");
+        return Err(OperationError::refused(message, &hint));
     }
     if app.replicas == 0 {
-        let hint = "set `app.replicas` to at least 1";
-        return Err(OperationError::refused("`app.replicas` is 0, so no pod can respond", hint));
+        let field = app.field("replicas");
+        let hint = format!("set `{field}` to at least 1");
+        return Err(OperationError::refused(format!("`{field}` is 0, so no pod can respond"), &hint));
     }
     Ok(())
 }
 
-/// Waits until the application responds, and returns its URL.
+/// Waits until an application responds, and returns its URL.
 pub async fn application_url(
     workspace: &Workspace,
+    app: &App,
     control: &RunControl,
 ) -> Result<ApplicationUrl, OperationError> {
     let (stack, clients, pace) = (&workspace.stack, &workspace.target.clients, workspace.target.pace);
     // Without a pod nothing can respond.
-    let idle = stack.app.as_ref().is_none_or(|app| app.replicas == 0);
-    let Some(place) = balanced(stack).filter(|_| !idle) else { return Ok(ApplicationUrl::None) };
+    let Some(place) = balanced(app).filter(|_| app.replicas > 0) else { return Ok(ApplicationUrl::None) };
     let name = cluster_name(stack);
     let Some(there) = cluster_endpoint(clients, &name).await? else {
         return Err(OperationError::refused(
@@ -91,7 +117,7 @@ pub async fn application_url(
     // From outside the VPC, an internal address cannot be tested.
     let inside = !faces_internet(stack) && !workspace.target.is_sandbox();
     let look = async || {
-        let found = match address(stack, &cluster, &place).await? {
+        let found = match address(app, &cluster, &place).await? {
             None => Err(match trouble(&cluster, &place).await {
                 Some(trouble) => format!("its load balancer has no DNS name yet; {trouble}"),
                 None => "its load balancer has no DNS name yet".to_owned(),
@@ -120,10 +146,9 @@ pub async fn application_url(
     Ok(if inside { ApplicationUrl::Internal(location) } else { ApplicationUrl::Responds(location) })
 }
 
-/// Returns the object whose load balancer serves the application.
-fn balanced(stack: &Stack) -> Option<ObjectRef> {
-    let app = stack.app.as_ref()?;
-    entrance(stack)?;
+/// Returns the object whose load balancer serves an application.
+fn balanced(app: &App) -> Option<ObjectRef> {
+    entrance(app)?;
     let (api_version, kind) = match app.ingress {
         Ingress::Alb => ("networking.k8s.io/v1", "Ingress"),
         Ingress::Nlb | Ingress::None => ("v1", "Service"),
@@ -132,7 +157,7 @@ fn balanced(stack: &Stack) -> Option<ObjectRef> {
         api_version: api_version.to_owned(),
         kind: kind.to_owned(),
         namespace: Some(app.namespace.clone()),
-        name: app.release.clone(),
+        name: app.release().to_owned(),
     })
 }
 
@@ -144,13 +169,9 @@ struct Reachable {
     host: String,
 }
 
-async fn address(
-    stack: &Stack,
-    cluster: &KubeClient,
-    place: &ObjectRef,
-) -> Result<Option<Reachable>, CallError> {
+async fn address(app: &App, cluster: &KubeClient, place: &ObjectRef) -> Result<Option<Reachable>, CallError> {
     let Some(object) = cluster.get(place).await? else { return Ok(None) };
-    Ok(stack.app.as_ref().and_then(|app| reachable(app, &object)))
+    Ok(reachable(app, &object))
 }
 
 /// Returns what the status of an Ingress or Service tells, or `None` without a load balancer.
@@ -227,7 +248,7 @@ mod tests {
         let text = format!("name: shop\nregion: eu-central-1\napp: {app}\n");
         let stack = crate::stack::load("stack.yaml", text.as_bytes(), &|_| None).unwrap();
         let object = json!({"status": {"loadBalancer": {"ingress": [status]}}});
-        let found = reachable(stack.app.as_ref().unwrap(), &object)?;
+        let found = reachable(&stack.apps[0], &object)?;
         Some((found.location.url, found.direct, found.host))
     }
 

@@ -20,12 +20,14 @@ use super::{
 };
 use crate::{
     engine::{Run, Settings},
+    graph::is_of_application,
     model::{
         Action, Address, CallError, ErrorKind, Graph, Outcome, Plan, PlanRefusal, PlannedChange, Snapshot,
         Stage, StepError,
     },
 };
-use std::sync::Arc;
+use serde_json::Value;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// One `up`: what it works on, and how.
 struct Up<'a> {
@@ -161,6 +163,10 @@ impl Up<'_> {
         let shut = api_access::warn(workspace, &graph, &plan);
         if let Some(stage) = options.only {
             plan = only(stage, &graph, &plan)?;
+            if !options.apps.is_empty() {
+                let mine = of_apps(workspace, &options.apps, &graph, snapshot);
+                plan = plan.of_addresses(&|address| mine.contains(address));
+            }
         }
         if backend.is_some() {
             Box::pin(check_network(workspace, &plan)).await?;
@@ -312,6 +318,21 @@ fn only(stage: Stage, graph: &Graph, plan: &Plan) -> Result<Plan, OperationError
     let concerns = |it: &&PlanRefusal| it.stage == stage || it.blocks.iter().any(of_stage);
     let refusals = plan.refusals.iter().filter(concerns).cloned().collect();
     Ok(Plan { refusals, ..plan.stage(stage) })
+}
+
+/// Returns the addresses of the applications of these names, and of what all applications share.
+fn of_apps(workspace: &Workspace, names: &[String], graph: &Graph, snapshot: &Snapshot) -> BTreeSet<Address> {
+    let others = workspace.stack.apps.iter().filter_map(|app| app.name.as_deref());
+    let others: Vec<&str> = others.filter(|name| !names.iter().any(|it| it == name)).collect();
+    let is_mine = |address: &Address, kind: &str, spec: &Value| {
+        is_of_application(address, kind, spec, None)
+            && !others.iter().any(|name| is_of_application(address, kind, spec, Some(name)))
+    };
+    let wanted = graph.nodes.iter().filter(|(address, node)| is_mine(address, &node.kind, &node.spec));
+    let recorded = snapshot.resources.iter().filter(|(address, entry)| {
+        !graph.nodes.contains_key(*address) && is_mine(address, &entry.kind, &entry.spec)
+    });
+    wanted.map(|(address, _)| address).chain(recorded.map(|(address, _)| address)).cloned().collect()
 }
 
 /// Returns why the application cannot be deployed from this machine, if the API server does not answer.

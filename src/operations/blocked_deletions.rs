@@ -8,6 +8,7 @@ use crate::{
     aws::{
         Cx, Holdings, Obstacle, cluster_exists, names_of, obstacles, sweep_cluster_groups, sweep_endpoints,
     },
+    graph::is_application_part,
     model::{
         Action, Address, Blockable, Desired as _, ErrorKind, Observed, Owner, Plan, PlannedChange, Snapshot,
         Stage,
@@ -145,7 +146,7 @@ fn spec<'a>(snapshot: &'a Snapshot, address: &Address) -> Option<&'a Value> {
 /// Returns whether a resource is an object of the application. A Namespace is none: it may hold objects of others.
 fn is_application(snapshot: &Snapshot, address: &Address) -> bool {
     let text = |path: &str| spec(snapshot, address)?.pointer(path).and_then(Value::as_str);
-    text("/part") == Some("app") && text("/object/kind") != Some("Namespace")
+    text("/part").is_some_and(is_application_part) && text("/object/kind") != Some("Namespace")
 }
 
 /// Returns what a resource of a kind can be blocked by.

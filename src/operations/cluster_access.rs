@@ -67,10 +67,16 @@ pub async fn write_kubeconfig(
         server: there.endpoint,
         ca: there.ca,
         exec,
-        namespace: stack.app.as_ref().map(|app| app.namespace.clone()),
+        namespace: common_namespace(stack),
     };
     let path = write(path, |old| merge(old, &entry, current))?;
     Ok(WrittenContext { path, context: entry.context, server: entry.server })
+}
+
+/// Returns the namespace of the applications, if it is the same for all.
+fn common_namespace(stack: &Stack) -> Option<String> {
+    let (first, others) = stack.apps.split_first()?;
+    others.iter().all(|app| app.namespace == first.namespace).then(|| first.namespace.clone())
 }
 
 /// Returns a token for a cluster, for the caller at an endpoint, or for a role that the caller assumes.

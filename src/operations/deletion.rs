@@ -21,21 +21,20 @@ use super::{
 use crate::{
     aws::Traces,
     engine::{LeaseGuard, Run, Settings, StateWriter, sweep},
-    model::{Address, Desired as _, Graph, Observed, Outcome, Phase, Plan, Record, Snapshot, Stray},
+    graph::is_of_application,
+    model::{Address, Graph, Observed, Outcome, Phase, Plan, Record, Snapshot, Stray},
     plan::{Strays, left_dependents},
-    resources::{image, manifest, secret_environment},
 };
-use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What `down` deletes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DownScope {
     /// The stack, or the targets of the options.
     #[default]
     Stack,
-    /// Only the application: its Kubernetes objects and its image.
-    Application,
+    /// Only the applications: their Kubernetes objects and their images. With a name, that one alone.
+    Application(Option<String>),
     /// The stack, and the backend unless another stack uses it.
     StackAndBackend,
 }
@@ -100,9 +99,15 @@ pub async fn down(
 impl Down<'_> {
     async fn go(&mut self, removal: &mut Removal) -> Result<(), OperationError> {
         let (workspace, control) = (self.workspace, self.control);
-        if self.scope == DownScope::Application {
-            let Some(targets) = control.reading(application(workspace)).await? else {
-                workspace.tell(format!("{}: no application is deployed", workspace.location()));
+        if let DownScope::Application(name) = &self.scope {
+            let name = name.clone();
+            let found = control.reading(application(workspace, name.as_deref())).await?;
+            let Some(targets) = found else {
+                let text = match &name {
+                    Some(name) => format!("application `{name}` is not deployed"),
+                    None => "no application is deployed".to_owned(),
+                };
+                workspace.tell(format!("{}: {text}", workspace.location()));
                 return Ok(());
             };
             self.options.targets = targets;
@@ -186,7 +191,7 @@ impl Down<'_> {
         }
         let (plan, observed) = control.reading(self.plan(&writer.snapshot, Strays::RemoveProven)).await?;
         // The objects of an application that another part's objects come after can be deleted all the same.
-        if self.scope != DownScope::Application {
+        if !matches!(self.scope, DownScope::Application(_)) {
             refuse_dependents(&self.options.targets, &left_dependents(&plan, &writer.snapshot, &observed))?;
         }
         let tenants = Box::pin(check_tenants(workspace, &plan, &writer.snapshot, &observed));
@@ -379,20 +384,18 @@ impl Down<'_> {
     }
 }
 
-/// Returns the addresses of the application's objects and image. `None` if no application is deployed.
-async fn application(workspace: &Workspace) -> Result<Option<Vec<String>>, OperationError> {
+/// Returns the addresses of the objects and images of one application, or of all. `None` if none is deployed.
+async fn application(
+    workspace: &Workspace,
+    name: Option<&str>,
+) -> Result<Option<Vec<String>>, OperationError> {
     if !backend_is_there(workspace).await? {
         return Ok(None);
     }
     let snapshot = recorded(workspace).await?;
-    let part = |spec: &Value| spec.get("part").and_then(Value::as_str) == Some("app");
-    let of = |kind: &str, spec: &Value| match kind {
-        image::Spec::KIND => spec.get("builder").and_then(Value::as_str) != Some(image::Spec::COPY),
-        manifest::Spec::KIND => part(spec),
-        kind => kind == secret_environment::Spec::KIND,
-    };
-    let made = snapshot.resources.iter().filter(|(_, entry)| of(&entry.kind, &entry.spec)).map(|(at, _)| at);
-    let begun = snapshot.intents.iter().filter(|(_, it)| of(&it.kind, &it.request)).map(|(at, _)| at);
-    let all: Vec<String> = made.chain(begun).map(ToString::to_string).collect();
+    let made = snapshot.resources.iter().map(|(at, entry)| (at, &entry.kind, &entry.spec));
+    let begun = snapshot.intents.iter().map(|(at, intent)| (at, &intent.kind, &intent.request));
+    let mine = made.chain(begun).filter(|(at, kind, spec)| is_of_application(at, kind, spec, name));
+    let all: Vec<String> = mine.map(|(at, ..)| at.to_string()).collect();
     Ok((!all.is_empty()).then_some(all))
 }

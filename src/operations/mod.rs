@@ -35,6 +35,7 @@ mod losses;
 mod lost_state;
 mod machine;
 mod messages;
+mod moved_records;
 mod new_objects;
 mod operation_error;
 mod options;
@@ -64,7 +65,7 @@ mod workspace;
 
 pub use crate::aws::AssumedRole;
 pub use adoption::adopt;
-pub use application_url::{ApplicationUrl, Location, application_url, check_has_url};
+pub use application_url::{ApplicationUrl, Location, application_url, applications, check_has_url};
 pub use apply::up;
 pub use blocked_deletion::BlockedDeletion;
 pub use checks::{Check, CheckState, doctor};

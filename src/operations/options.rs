@@ -1,6 +1,9 @@
 //! What a caller chooses for one operation, besides the stack file.
 
-use crate::model::{Address, Stage};
+use crate::{
+    model::{Address, Stage},
+    stack::delivery::App,
+};
 use std::collections::BTreeSet;
 
 /// Choices that determine a plan.
@@ -16,12 +19,23 @@ pub struct PlanOptions {
     pub force_upgrade: bool,
     /// Objects of the cluster whose fields are taken from other managers.
     pub take_fields: BTreeSet<Address>,
-    /// Additional tags for the application's image.
+    /// Additional tags for the images of the applications.
     pub image_tags: Vec<String>,
+    /// Names of the applications that the operation is limited to; empty for all.
+    pub apps: Vec<String>,
+    /// Whether tags that were looked up and recorded are looked up again.
+    pub refresh: bool,
     /// The stage that the operation is limited to, if any.
     pub only: Option<Stage>,
     /// The one resource that is adopted on request, and whether also from another owner.
     pub adopt: Option<(Address, bool)>,
+}
+
+impl PlanOptions {
+    /// Returns whether the operation includes an application.
+    pub fn deploys(&self, app: &App) -> bool {
+        self.apps.is_empty() || app.name.as_ref().is_some_and(|name| self.apps.contains(name))
+    }
 }
 
 /// Choices that determine how a plan is carried out, not what is done.

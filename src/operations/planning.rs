@@ -10,6 +10,7 @@ use super::{
     lease_holding::recorded,
     losses::unaccepted,
     lost_state::lost_state,
+    moved_records::move_records,
     pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
     support_calendar::{SupportNotice, recorded_support, support_notice, today},
@@ -118,10 +119,10 @@ pub async fn desired(
     options: &PlanOptions,
     snapshot: &mut Snapshot,
 ) -> Result<Graph, OperationError> {
+    move_records(workspace, snapshot);
     let context = workspace.patient(async || facts::gather(workspace, options, snapshot).await).await?;
     facts::record_zones(&context, snapshot);
-    for field in &context.unused {
-        let folder = workspace.stack.app.as_ref().map_or("manifests", |app| &app.manifests);
+    for (field, folder) in &context.unused {
         workspace.warn_once(format!(
             "{field} is set, but no file in {folder}/ uses it, so it has no effect; see the variables in manifests/README.md"
         ));

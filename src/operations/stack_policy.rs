@@ -3,10 +3,12 @@
 use super::{OperationError, TargetEndpoint, role_of, workspace::kind};
 use crate::{
     aws,
-    graph::{Backend, Context, MAX_POLICY_LENGTH, PolicyTarget, backend, documents, graph, policy_length},
+    graph::{
+        AppImage, Backend, Context, MAX_POLICY_LENGTH, PolicyTarget, backend, documents, graph, policy_length,
+    },
     model::{Graph, IamScope, Kind, Owner, scoped_actions},
     resources::REGISTRY,
-    stack::{NEWEST_TESTED, Stack, Zones},
+    stack::{NEWEST_TESTED, Stack, Zones, delivery::App},
     store::BACKEND_RECORD,
 };
 use serde_json::{Value, json};
@@ -100,6 +102,15 @@ fn reads(action: &str) -> bool {
     ["Get", "Describe", "List"].iter().any(|start| verb.starts_with(start))
 }
 
+/// Returns placeholders for the images of the applications.
+fn supposed_images(stack: &Stack) -> BTreeMap<String, AppImage> {
+    let of = |app: &App| match (&app.image, app.copy) {
+        (Some(reference), false) => AppImage::Elsewhere(reference.clone()),
+        _ => AppImage::default(),
+    };
+    stack.apps.iter().map(|app| (app.name.clone().unwrap_or_default(), of(app))).collect()
+}
+
 /// Returns placeholders for the facts, so that nothing is asked of AWS: a policy depends only on names.
 fn supposed(stack: &Stack, account: &str) -> Context {
     let zones = match stack.network.as_ref().map(|network| &network.zones) {
@@ -126,7 +137,7 @@ fn supposed(stack: &Stack, account: &str) -> Context {
         addons: crate::graph::addons(stack).into_keys().map(|name| (name, String::new())).collect(),
         releases: stack.node_groups.iter().map(group).collect(),
         state_folder: String::new(),
-        image: crate::graph::ImageTags::default(),
+        images: supposed_images(stack),
         endpoint_zones: BTreeMap::new(),
         objects: Vec::new(),
         unused: Vec::new(),

@@ -34,9 +34,9 @@ pub struct Spec {
     /// Whether the repository refuses to move a tag to another image.
     pub immutable_tags: bool,
     /// Folder of the application, relative to the stack file's folder; for a copy, the reference of the
-    /// source image.
+    /// image that is copied.
     pub path: String,
-    /// Builder, `python` or `dockerfile`; [`Spec::COPY`] for a copy.
+    /// Builder, `python` or `dockerfile`; [`Spec::COPY`] or [`Spec::WHOLE_COPY`] for a copy.
     pub builder: String,
     /// Platforms of the image, such as `linux/amd64`.
     pub platforms: Vec<String>,
@@ -68,6 +68,9 @@ pub const URI: Field = Field::new("uri");
 impl Spec {
     /// Value of [`builder`](Self::builder) for an image that is copied from another registry.
     pub const COPY: &'static str = "copy";
+    /// Value of [`builder`](Self::builder) for an image that is copied with everything that its index lists: all platforms
+    /// and attestations.
+    pub const WHOLE_COPY: &'static str = "whole-copy";
 }
 
 impl Desired for Spec {
@@ -165,6 +168,8 @@ async fn make(cx: &Cx, want: &Spec) -> Result<(), CallError> {
     let platforms = CallError::decode::<Vec<ImagePlatform>>(Image::KIND, &want.platforms.clone().into())?;
     let built = if want.builder == Spec::COPY {
         copy(cx, want, &platforms).await?
+    } else if want.builder == Spec::WHOLE_COPY {
+        image::copy_whole(&image::Store::in_cache(&cx.local.cache)?, &cx.ecr, &want.path).await?
     } else {
         let ask = image::BuildRequest {
             folder: cx.local.folder.join(&want.path),

@@ -149,15 +149,24 @@ pub enum Ingress {
     None,
 }
 
-/// The application: its image, its Deployment and how it is reached.
+/// An application: its image, its Deployment and how it is reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct App {
+    /// The name of the application, such as `web`: required in `apps`, and only there.
+    pub name: Option<String>,
     /// The directory of the source code, relative to the stack file. Default: `app`.
     #[serde(default = "default_path")]
     pub path: String,
+    /// An image that exists already, by digest or by tag, instead of `path`, `builder` and `platforms`. The digest that
+    /// a tag has is recorded at the first `up`, and looked up again by `deploy --refresh`. Default: none.
+    pub image: Option<String>,
+    /// Whether `image` is copied into the application's ECR repository, with everything that its index lists. Default:
+    /// false.
+    #[serde(default)]
+    pub copy: bool,
     /// The name of the ECR repository, which is created if `repositories` does not list it. Default:
-    /// `STACK/app`.
+    /// `STACK/app`, or `STACK/NAME` in `apps`.
     pub repository: Option<String>,
     /// The tool that builds the image: `python` or `dockerfile`. Default: `python`.
     #[serde(default)]
@@ -165,11 +174,10 @@ pub struct App {
     /// The platforms of the image: `linux/amd64`, `linux/arm64` or both. Default: the platforms of the nodes.
     pub platforms: Option<Vec<Platform>>,
     /// The Kubernetes namespace. Default: `demo-application`.
-    #[serde(default = "default_name")]
+    #[serde(default = "default_namespace")]
     pub namespace: String,
-    /// The name of the Deployment and of the Service. Default: `demo-application`.
-    #[serde(default = "default_name")]
-    pub release: String,
+    /// The name of the Deployment and of the Service. Default: `demo-application`, or the name in `apps`.
+    pub release: Option<String>,
     /// The number of pods. Default: 3.
     #[serde(default = "default_replicas")]
     pub replicas: u16,
@@ -215,12 +223,33 @@ pub struct App {
     #[serde(default = "default_true")]
     #[schemars(extend("x-plan-neutral" = true))]
     pub rollback: bool,
+    /// Where the application stands in the file: `app`, or `apps[1]`.
+    #[serde(skip)]
+    pub place: String,
 }
+
+/// The default of the namespace, and of the release of an application without a name.
+const DEFAULT_NAME: &str = "demo-application";
 
 /// The maximum number of pods under load, as a multiple of `app.replicas`.
 const MAX_SCALE_FACTOR: u32 = 3;
 
 impl App {
+    /// Returns the name of the Deployment and of the Service.
+    pub fn release(&self) -> &str {
+        self.release.as_deref().or(self.name.as_deref()).unwrap_or(DEFAULT_NAME)
+    }
+
+    /// Returns whether the application has an image in a repository of the stack: one that is built, or a copy.
+    pub fn fills_repository(&self) -> bool {
+        self.image.is_none() || self.copy
+    }
+
+    /// Returns the path of a field in the file, such as `app.port` or `apps[1].port`.
+    pub fn field(&self, name: &str) -> String {
+        format!("{}.{name}", self.place)
+    }
+
     /// Returns the maximum number of pods under load.
     pub fn max_replicas(&self) -> u32 {
         self.max_replicas.unwrap_or_else(|| u32::from(self.replicas).saturating_mul(MAX_SCALE_FACTOR))
@@ -240,8 +269,8 @@ fn default_manifests() -> String {
     "manifests".to_owned()
 }
 
-fn default_name() -> String {
-    "demo-application".to_owned()
+fn default_namespace() -> String {
+    DEFAULT_NAME.to_owned()
 }
 
 fn default_replicas() -> u16 {

@@ -11,6 +11,7 @@ pub mod delivery;
 mod deserializer;
 mod diagnostics;
 mod findings;
+pub mod image_reference;
 pub mod layout;
 pub mod manifest_file;
 mod max_pods;
@@ -22,6 +23,7 @@ mod tree;
 mod types;
 mod validate;
 mod validate_app;
+mod validate_apps;
 mod validate_bottlerocket;
 mod validate_cluster;
 mod validate_delivery;
@@ -88,8 +90,8 @@ pub struct Stack {
     pub parameters: Vec<Parameter>,
     /// See [`File::controllers`].
     pub controllers: Controllers,
-    /// See [`File::app`].
-    pub app: Option<App>,
+    /// The applications of [`File::app`] or [`File::apps`].
+    pub apps: Vec<App>,
     positions: Positions,
 }
 
@@ -146,6 +148,7 @@ fn complete(file: File, positions: Positions) -> Stack {
     let default_group =
         || NodeGroup::deserialize(serde_json::json!({"name": "default"})).into_iter().collect();
     let default_cluster = || Cluster::deserialize(serde_json::json!({})).ok();
+    let apps = file.applications().map(|(place, app)| App { place, ..app.clone() }).collect();
     Stack {
         name: file.name,
         region: file.region,
@@ -167,7 +170,7 @@ fn complete(file: File, positions: Positions) -> Stack {
         service_accounts: file.service_accounts.unwrap_or_default(),
         parameters: file.parameters.unwrap_or_default(),
         controllers: file.controllers.unwrap_or_default(),
-        app: file.app,
+        apps,
         positions,
     }
 }
@@ -217,6 +220,11 @@ impl Stack {
     /// Returns whether the file, or `--set`, sets the field `path`.
     pub fn sets(&self, path: &str) -> bool {
         self.positions.spans.contains_key(path)
+    }
+
+    /// Returns the application of this name; the only one without a name if there is no name.
+    pub fn app(&self, name: Option<&str>) -> Option<&App> {
+        self.apps.iter().find(|app| app.name.as_deref() == name)
     }
 
     /// Returns whether the file declares no resources.

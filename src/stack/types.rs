@@ -70,6 +70,8 @@ pub struct File {
     pub controllers: Option<Controllers>,
     /// The application: its image, its Deployment and how it is reached.
     pub app: Option<App>,
+    /// Several applications instead of `app`, each with a name.
+    pub apps: Option<Vec<App>>,
 }
 
 impl File {
@@ -82,6 +84,14 @@ impl File {
             || self.service_accounts.is_some()
             || self.controllers.is_some()
             || self.app.is_some()
+            || self.apps.is_some()
+    }
+
+    /// Returns the applications, each with its path in the file.
+    pub(super) fn applications(&self) -> impl Iterator<Item = (String, &App)> {
+        let one = self.app.iter().map(|app| ("app".to_owned(), app));
+        let several = self.apps.iter().flatten().enumerate();
+        one.chain(several.map(|(index, app)| (format!("apps[{index}]"), app)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Validates the section `app`.
+//! Validates the section `app`, and each application of `apps`.
 
 use super::{
     app_settings::HealthCheck,
@@ -6,64 +6,82 @@ use super::{
     deserializer::nearest,
     findings::{DNS_LABEL_HINT, Findings, is_arn, is_dns_label, made_of},
     types::File,
+    validate_apps::{existing_image, several},
 };
 use crate::model::partition;
 
 /// The variable that the Deployment sets itself.
 const PORT_VARIABLE: &str = "PORT";
 
-/// Validates this section.
+/// Validates these sections.
 pub fn check(file: &File, findings: &mut Findings<'_>) {
-    let Some(app) = &file.app else { return };
+    several(file, findings);
+    for (at, app) in file.applications() {
+        application(file, &at, app, findings);
+    }
+}
+
+/// Validates one application, which stands at the path `at` in the file.
+fn application(file: &File, at: &str, app: &App, findings: &mut Findings<'_>) {
     for (field, path) in [("path", &app.path), ("manifests", &app.manifests)] {
         let sound = !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..");
-        let field = format!("app.{field}");
+        let field = format!("{at}.{field}");
         let message =
             format!("must be a directory below the stack file (got {})", findings.quoted(&field, path));
         findings.check(sound, &field, message, "such as `app`");
     }
-    let (namespace, release) = (&app.namespace, &app.release);
-    findings.valid(is_dns_label(namespace), "app.namespace", "namespace", namespace, DNS_LABEL_HINT);
-    findings.valid(is_dns_label(release), "app.release", "Deployment name", release, DNS_LABEL_HINT);
-    findings.range("app.port", app.port.into(), 1..=u16::MAX.into(), "");
+    let namespace = &app.namespace;
+    let path = format!("{at}.namespace");
+    findings.valid(is_dns_label(namespace), &path, "namespace", namespace, DNS_LABEL_HINT);
+    if let Some(release) = &app.release {
+        let path = format!("{at}.release");
+        findings.valid(is_dns_label(release), &path, "Deployment name", release, DNS_LABEL_HINT);
+    }
+    findings.range(&format!("{at}.port"), app.port.into(), 1..=u16::MAX.into(), "");
     let parameter = app.parameter.as_deref().unwrap_or("/");
     let hint = "start with `/`, such as `/shop/message`";
-    findings.valid(parameter.starts_with('/'), "app.parameter", "SSM parameter name", parameter, hint);
+    let path = format!("{at}.parameter");
+    findings.valid(parameter.starts_with('/'), &path, "SSM parameter name", parameter, hint);
     findings.check(
         app.platforms.as_ref().is_none_or(|platforms| !platforms.is_empty()),
-        "app.platforms",
+        &format!("{at}.platforms"),
         "must not be empty",
         "list at least one platform, such as `linux/amd64`",
     );
-    pods(app, findings);
-    environment(file, app, findings);
-    entrance(file, app, findings);
+    existing_image(file, at, app, findings);
+    pods(at, app, findings);
+    environment(file, at, app, findings);
+    entrance(file, at, app, findings);
 }
 
-fn pods(app: &App, findings: &mut Findings<'_>) {
+fn pods(at: &str, app: &App, findings: &mut Findings<'_>) {
     if let Some(max) = app.max_replicas {
         let message = format!(
             "must be at least `replicas` (maxReplicas {}, replicas {})",
-            findings.shown("app.maxReplicas", max),
+            findings.shown(&format!("{at}.maxReplicas"), max),
             app.replicas
         );
         findings.check(
             max >= u32::from(app.replicas),
-            "app.maxReplicas",
+            &format!("{at}.maxReplicas"),
             message,
             "raise `maxReplicas`; if it equals `replicas`, the number of pods is not adjusted to the load",
         );
         findings.check(
             i32::try_from(max).is_ok(),
-            "app.maxReplicas",
-            format!("must be at most {} (got {})", i32::MAX, findings.shown("app.maxReplicas", max)),
+            &format!("{at}.maxReplicas"),
+            format!(
+                "must be at most {} (got {})",
+                i32::MAX,
+                findings.shown(&format!("{at}.maxReplicas"), max)
+            ),
             "",
         );
     }
     if let Some(command) = &app.command {
         let sound = command.first().is_some_and(|program| !program.is_empty());
         let hint = "such as `[gunicorn, \"shop:app\"]`, or remove `command` to run that of the image";
-        findings.check(sound, "app.command", "must begin with a program", hint);
+        findings.check(sound, &format!("{at}.command"), "must begin with a program", hint);
     }
     let health = &app.health;
     for (field, check) in [("startup", &health.startup), ("live", &health.live), ("ready", &health.ready)] {
@@ -71,28 +89,28 @@ fn pods(app: &App, findings: &mut Findings<'_>) {
         let sound = path.starts_with('/') && path.len() <= 1024 && path.chars().all(|c| c.is_ascii_graphic());
         let hint =
             "use a path that starts with `/` and has no spaces, such as `/health/live`, or `tcp` or `none`";
-        findings.valid(sound, &format!("app.health.{field}"), "health check", path, hint);
+        findings.valid(sound, &format!("{at}.health.{field}"), "health check", path, hint);
     }
-    resources(app, findings);
+    resources(at, app, findings);
 }
 
 /// Source of the smallest amount of CPU:
 /// <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#meaning-of-cpu>
-fn resources(app: &App, findings: &mut Findings<'_>) {
+fn resources(at: &str, app: &App, findings: &mut Findings<'_>) {
     const MILLI: u128 = 1_000_000;
     const WHOLE: u128 = 1_000 * MILLI;
     let resources = &app.resources;
     let cpu = resources.cpu.billionths();
     let sound = cpu.is_some_and(|cpu| cpu > 0 && cpu % MILLI == 0);
     let hint = "use thousandths of a CPU, such as `100m`, `0.5` or `2`";
-    findings.valid(sound, "app.resources.cpu", "quantity of CPU", &resources.cpu.0, hint);
+    findings.valid(sound, &format!("{at}.resources.cpu"), "quantity of CPU", &resources.cpu.0, hint);
     let mut bytes = |field: &str, text: &str, value: Option<u128>| {
         let sound = value.is_some_and(|value| value > 0 && value % WHOLE == 0);
         let hint = match text.strip_suffix('m') {
             Some(number) => format!("`m` means thousandths of a byte; did you mean `{number}Mi`?"),
             None => "use bytes, such as `128Mi` or `1Gi`".to_owned(),
         };
-        findings.valid(sound, &format!("app.resources.{field}"), "quantity of memory", text, &hint);
+        findings.valid(sound, &format!("{at}.resources.{field}"), "quantity of memory", text, &hint);
         value.filter(|_| sound)
     };
     let (memory, limit) = (&resources.memory, &resources.memory_limit);
@@ -101,39 +119,39 @@ fn resources(app: &App, findings: &mut Findings<'_>) {
     if let (Some(reserved), Some(most)) = (reserved, most) {
         let message = format!(
             "must be at least `memory` (memoryLimit {}, memory {})",
-            findings.shown("app.resources.memoryLimit", &limit.0),
-            findings.shown("app.resources.memory", &memory.0)
+            findings.shown(&format!("{at}.resources.memoryLimit"), &limit.0),
+            findings.shown(&format!("{at}.resources.memory"), &memory.0)
         );
         let hint = "raise `memoryLimit`, or lower `memory`";
-        findings.check(most >= reserved, "app.resources.memoryLimit", message, hint);
+        findings.check(most >= reserved, &format!("{at}.resources.memoryLimit"), message, hint);
     }
 }
 
-fn environment(file: &File, app: &App, findings: &mut Findings<'_>) {
+fn environment(file: &File, at: &str, app: &App, findings: &mut Findings<'_>) {
     let names =
         app.env.keys().map(|name| ("env", name)).chain(app.secrets.keys().map(|name| ("secrets", name)));
     for (field, name) in names {
         let head = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         findings.check(
             head && made_of(name, "_"),
-            &format!("app.{field}.{name}"),
+            &format!("{at}.{field}.{name}"),
             "invalid environment variable name",
             "use letters, digits and `_`, not starting with a digit",
         );
     }
     let parameters = file.parameters.as_deref().unwrap_or_default();
     for (name, parameter) in &app.secrets {
-        let path = format!("app.secrets.{name}");
+        let path = format!("{at}.secrets.{name}");
         findings.check(
             !app.env.contains_key(name),
             &path,
-            format!("environment variable `{name}` is also in `app.env`"),
+            format!("environment variable `{name}` is also in `{at}.env`"),
             "remove one of the two",
         );
         findings.check(
             name != PORT_VARIABLE,
             &path,
-            format!("environment variable `{PORT_VARIABLE}` is set to `app.port`"),
+            format!("environment variable `{PORT_VARIABLE}` is set to `{at}.port`"),
             "use another name",
         );
         if parameters.iter().any(|known| known.name == *parameter) {
@@ -149,24 +167,24 @@ fn environment(file: &File, app: &App, findings: &mut Findings<'_>) {
     }
 }
 
-fn entrance(file: &File, app: &App, findings: &mut Findings<'_>) {
+fn entrance(file: &File, at: &str, app: &App, findings: &mut Findings<'_>) {
     if !app.hosts.is_empty() && app.ingress != Ingress::Alb {
         let why = match app.ingress {
             Ingress::Nlb => "a Network Load Balancer forwards connections and does not see the host name",
             Ingress::Alb | Ingress::None => "without a load balancer no host name is forwarded",
         };
         let message = format!("`hosts` requires `ingress: alb`: {why}");
-        findings.add("app.hosts", message, "remove `hosts`, or set `ingress: alb`");
+        findings.add(&format!("{at}.hosts"), message, "remove `hosts`, or set `ingress: alb`");
     }
     for (index, host) in app.hosts.iter().enumerate() {
-        let path = format!("app.hosts[{index}]");
+        let path = format!("{at}.hosts[{index}]");
         let hint = "use lowercase labels separated by `.`, such as `shop.example.com` or `*.example.com`";
         findings.valid(is_host(host), &path, "host name", host, hint);
         let unique = !app.hosts.iter().take(index).any(|other| other == host);
         findings.unique(unique, &path, "host name", host);
     }
     if let Some(arn) = &app.certificate_arn {
-        certificate(file, app, arn, findings);
+        certificate(file, at, app, arn, findings);
     }
 }
 
@@ -181,8 +199,8 @@ fn is_host(text: &str) -> bool {
 
 /// A load balancer takes only certificates of its own region and account.
 /// Source: <https://docs.aws.amazon.com/acm/latest/userguide/acm-regions.html>
-fn certificate(file: &File, app: &App, arn: &str, findings: &mut Findings<'_>) {
-    let path = "app.certificateArn";
+fn certificate(file: &File, at: &str, app: &App, arn: &str, findings: &mut Findings<'_>) {
+    let path = &format!("{at}.certificateArn");
     if app.ingress == Ingress::None {
         findings.add(
             path,

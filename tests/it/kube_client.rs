@@ -246,7 +246,7 @@ fn variables(ingress: &str) -> Variables {
     let stack = stack::load("stack.yaml", file.as_bytes(), &|_| None).unwrap();
     let context =
         Context { account: "123456789012".to_owned(), version: "1.35".to_owned(), ..Context::default() };
-    let mut all = graph::variables(&stack, &context);
+    let mut all = graph::variables(&stack, &context, stack.apps.first());
     let supplied = [
         ("network.vpcId", "vpc-1"),
         ("clusterAutoscaler.roleArn", "arn:aws:iam::123456789012:role/a"),

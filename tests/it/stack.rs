@@ -203,9 +203,9 @@ fn every_field_of_the_reference_file_is_read() {
     assert_eq!((stack.encryption.rotation_days, stack.encryption.deletion_window_days), (180, 14));
     let group = &stack.node_groups[0];
     assert_eq!((group.desired, group.disk_gib, group.labels["pool"].as_str()), (Some(3), 40, "general"));
-    assert_eq!(stack.app.as_ref().unwrap().env["DEMO_API_RESPONSE"], "Welcome to ReaQta API");
+    assert_eq!(stack.apps[0].env["DEMO_API_RESPONSE"], "Welcome to ReaQta API");
     assert_eq!(stack.cluster.as_ref().unwrap().addons.len(), 2);
-    let app = stack.app.as_ref().unwrap();
+    let app = &stack.apps[0];
     assert_eq!((app.max_replicas(), app.secrets["DB_PASSWORD"].as_str()), (9, "/shop/password"));
 }
 
@@ -234,7 +234,7 @@ fn variables_become_values_and_never_structure() {
     let stack = load(format!("{HEAD}network:\n  zones: ${{COUNT:-2}}\n").as_bytes()).unwrap();
     assert_eq!(stack.network.unwrap().zones, Zones::Count(2));
     let stack = load(format!("{HEAD}app:\n  env:\n    A: ${{HIDDEN}}\n").as_bytes()).unwrap();
-    assert_eq!(stack.app.unwrap().env["A"], "hunter2: [");
+    assert_eq!(stack.apps[0].env["A"], "hunter2: [");
 }
 
 #[test]

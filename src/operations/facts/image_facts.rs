@@ -1,25 +1,103 @@
-//! The tag of the application's image, from the content of its folder.
+//! The images of the applications: by the tag that the content of a folder gives, or by the digest of one that exists.
 
-use super::super::{OperationError, Workspace};
+use super::super::{OperationError, PlanOptions, Workspace};
 use crate::{
-    graph::{ImageTags, builder, platforms},
-    image::{BuildMethod, ImagePlatform, survey},
-    model::CallError,
+    graph::{AppImage, builder, platforms},
+    image::{BuildMethod, ImagePlatform, Store, resolve, survey},
+    model::{CallError, Snapshot},
+    stack::{delivery::App, image_reference::ImageReference},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-/// Returns the tag of the application's image. The folder is read each time.
-pub(super) async fn image_tags(workspace: &Workspace, more: &[String]) -> Result<ImageTags, OperationError> {
-    let Some(app) = &workspace.stack.app else { return Ok(ImageTags::default()) };
+/// The key in the state's outputs of the digests that tags had at the first `up`, by the references of the file.
+const DIGESTS: &str = "imageDigests";
+
+/// How many hexadecimal digits of its digest form the tag of a copied image.
+const TAG_DIGITS: usize = 32;
+
+/// Returns the images of the applications. Their folders are read each time; tags of images elsewhere are looked up once,
+/// and recorded in the snapshot.
+pub(super) async fn app_images(
+    workspace: &Workspace,
+    options: &PlanOptions,
+    snapshot: &mut Snapshot,
+) -> Result<BTreeMap<String, AppImage>, OperationError> {
+    let recorded: BTreeMap<String, String> = snapshot
+        .outputs
+        .get(DIGESTS)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter_map(|(reference, digest)| Some((reference.clone(), digest.as_str()?.to_owned())))
+        .collect();
+    let (mut images, mut digests) = (BTreeMap::new(), BTreeMap::new());
+    for app in &workspace.stack.apps {
+        let name = app.name.clone().unwrap_or_default();
+        let chosen = options.deploys(app);
+        let tags = if chosen { options.image_tags.clone() } else { Vec::new() };
+        let image = match &app.image {
+            None => AppImage::InRepository { content: built(workspace, app).await?, tags, copied: None },
+            Some(reference) => {
+                let known = recorded.get(reference).filter(|_| !(options.refresh && chosen));
+                let (image, pinned) = existing(workspace, app, reference, known, tags).await?;
+                digests.extend(pinned.map(|digest| (reference.clone(), digest)));
+                image
+            }
+        };
+        images.insert(name, image);
+    }
+    match digests.is_empty() {
+        true => snapshot.outputs.remove(DIGESTS),
+        false => snapshot.outputs.insert(DIGESTS.to_owned(), json!(digests)),
+    };
+    Ok(images)
+}
+
+/// Returns an image that exists, and the digest to record if the file names a tag.
+async fn existing(
+    workspace: &Workspace,
+    app: &App,
+    reference: &str,
+    known: Option<&String>,
+    tags: Vec<String>,
+) -> Result<(AppImage, Option<String>), OperationError> {
+    let parsed = ImageReference::parse(reference)
+        .ok_or_else(|| CallError::bug("an image reference that was not validated"))?;
+    let digest = match parsed.digest().or(known.map(String::as_str)) {
+        Some(digest) => digest.to_owned(),
+        None => {
+            let store = Store::in_cache(&workspace.folders.cache)?;
+            resolve(&store, &workspace.target.clients.ecr, reference, &image_platforms(workspace, app)?)
+                .await?
+        }
+    };
+    let at = parsed.at(&digest);
+    let pinned = parsed.digest().is_none().then(|| digest.clone());
+    let content = digest.trim_start_matches("sha256:").chars().take(TAG_DIGITS).collect();
+    let image = match app.copy {
+        true => AppImage::InRepository { content, tags, copied: Some(at) },
+        false => AppImage::Elsewhere(at),
+    };
+    Ok((image, pinned))
+}
+
+/// Returns the tag of the image that is built from an application's folder.
+async fn built(workspace: &Workspace, app: &App) -> Result<String, OperationError> {
     let folder = workspace.folders.project().join(&app.path);
     if !folder.is_dir() {
         let message = format!("folder not found: {}", folder.display());
-        let help = Some("set `app.path` to the folder of the application and its Dockerfile".to_owned());
-        return Err(workspace.stack.diagnostic("app.path", message, help).into());
+        let field = app.field("path");
+        let help = Some(format!("set `{field}` to the folder of the application and its Dockerfile"));
+        return Err(workspace.stack.diagnostic(&field, message, help).into());
     }
     let builder: BuildMethod = CallError::decode("image", &json!(builder(app)))?;
-    let platforms: Vec<ImagePlatform> = CallError::decode("image", &json!(platforms(&workspace.stack, app)))?;
+    let platforms = image_platforms(workspace, app)?;
     let read = tokio::task::spawn_blocking(move || survey(&folder, builder, &platforms));
     let found = read.await.unwrap_or_else(|error| Err(CallError::bug(error.to_string())))?;
-    Ok(ImageTags { content: found.tag, tags: more.to_vec() })
+    Ok(found.tag)
+}
+
+fn image_platforms(workspace: &Workspace, app: &App) -> Result<Vec<ImagePlatform>, CallError> {
+    CallError::decode("image", &json!(platforms(&workspace.stack, app)))
 }

@@ -2,10 +2,11 @@
 
 use super::super::{OperationError, Workspace};
 use crate::{
-    graph::{Context, deploys, renders, unused_fields, variables},
-    model::{CallError, ErrorKind},
+    graph::{Context, SHARED_PART, deploys, is_application_part, part, renders, unused_fields, variables},
+    model::{Address, CallError, ErrorKind, object::address},
     stack::{
-        Diagnostics,
+        Diagnostic, Diagnostics, Stack,
+        delivery::App,
         manifest_file::{ManifestFile, Object, render},
     },
 };
@@ -18,6 +19,9 @@ use std::{
 /// The built-in manifests.
 static BUILTIN_MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 
+/// The folder of the manifests that is the default; without it, the built-in ones are rendered.
+const DEFAULT_FOLDER: &str = "manifests";
+
 /// Maximum number of manifests in a folder.
 const MAX_FILES: usize = 500;
 
@@ -27,39 +31,102 @@ pub(super) fn add_objects(workspace: &Workspace, context: &mut Context) -> Resul
     if !deploys(&workspace.stack) {
         return Ok(());
     }
-    let folder = workspace.stack.app.as_ref().map_or("manifests", |app| &app.manifests);
-    let place = workspace.folders.project().join(folder);
-    let files = if place.is_dir() { folder_files(&place)? } else { own_files(workspace, folder, &place)? };
-    let variables = variables(&workspace.stack, context);
-    let (mut objects, mut used, mut wrong) = (Vec::new(), BTreeSet::new(), Vec::new());
-    for file in files {
-        let folder = file.path.split_once('/').map_or("", |(folder, _)| folder);
-        if !renders(&workspace.stack, folder) {
-            continue;
-        }
-        match render(&file, &variables) {
-            Ok(rendered) => {
-                objects.extend(rendered.objects);
-                used.extend(rendered.used);
-            }
-            Err(diagnostics) => wrong.extend(diagnostics.iter().cloned()),
+    let stack = &workspace.stack;
+    let mut sets: BTreeMap<&str, Vec<&App>> = BTreeMap::new();
+    for app in &stack.apps {
+        sets.entry(&app.manifests).or_default().push(app);
+    }
+    if sets.is_empty() {
+        sets.insert(DEFAULT_FOLDER, Vec::new());
+    }
+    let mut found = Found::default();
+    for (folder, apps) in sets {
+        let files = files(workspace, folder, apps.first().copied())?;
+        // What several applications share is not theirs alone.
+        let only = if let [app] = stack.apps.as_slice() { Some(app) } else { None };
+        let used = found.render(stack, context, &files, only, |at| !is_app_folder(at, &apps));
+        for app in apps {
+            let own = |at: &str| at == SHARED_PART || app.name.as_deref() == Some(at);
+            let mut mine = found.render(stack, context, &files, Some(app), own);
+            mine.extend(used.iter().cloned());
+            let unused = unused_fields(stack, app, &mine).into_iter();
+            context.unused.extend(unused.map(|field| (field, folder.to_owned())));
         }
     }
-    if let Some(diagnostics) = Diagnostics::new(wrong) {
+    if let Some(diagnostics) = Diagnostics::new(found.wrong) {
         return Err(diagnostics.into());
     }
-    twice(&objects)?;
-    context.objects = objects;
-    context.unused = unused_fields(&workspace.stack, &used);
+    context.objects = once(found.objects)?;
     Ok(())
 }
 
+/// Returns whether a folder of manifests belongs to applications: `app`, which is rendered for each, or one that has the name
+/// of one of them.
+fn is_app_folder(folder: &str, apps: &[&App]) -> bool {
+    folder == SHARED_PART || apps.iter().any(|app| app.name.as_deref() == Some(folder))
+}
+
+/// What the manifests render to.
+#[derive(Default)]
+struct Found {
+    objects: Vec<(String, Object)>,
+    wrong: Vec<Diagnostic>,
+}
+
+impl Found {
+    /// Renders the files of the folders that `takes` accepts, for one application or for none, and returns the names of the
+    /// variables that they use.
+    fn render(
+        &mut self,
+        stack: &Stack,
+        context: &Context,
+        files: &[ManifestFile],
+        app: Option<&App>,
+        takes: impl Fn(&str) -> bool,
+    ) -> BTreeSet<String> {
+        let variables = variables(stack, context, app);
+        let mut used = BTreeSet::new();
+        for file in files {
+            let folder = file.path.split_once('/').map_or("", |(folder, _)| folder);
+            if !takes(folder) || !renders(stack, folder) {
+                continue;
+            }
+            let of_app = app.filter(|app| is_app_folder(folder, &[app]));
+            let part = of_app.map_or_else(|| folder.to_owned(), part);
+            match render(file, &variables) {
+                Ok(rendered) => {
+                    self.objects.extend(rendered.objects.into_iter().map(|it| (part.clone(), it)));
+                    used.extend(rendered.used);
+                }
+                Err(diagnostics) => self.wrong.extend(diagnostics.iter().cloned()),
+            }
+        }
+        used
+    }
+}
+
+/// Returns the manifests of a folder: those in the stack's directory, else the built-in ones.
+fn files(
+    workspace: &Workspace,
+    folder: &str,
+    app: Option<&App>,
+) -> Result<Vec<ManifestFile>, OperationError> {
+    let place = workspace.folders.project().join(folder);
+    if place.is_dir() { folder_files(&place) } else { own_files(workspace, folder, &place, app) }
+}
+
 /// Returns the built-in manifests. It is an error if the file names a folder of its own.
-fn own_files(workspace: &Workspace, folder: &str, place: &Path) -> Result<Vec<ManifestFile>, OperationError> {
-    if folder != "manifests" {
+fn own_files(
+    workspace: &Workspace,
+    folder: &str,
+    place: &Path,
+    app: Option<&App>,
+) -> Result<Vec<ManifestFile>, OperationError> {
+    if folder != DEFAULT_FOLDER {
         let message = format!("folder not found: {}", place.display());
         let help = Some("omit `manifests` to use the built-in ones".to_owned());
-        return Err(workspace.stack.diagnostic("app.manifests", message, help).into());
+        let field = app.map_or_else(|| "app.manifests".to_owned(), |app| app.field("manifests"));
+        return Err(workspace.stack.diagnostic(&field, message, help).into());
     }
     let mut files = Vec::new();
     own(&BUILTIN_MANIFESTS, &mut files);
@@ -115,15 +182,30 @@ fn folder_files(root: &Path) -> Result<Vec<ManifestFile>, OperationError> {
     Ok(files)
 }
 
-/// Checks that no object is defined twice.
-fn twice(objects: &[Object]) -> Result<(), OperationError> {
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for object in objects {
-        let Some(address) = crate::model::object::address(&object.value) else { continue };
-        if let Some(first) = seen.insert(address.to_string(), &object.path) {
-            let message = format!("{address} is defined in {first} and in {}", object.path);
-            return Err(OperationError::refused(message, "remove one of the two definitions"));
+/// Returns the objects without repetition: applications may share an object, such as their Namespace, which then belongs to
+/// all of them.
+///
+/// # Errors
+/// Refuses an object that is defined twice in different ways.
+fn once(objects: Vec<(String, Object)>) -> Result<Vec<(String, Object)>, OperationError> {
+    let mut seen: BTreeMap<Address, usize> = BTreeMap::new();
+    let mut all: Vec<(String, Object)> = Vec::new();
+    for (part, object) in objects {
+        let Some(address) = address(&object.value) else { continue };
+        let first = seen.get(&address).and_then(|at| all.get_mut(*at));
+        match first {
+            None => {
+                seen.insert(address, all.len());
+                all.push((part, object));
+            }
+            Some(first) if first.0 != part && first.1.value == object.value && is_application_part(&part) => {
+                SHARED_PART.clone_into(&mut first.0);
+            }
+            Some((_, first)) => {
+                let message = format!("{address} is defined in {} and in {}", first.path, object.path);
+                return Err(OperationError::refused(message, "remove one of the two definitions"));
+            }
         }
     }
-    Ok(())
+    Ok(all)
 }

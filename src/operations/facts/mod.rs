@@ -28,7 +28,7 @@ use addon_versions::addon_pins;
 use caller_address::my_ip;
 use chosen_zones::{chosen_zones, kept_zones, shares};
 use endpoint_zones::endpoint_zones;
-use image_facts::image_tags;
+use image_facts::app_images;
 use manifests::add_objects;
 use node_releases::releases;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ pub async fn gather(
         endpoint_zones: endpoint_zones(workspace, snapshot, &zones).await?,
         zones,
         state_folder: workspace.folders.state.display().to_string(),
-        image: image_tags(workspace, &options.image_tags).await?,
+        images: app_images(workspace, options, snapshot).await?,
         ..Context::default()
     };
     let Some(cluster) = &workspace.stack.cluster else { return Ok(context) };
@@ -146,12 +146,15 @@ async fn newest_for(workspace: &Workspace, offered: &[OfferedVersion]) -> Result
 /// Source: <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html>
 fn check_certificate(workspace: &Workspace) -> Result<(), OperationError> {
     let (stack, own) = (&workspace.stack, &workspace.target.identity.account);
-    let arn = stack.app.as_ref().and_then(|app| app.certificate_arn.as_ref());
-    let Some(of) = arn.and_then(|arn| arn.split(':').nth(4)).filter(|of| of != own) else { return Ok(()) };
-    let message =
-        format!("the certificate is in account {of}, and load balancers in {own} take only their own");
-    let hint = "request or import the certificate in this account with ACM".to_owned();
-    Err(stack.diagnostic("app.certificateArn", message, Some(hint)).into())
+    for app in &stack.apps {
+        let account = app.certificate_arn.as_ref().and_then(|arn| arn.split(':').nth(4));
+        let Some(of) = account.filter(|of| of != own) else { continue };
+        let message =
+            format!("the certificate is in account {of}, and load balancers in {own} take only their own");
+        let hint = "request or import the certificate in this account with ACM".to_owned();
+        return Err(stack.diagnostic(&app.field("certificateArn"), message, Some(hint)).into());
+    }
+    Ok(())
 }
 
 /// Refuses a file that no longer names Auto Mode while the cluster is in it: what belongs to it would be removed below a

@@ -45,10 +45,12 @@ fn graph_of(stack: &Stack) -> Graph {
         ..Context::default()
     };
     // An object with all variables has every reference that a manifest can have.
-    let data: Map<String, Value> =
-        variables(stack, &context).into_iter().map(|(name, value)| (name.clone(), value)).collect();
+    let data: Map<String, Value> = variables(stack, &context, stack.apps.first())
+        .into_iter()
+        .map(|(name, value)| (name.clone(), value))
+        .collect();
     let value = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "all"}, "data": data});
-    context.objects = vec![Object { path: "app/all.yaml".to_owned(), value }];
+    context.objects = vec![("app".to_owned(), Object { path: "app/all.yaml".to_owned(), value })];
     graph(stack, &context).unwrap()
 }
 
