@@ -30,6 +30,9 @@ pub struct DeployArgs {
     /// Additional tag for the image
     #[arg(long, value_name = "TAG", value_parser = image_tag)]
     pub tag: Vec<String>,
+    /// Look up again what the tags of images point to; `up` keeps the digests that it recorded
+    #[arg(long)]
+    pub refresh: bool,
     #[command(flatten)]
     pub take: TakeFields,
 }
@@ -83,6 +86,7 @@ pub async fn run(global: &Global, args: &DeployArgs, ui: Ui) -> Result<Exit, Com
     let options = PlanOptions {
         image_tags: args.tag.clone(),
         apps: args.names.clone(),
+        refresh: args.refresh,
         take_fields: args.take.addresses(),
         only: Some(Stage::Application),
         ..plan_options(&global)

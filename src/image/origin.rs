@@ -79,8 +79,8 @@ impl EcrOrigin {
 
     fn explained(&self, error: CallError) -> CallError {
         error.hint(format!(
-            "for image {}, the caller needs `ecr:BatchGetImage` and `ecr:GetDownloadUrlForLayer`; a repository of another \
-             account also needs a repository policy that allows them",
+            "check the name {}; the caller needs `ecr:BatchGetImage` and `ecr:GetDownloadUrlForLayer` for it, and a \
+             repository of another account needs a repository policy that allows them",
             self.reference
         ))
     }

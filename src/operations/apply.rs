@@ -8,9 +8,10 @@ use super::{
     conclusion::{End, refused},
     existing_network::check_network,
     feasibility::{infeasible, refuse},
+    forewarning::{forewarn, warn_of_balancers},
     lease_holding::{Held, give_back, hold, recorded},
     losses::{refusal_of, unaccepted},
-    planning::{begin, desired, forewarn, planned},
+    planning::{begin, desired, planned},
     pod_placement::check_pod_placement,
     rollback::way_back,
     stack_record::{check_place, record_stack},
@@ -171,8 +172,9 @@ impl Up<'_> {
         if backend.is_some() {
             Box::pin(check_network(workspace, &plan)).await?;
             check_pod_placement(workspace, &graph, &plan)?.iter().for_each(|text| workspace.warn(text));
-            if options.only.is_none() {
-                forewarn(workspace, snapshot, &plan);
+            match options.only {
+                None => forewarn(workspace, snapshot, &plan),
+                Some(_) => warn_of_balancers(workspace, &plan),
             }
             let refusals =
                 Box::pin(infeasible(workspace, options, (&graph, snapshot), (&plan, &observed))).await?;

@@ -26,6 +26,7 @@ mod ended_with_cluster;
 mod existing_network;
 mod facts;
 mod feasibility;
+mod forewarning;
 mod given_keys;
 mod inspection;
 mod kept_objects;

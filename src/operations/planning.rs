@@ -6,6 +6,7 @@ use super::{
     existing_network::check_network,
     facts,
     feasibility::infeasible,
+    forewarning::forewarn,
     given_keys::{check_given_key, given_state_key_refusal},
     lease_holding::recorded,
     losses::unaccepted,
@@ -22,12 +23,10 @@ use crate::{
     engine::{observe, sweep},
     graph::graph,
     model::{
-        Address, CallError, Desired as _, ErrorKind, Graph, Observed, Plan, PlannedChange, SecretSource,
-        Snapshot, Stage, StepError,
+        Address, CallError, ErrorKind, Graph, Observed, Plan, PlannedChange, SecretSource, Snapshot, Stage,
+        StepError,
     },
     plan::{Consent, Input, Strays, fill_names, make, take_back},
-    resources::eks_cluster,
-    stack::delivery::ServiceAccount,
 };
 
 /// What `up` would do, and what it was planned from.
@@ -76,34 +75,6 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
     backend.refusals.extend(given_state_key_refusal(workspace).await?);
     Ok(Planned { backend, plan, infeasible, snapshot })
-}
-
-/// Warns of what the plan's lines do not say: settings without an effect, what ends Auto Mode's nodes, the end of support.
-pub fn forewarn(workspace: &Workspace, snapshot: &Snapshot, plan: &Plan) {
-    let idle = |account: &&ServiceAccount| account.target_role_arn.is_some() && !account.pod_identity;
-    for account in workspace.stack.service_accounts.iter().filter(idle) {
-        workspace.warn(format!(
-            "`targetRoleArn` of the service account `{}/{}` has no effect without `podIdentity: true`",
-            account.namespace, account.name
-        ));
-    }
-    if ends_auto_mode(plan) {
-        workspace.warn(AUTO_MODE_ENDS);
-    }
-    if let Some(notice) = cluster_support(workspace, snapshot) {
-        workspace.warn(notice.text);
-    }
-}
-
-/// What disabling Auto Mode does to its nodes.
-const AUTO_MODE_ENDS: &str = "`autoMode: false` ends all nodes of Auto Mode before new node groups exist, and their pods with \
-     them; to keep these running, first add node groups and run `up`, then disable it";
-
-/// Returns whether the plan disables Auto Mode of a cluster.
-fn ends_auto_mode(plan: &Plan) -> bool {
-    let fields =
-        plan.changes.iter().filter(|it| it.kind == eks_cluster::Spec::KIND).flat_map(|it| &it.fields.0);
-    fields.into_iter().any(|field| field.path == "autoMode" && field.new == false && field.old.is_array())
 }
 
 /// Returns what is to be said about the end of support of the cluster's version.

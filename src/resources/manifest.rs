@@ -86,8 +86,10 @@ impl Resource for Manifest {
         if let Some(why) = &live.unseen {
             return kube::not_compared(why);
         }
+        // The server compared a placeholder for what was not known yet.
+        let known = |change: &&Change| !live.later.iter().any(|later| later.path == change.path);
         let later = live.later.iter().filter_map(|later| later.change(&want.object));
-        Changes(live.pending.0.iter().cloned().chain(later).collect())
+        Changes(live.pending.0.iter().filter(known).cloned().chain(later).collect())
     }
 
     fn holds(live: &Live) -> Option<&'static str> {

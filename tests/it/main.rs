@@ -15,6 +15,7 @@ mod api_coverage;
 mod app;
 mod app_settings;
 mod application;
+mod apps;
 mod assumed_role;
 mod auto_mode;
 mod backend;

@@ -7,10 +7,10 @@ use crate::{
     model::{CallError, Snapshot},
     stack::{delivery::App, image_reference::ImageReference},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 
-/// The key in the state's outputs of the digests that tags had at the first `up`, by the references of the file.
+/// The key in the state's outputs of the digests that tags had when they were looked up, by the names of the applications.
 const DIGESTS: &str = "imageDigests";
 
 /// How many hexadecimal digits of its digest form the tag of a copied image.
@@ -23,14 +23,7 @@ pub(super) async fn app_images(
     options: &PlanOptions,
     snapshot: &mut Snapshot,
 ) -> Result<BTreeMap<String, AppImage>, OperationError> {
-    let recorded: BTreeMap<String, String> = snapshot
-        .outputs
-        .get(DIGESTS)
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter_map(|(reference, digest)| Some((reference.clone(), digest.as_str()?.to_owned())))
-        .collect();
+    let recorded = snapshot.outputs.get(DIGESTS).cloned().unwrap_or_default();
     let (mut images, mut digests) = (BTreeMap::new(), BTreeMap::new());
     for app in &workspace.stack.apps {
         let name = app.name.clone().unwrap_or_default();
@@ -39,9 +32,12 @@ pub(super) async fn app_images(
         let image = match &app.image {
             None => AppImage::InRepository { content: built(workspace, app).await?, tags, copied: None },
             Some(reference) => {
-                let known = recorded.get(reference).filter(|_| !(options.refresh && chosen));
+                let text = |field: &str| recorded.get(&name)?.get(field)?.as_str();
+                let same = text("image") == Some(reference) && !(options.refresh && chosen);
+                let known = text("digest").filter(|_| same);
                 let (image, pinned) = existing(workspace, app, reference, known, tags).await?;
-                digests.extend(pinned.map(|digest| (reference.clone(), digest)));
+                let pin = pinned.map(|digest| json!({"image": reference, "digest": digest}));
+                digests.extend(pin.map(|pin| (name.clone(), pin)));
                 image
             }
         };
@@ -59,12 +55,12 @@ async fn existing(
     workspace: &Workspace,
     app: &App,
     reference: &str,
-    known: Option<&String>,
+    known: Option<&str>,
     tags: Vec<String>,
 ) -> Result<(AppImage, Option<String>), OperationError> {
     let parsed = ImageReference::parse(reference)
         .ok_or_else(|| CallError::bug("an image reference that was not validated"))?;
-    let digest = match parsed.digest().or(known.map(String::as_str)) {
+    let digest = match parsed.digest().or(known) {
         Some(digest) => digest.to_owned(),
         None => {
             let store = Store::in_cache(&workspace.folders.cache)?;
