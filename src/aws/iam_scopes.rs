@@ -143,6 +143,10 @@ impl IamScope {
     /// The key that the stack file names, which does not have the stack's tag.
     pub const GIVEN_KEY: IamScope = IamScope { sid: "GivenKey", resources: &["{givenKey}"], conditions: &[] };
 
+    /// The repositories of ECR that the stack file takes images from.
+    pub const GIVEN_IMAGES: IamScope =
+        IamScope { sid: "GivenImages", resources: &["{givenImages}"], conditions: &[] };
+
     /// The state and its versions.
     pub const STATE: IamScope =
         IamScope { sid: "State", resources: &["arn:{partition}:s3:::{bucket}/{stack}/*"], conditions: &[] };

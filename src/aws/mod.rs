@@ -68,7 +68,8 @@ pub use leftovers::{
 pub use network_facts::{NetworkFacts, SubnetFacts, WayOut, network_facts, subnet_tags_of};
 pub use obstacles::{Holdings, Obstacle, blockers, is_of_pods, names_of, obstacles};
 pub use permissions::{
-    BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, GIVEN_KEY, NETWORK, STATE_KEY,
+    BEFORE_DELETION, CHECKED_BESIDE, CLUSTER, DOCTOR, ELECTION, EVERY_RUN, GIVEN_IMAGES, GIVEN_KEY, NETWORK,
+    STATE_KEY,
 };
 pub use policy_document::{normal, parse};
 pub use preflight::{InUse, Machine, count, in_use, machines, quota, refused};

@@ -47,6 +47,10 @@ pub const NETWORK: &[IamGrant] =
 pub const GIVEN_KEY: &[IamGrant] =
     &[(IamScope::KEY_READ, &["kms:GetKeyPolicy"]), (IamScope::GIVEN_KEY, &["kms:ListGrants"])];
 
+/// The additional actions of a stack with images that exist already.
+pub const GIVEN_IMAGES: &[IamGrant] =
+    &[(IamScope::GIVEN_IMAGES, &["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"])];
+
 /// The actions with which `down` looks for what would block it, in the network and of the stack's roles, and deletes the
 /// endpoints of GuardDuty.
 pub const BEFORE_DELETION: &[IamGrant] = &[

@@ -2,7 +2,7 @@
 
 use super::{
     deploy::DeployArgs, doctor::DoctorArgs, down::DownArgs, exit::CODES, global_options::Global,
-    kubeconfig::KubeconfigArgs, plan::PlanArgs, policy::PolicyArgs, sandbox::SandboxCommand,
+    kubeconfig::KubeconfigArgs, logs::LogsArgs, plan::PlanArgs, policy::PolicyArgs, sandbox::SandboxCommand,
     schema::SchemaArgs, state::StateCommand, status::StatusArgs, token::TokenArgs, up::UpArgs, url::UrlArgs,
 };
 use clap::{Parser, Subcommand};
@@ -25,6 +25,7 @@ pub enum Command {
     Down(DownArgs),
     Deploy(DeployArgs),
     Url(UrlArgs),
+    Logs(LogsArgs),
     Kubeconfig(KubeconfigArgs),
     Token(TokenArgs),
     #[command(subcommand)]

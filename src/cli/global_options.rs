@@ -46,7 +46,7 @@ pub struct Global {
 }
 
 /// Parses a duration such as `90`, `90s`, `45m` or `2h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, factor) = match text.trim() {
         text if text.ends_with('h') => (text.trim_end_matches('h'), 3600),
         text if text.ends_with('m') => (text.trim_end_matches('m'), 60),

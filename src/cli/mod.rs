@@ -11,6 +11,7 @@ mod global_options;
 mod help_tests;
 mod kubeconfig;
 mod last_words;
+mod logs;
 mod opening;
 mod plan;
 mod policy;
@@ -92,6 +93,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit, CommandError> {
         Command::Status(args) => status::run(&global, &args, ui).await,
         Command::Down(args) => down::run(&global, &args, ui).await,
         Command::Deploy(args) => deploy::run(&global, &args, ui).await,
+        Command::Logs(args) => logs::run(&global, &args, ui).await,
         Command::Url(args) => url::run(&global, &args, ui).await,
         Command::Kubeconfig(args) => kubeconfig::run(&global, &args, ui).await,
         Command::Token(args) => token::run(&global, &args, ui).await,

@@ -3,7 +3,7 @@
 
 use super::{addresses::cluster_name, backend_graph::Backend};
 use crate::{
-    model::{Graph, IamScope, partition, tag},
+    model::{EcrHome, Graph, IamScope, ImageReference, partition, tag},
     stack::Stack,
 };
 use serde_json::{Value, json};
@@ -139,6 +139,7 @@ impl Owned<'_> {
             "alias" => &self.alias,
             "record" => return key(self.record),
             "givenKey" => return key(self.given_key),
+            "givenImages" => return given_images(stack),
             "givenStateKey" => return key(backend.key_arn.as_deref()),
             "ownStateKey" if backend.key_arn.is_some() => return Vec::new(),
             "ownStateKey" => return self.filled("arn:{partition}:kms:{region}:{account}:key/*"),
@@ -151,6 +152,19 @@ impl Owned<'_> {
         };
         vec![one.to_owned()]
     }
+}
+
+/// Returns the ARNs of the repositories of ECR that the file takes images from.
+fn given_images(stack: &Stack) -> Vec<String> {
+    let references = stack.apps.iter().filter_map(|app| ImageReference::parse(app.image.as_ref()?));
+    let found: BTreeSet<String> = references
+        .filter_map(|image| {
+            let EcrHome { account, region } = image.ecr()?;
+            let name = image.name();
+            Some(format!("arn:{}:ecr:{region}:{account}:repository/{name}", partition(&region)))
+        })
+        .collect();
+    found.into_iter().collect()
 }
 
 /// Returns the values of a field, a text or a list of texts, in all resources of a kind.

@@ -15,6 +15,7 @@ mod image_manifest;
 mod layer;
 mod lexer;
 mod markers;
+mod media_types;
 mod oci_layout;
 mod origin;
 mod pip;
@@ -32,8 +33,9 @@ pub use copy::{copy, copy_whole, empty, resolve};
 pub use digest::{Survey, survey};
 pub use ignore::Ignore;
 pub use image_manifest::Document;
+pub use media_types::ACCEPTED;
 pub use oci_layout::write_layout;
-pub use push::{ACCEPTED, Remote, give_tags, push};
+pub use push::{Remote, give_tags, push};
 pub use registry::LAYOUT;
 
 use crate::model::{CallError, ErrorKind};

@@ -1,13 +1,12 @@
 //! Where an image is fetched from: a public registry, or a repository of ECR that the caller may read.
 
 use super::{
-    push::ACCEPTED,
+    media_types::ACCEPTED,
     registry::{ImageError, Registry, fetch_url},
 };
 use crate::{
     aws::{Call, required},
-    model::{CallError, ErrorKind},
-    stack::image_reference::{EcrHome, ImageReference},
+    model::{CallError, EcrHome, ErrorKind, ImageReference},
 };
 use aws_sdk_ecr::{
     Client,
@@ -16,7 +15,7 @@ use aws_sdk_ecr::{
 };
 
 /// The registry of one image.
-pub enum Origin {
+pub enum ImageOrigin {
     /// One that anyone can read.
     Public(Box<Registry>),
     /// A private one of ECR.
@@ -27,7 +26,7 @@ pub enum Origin {
 /// caller's permissions and, in another account, a repository policy.
 /// Source: <https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html>
 pub struct EcrOrigin {
-    client: Client,
+    ecr: Client,
     account: String,
     repository: String,
     reference: String,
@@ -39,7 +38,7 @@ impl EcrOrigin {
     pub fn new(client: &Client, home: EcrHome, parsed: &ImageReference, reference: &str) -> Self {
         let config = client.config().to_builder().region(Region::new(home.region)).build();
         EcrOrigin {
-            client: Client::from_conf(config),
+            ecr: Client::from_conf(config),
             account: home.account,
             repository: parsed.name().to_owned(),
             reference: reference.to_owned(),
@@ -48,7 +47,7 @@ impl EcrOrigin {
     }
 
     async fn manifest(&self, id: ImageIdentifier) -> Result<Vec<u8>, CallError> {
-        let call = self.client.batch_get_image().registry_id(&self.account).repository_name(&self.repository);
+        let call = self.ecr.batch_get_image().registry_id(&self.account).repository_name(&self.repository);
         let call = call.image_ids(id).set_accepted_media_types(Some(ACCEPTED.map(str::to_owned).into()));
         let answer = call.send().await.read(|answer| {
             let found = answer.images.unwrap_or_default().into_iter().next();
@@ -71,7 +70,7 @@ impl EcrOrigin {
     }
 
     async fn layer_url(&self, digest: &str) -> Result<String, CallError> {
-        let call = self.client.get_download_url_for_layer().registry_id(&self.account);
+        let call = self.ecr.get_download_url_for_layer().registry_id(&self.account);
         let answer = call.repository_name(&self.repository).layer_digest(digest).send().await;
         let url = answer.read(|answer| required(answer.download_url, "downloadUrl"));
         url.map_err(|error| self.explained(error))
@@ -92,28 +91,28 @@ fn identifier(version: &str) -> ImageIdentifier {
     if version.contains(':') { id.image_digest(version) } else { id.image_tag(version) }.build()
 }
 
-impl Origin {
+impl ImageOrigin {
     /// Returns the name of the image, without registry and tag.
     pub fn name(&self) -> &str {
         match self {
-            Origin::Public(registry) => registry.name(),
-            Origin::Ecr(ecr) => &ecr.repository,
+            ImageOrigin::Public(registry) => registry.name(),
+            ImageOrigin::Ecr(ecr) => &ecr.repository,
         }
     }
 
     /// Fetches the manifest or index with this digest.
     pub async fn manifest(&self, digest: &str) -> Result<Vec<u8>, ImageError> {
         match self {
-            Origin::Public(registry) => registry.manifest(digest).await,
-            Origin::Ecr(ecr) => Ok(ecr.manifest(identifier(digest)).await?),
+            ImageOrigin::Public(registry) => registry.manifest(digest).await,
+            ImageOrigin::Ecr(ecr) => Ok(ecr.manifest(identifier(digest)).await?),
         }
     }
 
     /// Fetches the manifest or index that the tag points to now.
     pub async fn manifest_by_tag(&self) -> Result<Vec<u8>, ImageError> {
         match self {
-            Origin::Public(registry) => registry.manifest_by_tag().await,
-            Origin::Ecr(ecr) => Ok(ecr.manifest(ecr.version.clone()).await?),
+            ImageOrigin::Public(registry) => registry.manifest_by_tag().await,
+            ImageOrigin::Ecr(ecr) => Ok(ecr.manifest(ecr.version.clone()).await?),
         }
     }
 
@@ -125,8 +124,8 @@ impl Origin {
         to: &mut (dyn std::io::Write + Send),
     ) -> Result<(), ImageError> {
         match self {
-            Origin::Public(registry) => registry.blob(digest, max_bytes, to).await,
-            Origin::Ecr(ecr) => {
+            ImageOrigin::Public(registry) => registry.blob(digest, max_bytes, to).await,
+            ImageOrigin::Ecr(ecr) => {
                 let url = ecr.layer_url(digest).await?;
                 fetch_url(&url, &ecr.reference, max_bytes, to).await
             }

@@ -2,7 +2,7 @@
 //! upload resumes where it stopped.
 //! Source: <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_UploadLayerPart.html>
 
-use super::{Blob, Built, Document, build_context::hex};
+use super::{ACCEPTED, Blob, Built, Document, build_context::hex};
 use crate::{
     aws::{Call, report_progress, required},
     model::{CallError, ErrorKind},
@@ -111,14 +111,6 @@ pub async fn give_tags(remote: Remote<'_>, digest: &str, tags: &[String]) -> Res
     }
     Ok(())
 }
-
-/// Media types of manifests and indexes that ECR returns unconverted.
-pub const ACCEPTED: [&str; 4] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
 
 async fn available(remote: Remote<'_>, blobs: &[Blob]) -> Result<BTreeSet<String>, CallError> {
     let mut found = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! Pulls public images from registries other than ECR, by digest or by tag.
 
-use super::blob::digest_mismatch;
+use super::{blob::digest_mismatch, media_types::ACCEPTED};
 use crate::model::{CallError, ErrorKind};
 use oci_spec::distribution::Reference;
 use reqwest::{Client, Response, StatusCode, header};
@@ -13,14 +13,6 @@ use std::{
 /// Environment variable that names a folder with an OCI layout. Images are read from it before their registry
 /// is called.
 pub const LAYOUT: &str = "PROVISIONER_BASE_LAYOUT";
-
-/// Media types of manifests and indexes that a pull accepts.
-const MANIFESTS: [&str; 4] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
 
 /// Why an image could not be fetched.
 #[derive(Debug)]
@@ -161,7 +153,7 @@ impl Registry {
         let (registry, name) = (self.reference.resolve_registry(), self.name());
         let url = format!("{scheme}://{registry}/v2/{name}/{path}");
         let ask = async || {
-            let mut request = self.client()?.get(&url).header(header::ACCEPT, MANIFESTS.join(", "));
+            let mut request = self.client()?.get(&url).header(header::ACCEPT, ACCEPTED.join(", "));
             if let Some(token) = &*self.token.read().unwrap_or_else(PoisonError::into_inner) {
                 request = request.bearer_auth(token);
             }

@@ -5,13 +5,12 @@ use super::{
     Blob, ImagePlatform, Store, Temp,
     blob::{at, digest, digest_mismatch},
     build_context::hex,
-    origin::{EcrOrigin, Origin},
+    origin::{EcrOrigin, ImageOrigin},
     registry::{ImageError, LAYOUT, Registry},
 };
 use crate::{
     aws::report_progress,
-    model::{CallError, ErrorKind},
-    stack::image_reference::ImageReference,
+    model::{CallError, ErrorKind, ImageReference},
 };
 use oci_spec::distribution::Reference;
 use serde::Deserialize;
@@ -140,8 +139,10 @@ impl ImageSource {
         let digest = parsed.digest().map(str::to_owned);
         let home = ImageReference::parse(reference).and_then(|it| Some((it.ecr()?, it)));
         let registry = match (home, &self.ecr) {
-            (Some((home, it)), Some(client)) => Origin::Ecr(EcrOrigin::new(client, home, &it, reference)),
-            _ => Origin::Public(Box::new(Registry::new(parsed))),
+            (Some((home, it)), Some(client)) => {
+                ImageOrigin::Ecr(EcrOrigin::new(client, home, &it, reference))
+            }
+            _ => ImageOrigin::Public(Box::new(Registry::new(parsed))),
         };
         let digest = match digest {
             Some(digest) => digest,
@@ -152,7 +153,7 @@ impl ImageSource {
 
     /// Returns the digest that the tag points to: in the index of the layout or, if it lacks the image, in
     /// the registry.
-    async fn resolve_tag(&self, registry: &Origin, reference: &str) -> Result<String, ImageError> {
+    async fn resolve_tag(&self, registry: &ImageOrigin, reference: &str) -> Result<String, ImageError> {
         if let Some(layout) = &self.layout
             && let Some(digest) = digest_in_layout(layout, reference)?
         {
@@ -165,7 +166,7 @@ impl ImageSource {
 
     async fn manifest(
         &self,
-        registry: &Origin,
+        registry: &ImageOrigin,
         wanted: &str,
         reference: &str,
     ) -> Result<(SourceManifest, Vec<u8>), ImageError> {
@@ -179,7 +180,7 @@ impl ImageSource {
         Ok((manifest, text))
     }
 
-    async fn text(&self, registry: &Origin, wanted: &str) -> Result<Vec<u8>, ImageError> {
+    async fn text(&self, registry: &ImageOrigin, wanted: &str) -> Result<Vec<u8>, ImageError> {
         if let Some(text) = self.read_local(wanted)? {
             return Ok(text);
         }
@@ -227,7 +228,7 @@ fn digest_in_layout(layout: &Path, reference: &str) -> Result<Option<String>, Ca
 /// An image whose digest is known and whose content is fetched per platform.
 pub struct Opened<'a> {
     source: &'a ImageSource,
-    registry: Origin,
+    registry: ImageOrigin,
     reference: String,
     digest: String,
 }

@@ -101,11 +101,11 @@ type Kinds = Arc<Mutex<BTreeMap<String, Arc<Vec<APIResource>>>>>;
 /// A client of one API server.
 #[derive(Clone)]
 pub struct KubeClient {
-    client: kube::Client,
+    pub(super) client: kube::Client,
     clients: Clients,
     name: String,
     region: String,
-    endpoint: String,
+    pub(super) endpoint: String,
     token: Arc<Mutex<Option<ClusterToken>>>,
     kinds: Kinds,
 }
@@ -156,7 +156,7 @@ impl KubeClient {
         })
     }
 
-    async fn bearer(&self) -> Result<String, CallError> {
+    pub(super) async fn bearer(&self) -> Result<String, CallError> {
         let now = SystemTime::now();
         let kept = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(token) = kept.filter(|token| token.until > now) {

@@ -12,6 +12,7 @@ mod health;
 mod kubeconfig_file;
 mod namespace_contents;
 mod object_diff;
+mod pod_logs;
 mod rollout;
 
 pub use client::{Apply, KubeClient, MANAGER, ObjectRef};
@@ -25,4 +26,5 @@ pub use field_owners::{TakenField, shown, taken_fields, with_live_values};
 pub use health::health;
 pub use kubeconfig_file::{Exec, KubeconfigEntry, merge, write};
 pub use object_diff::changes;
+pub use pod_logs::{ContainerRun, LogQuery};
 pub use rollout::{HealthInputs, RolloutState, state};

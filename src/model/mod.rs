@@ -11,6 +11,7 @@ mod event;
 mod forgotten;
 mod graph;
 mod iam_scope;
+mod image_reference;
 mod input;
 mod lease_holder;
 pub mod object;
@@ -38,6 +39,7 @@ pub use error::{CallError, ErrorKind, LeftBehind, StepError};
 pub use event::{Event, Outcome, StepState};
 pub use graph::{Graph, Node};
 pub use iam_scope::{IamCondition, IamGrant, IamScope, scoped_actions};
+pub use image_reference::{EcrHome, ImageReference};
 pub use input::{Field, In, is_reference, joined, references, resolve};
 pub use lease_holder::{LEASE_KEY, LeaseHolder, Process};
 pub use planned_change::{

@@ -100,14 +100,11 @@ impl Down<'_> {
     async fn go(&mut self, removal: &mut Removal) -> Result<(), OperationError> {
         let (workspace, control) = (self.workspace, self.control);
         if let DownScope::Application(name) = &self.scope {
-            let name = name.clone();
             let found = control.reading(application(workspace, name.as_deref())).await?;
             let Some(targets) = found else {
-                let text = match &name {
-                    Some(name) => format!("application `{name}` is not deployed"),
-                    None => "no application is deployed".to_owned(),
-                };
-                workspace.tell(format!("{}: {text}", workspace.location()));
+                let what =
+                    name.as_ref().map_or_else(|| "no application".to_owned(), |it| format!("no `{it}`"));
+                workspace.tell(format!("{}: {what} is deployed", workspace.location()));
                 return Ok(());
             };
             self.options.targets = targets;

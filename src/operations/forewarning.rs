@@ -1,6 +1,9 @@
 //! What a plan's lines do not say, and people should know before they approve it.
 
-use super::{Workspace, planning::cluster_support};
+use super::{
+    Workspace, facts,
+    support_calendar::{SupportNotice, recorded_support, support_notice, today},
+};
 use crate::{
     model::{Action, Desired as _, Plan, PlannedChange, Snapshot},
     resources::{eks_cluster, manifest},
@@ -34,6 +37,13 @@ fn ends_auto_mode(plan: &Plan) -> bool {
     let fields =
         plan.changes.iter().filter(|it| it.kind == eks_cluster::Spec::KIND).flat_map(|it| &it.fields.0);
     fields.into_iter().any(|field| field.path == "autoMode" && field.new == false && field.old.is_array())
+}
+
+/// Returns what is to be said about the end of support of the cluster's version.
+pub fn cluster_support(workspace: &Workspace, snapshot: &Snapshot) -> Option<SupportNotice> {
+    let policy = workspace.stack.cluster.as_ref()?.upgrade_policy;
+    let dates = recorded_support(snapshot, facts::recorded_version(snapshot)?)?;
+    support_notice(&dates, policy, today())
 }
 
 /// Annotations of an Ingress that name its load balancer: with another value, its controller creates another one.

@@ -8,6 +8,7 @@
 
 mod adoption;
 mod api_access;
+mod application_logs;
 mod application_url;
 mod apply;
 mod backend;
@@ -64,8 +65,12 @@ mod unusable_key;
 mod version_change;
 mod workspace;
 
-pub use crate::aws::AssumedRole;
+pub use crate::{
+    aws::AssumedRole,
+    kube::{ContainerRun, LogQuery},
+};
 pub use adoption::adopt;
+pub use application_logs::{ShowLine, application_logs};
 pub use application_url::{ApplicationUrl, Location, application_url, applications, check_has_url};
 pub use apply::up;
 pub use blocked_deletion::BlockedDeletion;

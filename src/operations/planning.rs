@@ -14,7 +14,6 @@ use super::{
     moved_records::move_records,
     pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
-    support_calendar::{SupportNotice, recorded_support, support_notice, today},
     taken_fields,
     workspace::{kind, provider},
 };
@@ -75,13 +74,6 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
     backend.refusals.extend(given_state_key_refusal(workspace).await?);
     Ok(Planned { backend, plan, infeasible, snapshot })
-}
-
-/// Returns what is to be said about the end of support of the cluster's version.
-pub fn cluster_support(workspace: &Workspace, snapshot: &Snapshot) -> Option<SupportNotice> {
-    let policy = workspace.stack.cluster.as_ref()?.upgrade_policy;
-    let dates = recorded_support(snapshot, facts::recorded_version(snapshot)?)?;
-    support_notice(&dates, policy, today())
 }
 
 /// Returns the desired resources. Chooses what the file leaves open, and records it in the snapshot.

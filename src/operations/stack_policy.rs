@@ -84,6 +84,7 @@ pub fn statements(stack: &Stack, account: &str, bootstrap: bool) -> Result<Vec<V
     if stack.encryption.key_arn.is_some() {
         actions.extend(scoped_actions(aws::GIVEN_KEY));
     }
+    actions.extend(scoped_actions(aws::GIVEN_IMAGES));
     Ok(target_stack.statements(actions))
 }
 

@@ -11,7 +11,6 @@ pub mod delivery;
 mod deserializer;
 mod diagnostics;
 mod findings;
-pub mod image_reference;
 pub mod layout;
 pub mod manifest_file;
 mod max_pods;

@@ -3,9 +3,9 @@
 use super::{
     delivery::{App, Ingress},
     findings::{DNS_LABEL_HINT, Findings, is_dns_label},
-    image_reference::ImageReference,
     types::{File, Nat},
 };
+use crate::model::ImageReference;
 
 /// Validates the list `apps`, and what two applications must not share.
 pub fn several(file: &File, findings: &mut Findings<'_>) {

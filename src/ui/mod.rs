@@ -16,7 +16,10 @@ use crate::model::{Event, PlanRefusal, StepError, hanging};
 use serde_json::{Value, json};
 use std::{
     io::{self, BufRead as _, IsTerminal as _},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -29,6 +32,14 @@ static STDOUT_ERROR: OnceLock<String> = OnceLock::new();
 /// Returns why data could not be written to stdout, if it could not. A pipe whose reader ended is not an error.
 pub fn stdout_error() -> Option<&'static str> {
     STDOUT_ERROR.get().map(String::as_str)
+}
+
+/// Whether the reader of stdout has ended.
+static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether the reader of stdout has ended, as in a pipe to `head`: what is printed to it is lost.
+pub fn stdout_is_closed() -> bool {
+    STDOUT_CLOSED.load(Ordering::Relaxed)
 }
 
 /// How a command prints.
@@ -150,10 +161,12 @@ impl Ui {
 
 /// Remembers why data could not be written.
 fn note(written: io::Result<()>) {
-    if let Err(error) = written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        STDOUT_ERROR.get_or_init(|| error.to_string());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            STDOUT_CLOSED.store(true, Ordering::Relaxed);
+        }
+        Err(error) => drop(STDOUT_ERROR.get_or_init(|| error.to_string())),
+        Ok(()) => {}
     }
 }
 

@@ -68,6 +68,24 @@ fn several_applications_come_change_and_go_each_for_itself() {
     assert!(none.err.contains("`apps[2].ingress` is `none`"), "{}", none.err);
     assert!(world.run(&["url", "wbe", "--sandbox"]).with(3).err.contains("did you mean `web`?"));
 
+    // Both containers' lines, each after its pod; with a reader that ends, following ends too.
+    let logs = world.run(&["logs", "--sandbox", "--tail", "1"]).with(0).out;
+    for name in ["web", "api", "worker"] {
+        assert!(logs.lines().any(|line| line.starts_with(&format!("[{name}-"))), "{name}: {logs}");
+    }
+    let one = world.run(&["logs", "api", "--sandbox", "--json"]).with(0).lines("log");
+    assert!(!one.is_empty() && one.iter().all(|it| it["pod"].as_str().unwrap().starts_with("api-")));
+    assert_eq!(world.run(&["logs", "api", "--sandbox", "--previous"]).with(0).out, "");
+    let mut follow = world.command(&["logs", "web", "--follow", "--sandbox"]);
+    let mut follow = follow.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    let mut reader = std::io::BufReader::new(follow.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut reader, &mut first).unwrap();
+    assert!(first.starts_with("[web-"), "{first}");
+    drop(reader);
+    // The load balancer's checks are in the log.
+    assert!(follow.wait().unwrap().success());
+
     // Another content is another image of each, but only the named one is deployed.
     std::fs::write(world.path().join("app/demo/more.py"), "").unwrap();
     let before = ["web", "api", "worker"].map(|name| image(&world, name));

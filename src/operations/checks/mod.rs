@@ -13,11 +13,12 @@ use super::{
     backend_removal::spare_keys,
     existing_network::check_network,
     feasibility::obstacles,
+    forewarning::cluster_support,
     given_keys::{check_given_key, given_state_key_refusal},
     lease_holding::recorded,
     losses::{refusal_of, unaccepted},
     lost_state::lost_state,
-    planning::{cluster_support, desired, planned},
+    planning::{desired, planned},
     pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
 };

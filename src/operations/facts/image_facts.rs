@@ -4,8 +4,8 @@ use super::super::{OperationError, PlanOptions, Workspace};
 use crate::{
     graph::{AppImage, builder, platforms},
     image::{BuildMethod, ImagePlatform, Store, resolve, survey},
-    model::{CallError, Snapshot},
-    stack::{delivery::App, image_reference::ImageReference},
+    model::{CallError, ImageReference, Snapshot},
+    stack::delivery::App,
 };
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::{REGISTRY, references::full_stack, tables};
 use crate::{
-    aws::{BEFORE_DELETION, CLUSTER, ELECTION, EVERY_RUN, NETWORK, STATE_KEY},
+    aws::{BEFORE_DELETION, CLUSTER, ELECTION, EVERY_RUN, GIVEN_IMAGES, NETWORK, STATE_KEY},
     graph::{Backend, PolicyTarget},
     model::{IamScope, scoped_actions},
 };
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Returns every declared action with its scope.
 fn declared() -> Vec<(IamScope, &'static str)> {
     let kinds = REGISTRY.iter().flat_map(|handler| scoped_actions(handler.kind.iam));
-    let runs = [EVERY_RUN, STATE_KEY, ELECTION, NETWORK, BEFORE_DELETION, CLUSTER];
+    let runs = [EVERY_RUN, STATE_KEY, ELECTION, NETWORK, BEFORE_DELETION, CLUSTER, GIVEN_IMAGES];
     kinds.chain(runs.into_iter().flat_map(scoped_actions)).collect()
 }
 
@@ -46,8 +46,9 @@ fn every_scope_is_filled_in_for_a_stack_with_everything() {
         policies.iter().flatten().map(|statement| statement["Sid"].as_str().unwrap()).collect();
     let all: BTreeSet<&str> = declared().iter().map(|(scope, _)| scope.sid).collect();
     let missing: Vec<_> = all.difference(&filled).copied().collect();
-    // The keys that a stack file names in place of its own.
-    let given: BTreeSet<&str> = [IamScope::GIVEN_KEY.sid, IamScope::GIVEN_STATE_KEY.sid].into();
+    // The keys and images that a stack file names in place of its own.
+    let given: BTreeSet<&str> =
+        [IamScope::GIVEN_KEY.sid, IamScope::GIVEN_STATE_KEY.sid, IamScope::GIVEN_IMAGES.sid].into();
     assert!(missing.iter().all(|sid| given.contains(sid)), "{missing:?}");
 }
 
