@@ -1,6 +1,6 @@
 //! Several applications in one stack, and images that something else has built.
 
-use crate::common::{Provider, cluster_objects::kubernetes, copy};
+use crate::common::{Provider, cluster_objects::kubernetes, copy, until};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -83,7 +83,13 @@ fn several_applications_come_change_and_go_each_for_itself() {
     std::io::BufRead::read_line(&mut reader, &mut first).unwrap();
     assert!(first.starts_with("[web-"), "{first}");
     drop(reader);
-    // The load balancer's checks are in the log.
+    let found = world.run(&["url", "web", "--sandbox", "--json"]).with(0).lines("url");
+    let balancer = format!("http://{}/", found[0]["loadBalancer"].as_str().unwrap());
+    // It ends with the first line that it cannot print.
+    until("the follower ends", || {
+        let _ = ureq::get(&balancer).header("Host", "shop.example.com").call();
+        follow.try_wait().unwrap().is_some()
+    });
     assert!(follow.wait().unwrap().success());
 
     // Another content is another image of each, but only the named one is deployed.
