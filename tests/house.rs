@@ -82,6 +82,7 @@ const RESOURCE_HELPERS: &[&str] = &[
     "cluster_terms.rs",
     "handler.rs",
     "lookups.rs",
+    "manifest_compare.rs",
     "node_group_drain.rs",
     "node_group_forms.rs",
     "node_terms.rs",

@@ -14,6 +14,7 @@ use crate::{
     stack::{
         Stack,
         delivery::{App, Ingress},
+        foreign_manifest::{Hook, hook},
         manifest_file::Object,
     },
 };
@@ -131,16 +132,22 @@ fn prerequisites(build: &GraphBuilder<'_>, stack: &Stack) -> Vec<Address> {
 /// Returns the wave in which an object is applied. Lower waves are applied first and deleted last.
 fn wave(object: &Value) -> u8 {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    match (text("/kind"), hook(object)) {
+        // A migration of the database, before the pods that need it.
+        ("Job" | "Pod", Some(Hook::Before)) => return 4,
+        ("Job" | "Pod", Some(Hook::After)) => return 6,
+        _ => {}
+    }
     match text("/kind") {
         "CustomResourceDefinition" => 0,
         "Namespace" => 1,
         "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Pod" | "Job" | "CronJob" => 4,
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Pod" | "Job" | "CronJob" => 5,
         // The controller creates and deletes their load balancers, so it must exist as long as they do.
-        "Ingress" | "HorizontalPodAutoscaler" => 5,
-        "Service" if text("/spec/type") == "LoadBalancer" => 5,
+        "Ingress" | "HorizontalPodAutoscaler" => 6,
+        "Service" if text("/spec/type") == "LoadBalancer" => 6,
         // The API server calls a webhook as soon as its configuration exists, so its pods must run by then.
-        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => 6,
+        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => 7,
         _ => 3,
     }
 }

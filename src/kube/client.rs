@@ -234,7 +234,7 @@ impl KubeClient {
     }
 
     /// Returns the path of an object, or `None` if the cluster does not serve its kind.
-    async fn path(&self, object_ref: &ObjectRef) -> Result<Option<String>, CallError> {
+    pub(super) async fn path(&self, object_ref: &ObjectRef) -> Result<Option<String>, CallError> {
         let named = |kinds: &[APIResource]| {
             let of = |it: &&APIResource| it.kind == object_ref.kind && !it.name.contains('/');
             kinds.iter().find(of).map(|it| (it.name.clone(), it.namespaced))

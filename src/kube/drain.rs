@@ -1,6 +1,6 @@
 //! Which pods of nodes that are to be removed may be evicted now. Pure.
 
-use super::{client::ObjectRef, evictions::PodRef, rollout::pod_trouble};
+use super::{client::ObjectRef, evictions::PodRef, pod_trouble::pod_trouble};
 use crate::model::counted_with;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -68,12 +68,24 @@ fn server_message(status: &kube::core::Status) -> String {
     let causes: Vec<String> = causes
         .filter(|cause| !cause.message.is_empty())
         .map(|cause| match cause.field.is_empty() {
-            true => cause.message.clone(),
-            false => format!("{}: {}", cause.field.trim_start_matches('.'), cause.message),
+            true => without_value(&cause.message),
+            false => format!("{}: {}", cause.field.trim_start_matches('.'), without_value(&cause.message)),
         })
         .collect();
     let text = if causes.is_empty() { status.message.clone() } else { causes.join("; ") };
     shortened(&text, 2000).into_owned()
+}
+
+/// Maximum length of the value in a message such as `Invalid value: {...}: field is immutable`, in bytes.
+const MAX_VALUE: usize = 200;
+
+/// Returns a message without its value, if that is long, such as a whole pod template: the reason comes after it.
+fn without_value(message: &str) -> String {
+    let Some((what, rest)) = message.split_once(": ").filter(|_| message.len() > MAX_VALUE) else {
+        return message.to_owned();
+    };
+    let reason = rest.rsplit_once(": ").map(|(_, reason)| reason).filter(|it| it.len() <= MAX_VALUE);
+    reason.map_or_else(|| message.to_owned(), |reason| format!("{what}: {reason}"))
 }
 
 /// Returns the kind of an error of the API server, and the hint for it.
@@ -191,5 +203,15 @@ mod tests {
         let error = call_error("apply Deployment a/b", "https://x", &kube::Error::Api(Box::new(status)));
         assert_eq!((error.class, error.code.as_str()), (ErrorKind::Refused, FIELD_CONFLICT));
         assert_eq!(error.message, "spec.replicas: conflict with \"kubectl\"");
+    }
+
+    #[test]
+    fn a_long_value_does_not_hide_the_reason() {
+        let template = format!("{{\"labels\": {{\"a\": \"{}\"}}}}", "x".repeat(3000));
+        let message = format!("Invalid value: {template}: field is immutable");
+        assert_eq!(without_value(&message), "Invalid value: field is immutable");
+        assert_eq!(without_value("Invalid value: 3: must be 1"), "Invalid value: 3: must be 1");
+        let odd = "x".repeat(3000);
+        assert_eq!(without_value(&odd), odd);
     }
 }

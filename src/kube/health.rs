@@ -2,7 +2,8 @@
 
 use super::{
     KubeClient,
-    rollout::{HealthInputs, RolloutState, crashing, needs_health_inputs, state},
+    pod_trouble::crashing,
+    rollout::{HealthInputs, RolloutState, needs_health_inputs, state},
 };
 use crate::model::CallError;
 use serde_json::Value;

@@ -12,7 +12,10 @@ mod health;
 mod kubeconfig_file;
 mod namespace_contents;
 mod object_diff;
+mod object_status;
 mod pod_logs;
+mod pod_trouble;
+mod refused_update;
 mod rollout;
 
 pub use client::{Apply, KubeClient, MANAGER, ObjectRef};
@@ -27,4 +30,5 @@ pub use health::health;
 pub use kubeconfig_file::{Exec, KubeconfigEntry, merge, write};
 pub use object_diff::changes;
 pub use pod_logs::{ContainerRun, LogQuery};
+pub use refused_update::{is_refused_update, strategy_patch};
 pub use rollout::{HealthInputs, RolloutState, state};

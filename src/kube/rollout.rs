@@ -4,6 +4,10 @@
 //! them are available.
 //! Source: <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status>
 
+use super::{
+    object_status::{condition, count, number, text},
+    pod_trouble::{PodTrouble, trouble},
+};
 use crate::model::counted_with;
 use serde_json::Value;
 
@@ -42,7 +46,10 @@ pub fn state(object: &Value, inputs: &HealthInputs) -> RolloutState {
             let wanted = number(object, "/spec/replicas").unwrap_or(1);
             let [updated, ready] =
                 ["/status/updatedReplicas", "/status/readyReplicas"].map(|it| count(object, it));
-            workload(object, inputs, wanted, updated, ready)
+            // Pods below the partition keep the previous revision.
+            let kept = number(object, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or_default();
+            let new = wanted.saturating_sub(kept).max(0);
+            workload(object, inputs, (wanted, new), updated, ready)
         }
         ("apps/v1", "DaemonSet") => {
             let [wanted, updated, ready] = [
@@ -51,11 +58,12 @@ pub fn state(object: &Value, inputs: &HealthInputs) -> RolloutState {
                 "/status/numberAvailable",
             ]
             .map(|it| count(object, it));
-            workload(object, inputs, wanted, updated, ready)
+            workload(object, inputs, (wanted, wanted), updated, ready)
         }
         ("batch/v1", "Job") => match (condition(object, "Complete"), condition(object, "Failed")) {
             (Some(("True", ..)), _) => RolloutState::Ready,
             (_, Some(("True", reason, message))) => RolloutState::Degraded(format!("{reason}: {message}")),
+            _ if object.pointer("/spec/suspend") == Some(&Value::Bool(true)) => RolloutState::Ready,
             _ => RolloutState::Waiting("the job is running".to_owned()),
         },
         (_, "CustomResourceDefinition") => {
@@ -90,6 +98,10 @@ fn deployment(object: &Value, inputs: &HealthInputs) -> RolloutState {
     if !is_observed(object) {
         return RolloutState::Waiting("the controller has not observed the new spec yet".to_owned());
     }
+    // Nothing is rolled out until a person resumes it.
+    if object.pointer("/spec/paused") == Some(&Value::Bool(true)) {
+        return RolloutState::Ready;
+    }
     if let Some(("True", reason, message)) = condition(object, "ReplicaFailure") {
         return RolloutState::Degraded(format!("{reason}: {message}"));
     }
@@ -106,7 +118,8 @@ fn deployment(object: &Value, inputs: &HealthInputs) -> RolloutState {
         (false, false) => format!("{} terminating", pods(all.saturating_sub(updated), "old pod")),
     };
     if let Some(("False", "ProgressDeadlineExceeded", message)) = condition(object, "Progressing") {
-        let why = trouble(inputs).map_or_else(|| message.to_owned(), |trouble| trouble.text);
+        let why = trouble(&inputs.pods, &inputs.warnings)
+            .map_or_else(|| message.to_owned(), |trouble| trouble.text);
         return RolloutState::Degraded(format!("ProgressDeadlineExceeded: {what}; {why}"));
     }
     blocked_or_waiting(inputs, what)
@@ -121,122 +134,34 @@ fn of_new(count: i64, wanted: i64, state: &str) -> String {
     format!("{count} of {} {state}", pods(wanted, "new pod"))
 }
 
-fn workload(object: &Value, inputs: &HealthInputs, wanted: i64, updated: i64, ready: i64) -> RolloutState {
+/// Returns the state of a StatefulSet or DaemonSet that wants this many pods, some of them of the new revision.
+fn workload(
+    object: &Value,
+    inputs: &HealthInputs,
+    (wanted, new): (i64, i64),
+    updated: i64,
+    ready: i64,
+) -> RolloutState {
     if !is_observed(object) {
         return RolloutState::Waiting("the controller has not observed the new spec yet".to_owned());
     }
-    match updated >= wanted && ready >= wanted {
-        true => RolloutState::Ready,
+    // A person deletes the old pods, when that suits.
+    let by_hand = text(object, "/spec/updateStrategy/type") == "OnDelete";
+    if ready >= wanted && (by_hand || updated >= new) {
+        return RolloutState::Ready;
+    }
+    match by_hand || new < wanted {
+        true => blocked_or_waiting(inputs, format!("{ready} of {} available", pods(wanted, "pod"))),
         false => blocked_or_waiting(inputs, of_new(ready.min(updated), wanted, "available")),
     }
 }
 
 fn blocked_or_waiting(inputs: &HealthInputs, what: String) -> RolloutState {
-    match trouble(inputs) {
+    match trouble(&inputs.pods, &inputs.warnings) {
         Some(PodTrouble { text, lasting: true }) => RolloutState::Degraded(format!("{text} ({what})")),
         Some(PodTrouble { text, .. }) => RolloutState::Waiting(format!("{what}; {text}")),
         None => RolloutState::Waiting(what),
     }
-}
-
-/// A problem of a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PodTrouble {
-    pub(super) text: String,
-    /// Whether waiting does not resolve it.
-    lasting: bool,
-}
-
-/// Reasons of a waiting container that time does not resolve. `ErrImagePull` is the first attempt; the
-/// back-off follows.
-const LASTING_REASONS: &[&str] = &[
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-    "CrashLoopBackOff",
-];
-
-/// Returns the first lasting problem of a pod or, without one, the first problem.
-fn trouble(inputs: &HealthInputs) -> Option<PodTrouble> {
-    let all: Vec<PodTrouble> =
-        inputs.pods.iter().filter_map(|pod| pod_trouble(pod, &inputs.warnings)).collect();
-    all.iter().find(|trouble| trouble.lasting).or(all.first()).cloned()
-}
-
-/// Returns the names of the pod and the container of the first container that crashes repeatedly.
-pub fn crashing(pods: &[Value]) -> Option<(String, String)> {
-    pods.iter().find_map(|pod| {
-        let crashes = |it: &Value| text(it, "/state/waiting/reason") == "CrashLoopBackOff";
-        let (_, container) = containers(pod).find(|(_, it)| crashes(it))?;
-        Some((text(pod, "/metadata/name").to_owned(), text(container, "/name").to_owned()))
-    })
-}
-
-/// Returns the states of a pod's containers with what to call them, init containers first.
-fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
-    let of = |what: &'static str, path: &str| {
-        pod.pointer(path).and_then(Value::as_array).into_iter().flatten().map(move |it| (what, it))
-    };
-    of("init container", "/status/initContainerStatuses").chain(of("container", "/status/containerStatuses"))
-}
-
-pub(super) fn pod_trouble(pod: &Value, warnings: &[Value]) -> Option<PodTrouble> {
-    let name = text(pod, "/metadata/name");
-    for (what, container) in containers(pod) {
-        let reason = text(container, "/state/waiting/reason");
-        if !LASTING_REASONS.contains(&reason) && reason != "ErrImagePull" {
-            continue;
-        }
-        let mut said = vec![text(container, "/state/waiting/message").to_owned()];
-        if let Some(end) = container.pointer("/lastState/terminated") {
-            let code = number(end, "/exitCode").unwrap_or_default();
-            let why = text(end, "/reason");
-            said = vec![format!("terminated with exit code {code} ({why}) {}", text(end, "/message"))];
-        }
-        let place = format!("pod {name}, {what} {}", text(container, "/name"));
-        // The exit code does not show that a failed probe stopped the container.
-        let probe = |message: &str| {
-            ["Liveness probe failed", "Startup probe failed"].iter().any(|it| message.starts_with(it))
-        };
-        let ended = latest(warnings, name, &|event| probe(text(event, "/message")));
-        let ended = ended.filter(|_| reason == "CrashLoopBackOff").map(|event| text(event, "/message"));
-        let said = [said.concat().trim(), ended.unwrap_or_default()].join("; ");
-        let text = format!("{reason}: {place}: {}", said.trim_end_matches("; "));
-        return Some(PodTrouble { text, lasting: LASTING_REASONS.contains(&reason) });
-    }
-    if let Some(("False", "Unschedulable", message)) = condition(pod, "PodScheduled") {
-        return Some(PodTrouble { text: format!("Unschedulable: pod {name}: {message}"), lasting: true });
-    }
-    // Failed probes and mounts show only in events.
-    let last = latest(warnings, name, &|_| true)?;
-    let ready = matches!(condition(pod, "Ready"), Some(("True", ..)));
-    let lasting = is_missing_source(last);
-    let text = format!("{}: pod {name}: {}", text(last, "/reason"), text(last, "/message"));
-    (!ready).then_some(PodTrouble { text, lasting })
-}
-
-/// Returns the latest warning of a pod for which `wanted` holds.
-fn latest<'a>(warnings: &'a [Value], pod: &str, wanted: &dyn Fn(&Value) -> bool) -> Option<&'a Value> {
-    let mine = warnings.iter().filter(|event| text(event, "/involvedObject/name") == pod && wanted(event));
-    mine.max_by_key(|event| {
-        [text(event, "/lastTimestamp"), text(event, "/eventTime"), text(event, "/metadata/creationTimestamp")]
-            .map(str::to_owned)
-    })
-}
-
-/// How many failed mounts make a missing volume source a lasting problem: about seven seconds, in which
-/// another controller may still create it.
-const MAX_FAILED_MOUNTS: i64 = 4;
-
-/// Returns whether an event reports a volume whose ConfigMap or Secret does not exist.
-fn is_missing_source(event: &Value) -> bool {
-    let times = number(event, "/count").or(number(event, "/series/count")).unwrap_or(1);
-    text(event, "/reason") == "FailedMount"
-        && text(event, "/message").contains("not found")
-        && times >= MAX_FAILED_MOUNTS
 }
 
 /// Returns whether the controller has observed the newest spec.
@@ -244,28 +169,12 @@ fn is_observed(object: &Value) -> bool {
     count(object, "/status/observedGeneration") >= count(object, "/metadata/generation")
 }
 
-/// Returns status, reason and message of a condition.
-fn condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
-    let list = object.pointer("/status/conditions").and_then(Value::as_array)?;
-    let found = list.iter().find(|condition| text(condition, "/type") == kind)?;
-    Some((text(found, "/status"), text(found, "/reason"), text(found, "/message")))
-}
-
-fn text<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn number(value: &Value, path: &str) -> Option<i64> {
-    value.pointer(path).and_then(Value::as_i64)
-}
-
-fn count(value: &Value, path: &str) -> i64 {
-    number(value, path).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::pod_trouble::{LASTING_REASONS, MAX_FAILED_MOUNTS, MAX_WRONG_ANSWERS, crashing},
+        *,
+    };
     use serde_json::json;
 
     fn deployment(status: Value) -> Value {
@@ -364,6 +273,17 @@ mod tests {
             matches!(absent(MAX_FAILED_MOUNTS), RolloutState::Degraded(why) if why.contains("secret \"keys\" not found"))
         );
 
+        let probed = |code: u16, count: i64| {
+            let message = format!("Startup probe failed: HTTP probe failed with statuscode: {code}");
+            let event = json!({"involvedObject": {"name": "web-1"}, "reason": "Unhealthy", "count": count, "message": message});
+            judged(&slow, vec![pod(json!({}))], vec![event])
+        };
+        for waits in [probed(404, 1), probed(503, 9)] {
+            assert!(matches!(waits, RolloutState::Waiting(_)), "it may still be starting");
+        }
+        let RolloutState::Degraded(why) = probed(404, MAX_WRONG_ANSWERS) else { panic!() };
+        assert!(why.contains("answers 404; set `health.startup` of the application"), "{why}");
+
         let refused = with(
             json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
             "message": "pods \"web-1\" is forbidden: violates PodSecurity \"restricted:latest\""}]}),
@@ -371,6 +291,25 @@ mod tests {
         assert!(
             matches!(judged(&refused, vec![], vec![]), RolloutState::Degraded(why) if why.contains("PodSecurity"))
         );
+    }
+
+    #[test]
+    fn what_a_person_rolls_out_is_not_waited_for() {
+        let set = |strategy: Value, updated: i64, ready: i64| {
+            let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+                "spec": {"replicas": 3, "updateStrategy": strategy},
+                "status": {"updatedReplicas": updated, "readyReplicas": ready}});
+            judged(&object, vec![], vec![]) == RolloutState::Ready
+        };
+        assert!(!set(json!({"type": "RollingUpdate"}), 1, 3));
+        assert!(set(json!({"type": "OnDelete"}), 0, 3) && !set(json!({"type": "OnDelete"}), 0, 2));
+        let partition = |count: i64| json!({"type": "RollingUpdate", "rollingUpdate": {"partition": count}});
+        assert!(set(partition(1), 2, 3) && !set(partition(1), 1, 3) && set(partition(9), 0, 3));
+        let mut paused = with(json!({"updatedReplicas": 0}));
+        paused["spec"]["paused"] = json!(true);
+        assert_eq!(judged(&paused, vec![], vec![]), RolloutState::Ready);
+        let job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"suspend": true}});
+        assert_eq!(judged(&job, vec![], vec![]), RolloutState::Ready);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! An object of the cluster that a manifest describes, applied server-side under this program's own name.
 
-use super::prelude::*;
+use super::{
+    manifest_compare::{compare, is_custom, is_fixed_in_jobs},
+    prelude::*,
+};
 use crate::{
     kube::{self, Apply, DeferredField, KubeClient, ObjectRef, RolloutState, TakenField},
     model::{Change, NotApplied, object, tag},
@@ -61,6 +64,9 @@ pub struct Live {
     /// Why the object could not be read, if this is what was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<String>,
+    /// Why the server does not accept the manifest, in its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 impl Desired for Spec {
@@ -89,7 +95,13 @@ impl Resource for Manifest {
         // The server compared a placeholder for what was not known yet.
         let known = |change: &&Change| !live.later.iter().any(|later| later.path == change.path);
         let later = live.later.iter().filter_map(|later| later.change(&want.object));
-        Changes(live.pending.0.iter().filter(known).cloned().chain(later).collect())
+        let all = live.pending.0.iter().filter(known).cloned().chain(later);
+        let fixed = |change: &Change| live.kind == "Job" && is_fixed_in_jobs(&change.path);
+        Changes(all.map(|it| Change { forces_replace: it.forces_replace || fixed(&it), ..it }).collect())
+    }
+
+    fn validate_change(_: &Spec, live: &Live) -> Option<String> {
+        live.refused.as_ref().map(|why| format!("the API server does not accept the manifest: {why}"))
     }
 
     fn holds(live: &Live) -> Option<&'static str> {
@@ -97,6 +109,9 @@ impl Resource for Manifest {
             "PersistentVolumeClaim" => Some("the data of its volume"),
             "CustomResourceDefinition" => Some("every custom resource of its kind"),
             "StatefulSet" => Some("the identity of its pods, and with it their data"),
+            // What its controller made of it, such as a database, may go with it. The load balancer controller's own
+            // kinds hold settings.
+            _ if is_custom(&live.api_version) => Some("what its controller keeps for it"),
             _ => None,
         }
     }
@@ -137,6 +152,7 @@ impl Resource for Manifest {
             conflict: None,
             waiting: Some(format!("not read: {why}")),
             trouble: None,
+            refused: None,
             unseen: Some(why.to_owned()),
             ..recorded
         }
@@ -219,6 +235,11 @@ async fn apply(cx: &Cx, want: &Spec, live: Option<&Value>) -> Result<(), CallErr
     let cluster = reached(cx, &want.cluster).await?;
     let mut object = sent(want, live);
     let forced = object::address(&object).is_some_and(|address| cx.takes_fields(&address));
+    if let Some(patch) = live.and_then(|live| kube::strategy_patch(&object, live))
+        && let Some(place) = ObjectRef::of(&object)
+    {
+        cluster.merge(&place, &patch).await?;
+    }
     if let (Some(live), false) = (live, forced) {
         object = kube::with_live_values(&object, &kube::taken_fields(&object, live));
     }
@@ -243,6 +264,7 @@ fn sent(want: &Spec, live: Option<&Value>) -> Value {
     object
 }
 
+/// Returns the live form of an object, compared with `want`; `None` if it does not exist.
 async fn look(
     cluster: &KubeClient,
     name: &str,
@@ -267,13 +289,16 @@ async fn look(
         waiting: None,
         trouble: None,
         unseen: None,
+        refused: None,
     };
     if object.pointer("/metadata/deletionTimestamp").is_some() {
         live.waiting = Some("it is being removed".to_owned());
         return Ok(Some(live));
     }
     if let Some(want) = want {
-        compare(cluster, want, &object, forced, &mut live).await?;
+        let found = compare(cluster, &sent(want, Some(&object)), &object, forced).await?;
+        (live.pending, live.later, live.taken) = (found.pending, found.later, found.taken);
+        (live.conflict, live.refused) = (found.conflict, found.refused);
     }
     match kube::health(cluster, &object).await? {
         RolloutState::Ready => {}
@@ -287,55 +312,6 @@ async fn look(
         RolloutState::Degraded(why) => live.trouble = Some(why),
     }
     Ok(Some(live))
-}
-
-/// Asks the server what an apply would change. What other resources supply only later is compared without it. Fields that
-/// another manager took are part of the answer only if they are `forced`.
-async fn compare(
-    cluster: &KubeClient,
-    want: &Spec,
-    object: &Value,
-    forced: bool,
-    live: &mut Live,
-) -> Result<(), CallError> {
-    let wanted = sent(want, Some(object));
-    if !forced {
-        live.taken = kube::taken_fields(&wanted, object);
-    }
-    let (known, later) = kube::fill_deferred(&kube::with_live_values(&wanted, &live.taken), object);
-    live.later = later;
-    match cluster.apply(&known, if forced { Apply::DryForced } else { Apply::Dry }).await {
-        Ok(would) => live.pending = Changes(kube::changes(object, &would)),
-        // Another manager owns the field under another API version, whose paths are not comparable.
-        Err(error) if error.code == kube::FIELD_CONFLICT => {
-            live.conflict = Some(error.message);
-            live.later = Vec::new();
-        }
-        Err(error) if error.class == ErrorKind::Invalid && error.message.contains("immutable") => {
-            live.pending = Changes(vec![change(head(&error.message), object, &known, true)]);
-        }
-        // A webhook that does not answer tells nothing about the object: what the manifest names is compared here.
-        Err(error) if error.class == ErrorKind::Eventual && error.message.contains("webhook") => {
-            let mut found = Vec::new();
-            kube::changed_fields(object, &known, "", &mut found);
-            live.pending = Changes(found);
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(())
-}
-
-/// The field at the head of a message such as `spec.selector: Invalid value: ...`.
-fn head(message: &str) -> &str {
-    message.split(':').next().unwrap_or_default().trim()
-}
-
-fn change(path: &str, live: &Value, want: &Value, forces_replace: bool) -> Change {
-    let at = |value: &Value| {
-        let pointer = format!("/{}", path.replace('.', "/"));
-        value.pointer(&pointer).cloned().unwrap_or_default()
-    };
-    Change { path: path.to_owned(), old: at(live), new: at(want), forces_replace }
 }
 
 #[cfg(test)]
@@ -357,6 +333,37 @@ mod tests {
         assert_eq!(sent(&spec(true), None)["spec"]["replicas"], 3);
         assert_eq!(sent(&spec(true), Some(&json!({"spec": {"replicas": 0}})))["spec"]["replicas"], 3);
         assert_eq!(sent(&spec(false), Some(&live))["spec"]["replicas"], 3);
+    }
+
+    #[test]
+    fn jobs_are_replaced_and_custom_resources_hold_data() {
+        let live = |kind: &str, api_version: &str, path: &str| -> Live {
+            serde_json::from_value(json!({
+                "cluster": "c", "apiVersion": api_version, "kind": kind, "namespace": "n", "name": "p", "id": "1",
+                "tags": {}, "pending": [{"path": path, "old": "a", "new": "b", "forcesReplace": false}], "later": [],
+                "conflict": null, "waiting": null, "trouble": null,
+            }))
+            .unwrap()
+        };
+        let spec = Spec {
+            cluster: "c".to_owned(),
+            part: "app".to_owned(),
+            object: json!({}),
+            scaled: false,
+            grows: false,
+        };
+        let replaced = |kind: &str, path: &str| {
+            let changes = Manifest::diff(&spec, &live(kind, "batch/v1", path));
+            changes.0.iter().all(|change| change.forces_replace)
+        };
+        let image = "spec.template.spec.containers[app].image";
+        assert!(replaced("Job", image) && !replaced("Job", "spec.parallelism"));
+        assert!(!replaced("CronJob", "spec.jobTemplate.spec.template") && !replaced("Deployment", image));
+        let holds = |api_version: &str| Manifest::holds(&live("Database", api_version, "spec"));
+        assert!(holds("acid.zalan.do/v1").is_some());
+        for own in ["v1", "apps/v1", "networking.k8s.io/v1", "elbv2.k8s.aws/v1beta1"] {
+            assert_eq!(holds(own), None, "{own}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod launch_template;
 pub mod lock_table;
 pub mod log_group;
 pub mod manifest;
+mod manifest_compare;
 pub mod nat_gateway;
 pub mod node_group;
 pub mod oidc_provider;

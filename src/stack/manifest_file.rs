@@ -3,6 +3,7 @@
 
 use super::{
     diagnostics::{Diagnostic, Diagnostics, SourceText},
+    foreign_manifest::{is_literal, items, name_generated},
     nearest,
     tree::{Raw, YamlNode, parse_all},
 };
@@ -57,10 +58,11 @@ pub struct Rendered {
 /// each with its position.
 pub fn render(file: &ManifestFile, variables: &Variables) -> Result<Rendered, Diagnostics> {
     let (documents, source) = parse_all(&file.name, &file.bytes)?;
-    let renderer = Renderer { source: &source, variables, used: RefCell::default() };
+    let literal = is_literal(&file.bytes);
+    let renderer = Renderer { source: &source, variables, literal, used: RefCell::default() };
     let mut objects = Vec::new();
     let mut wrong = Vec::new();
-    for document in documents {
+    for document in items(documents) {
         match renderer.document(&document) {
             Ok(Some(value)) => objects.push(Object { path: file.path.clone(), value }),
             Ok(None) => {}
@@ -74,6 +76,8 @@ pub fn render(file: &ManifestFile, variables: &Variables) -> Result<Rendered, Di
 struct Renderer<'a> {
     source: &'a SourceText,
     variables: &'a Variables,
+    /// Whether `${` in texts is left as it is.
+    literal: bool,
     used: RefCell<BTreeSet<String>>,
 }
 
@@ -88,23 +92,26 @@ impl Renderer<'_> {
             return Ok(None);
         }
         let Some(mut value) = self.value(node)? else { return Ok(None) };
+        if value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"))
+            && value.pointer("/spec").is_none()
+        {
+            return wrong(
+                "`items` of the list is missing or is no list",
+                "write each object as an item, or after `---`",
+            );
+        }
+        name_generated(&mut value);
         let text = |path: &str| value.pointer(path).is_some_and(Value::is_string);
         if !text("/apiVersion") || !text("/kind") || !text("/metadata/name") {
             return wrong(
                 "invalid Kubernetes object: apiVersion, kind and metadata.name are required",
-                "set all three; metadata.generateName is not supported: each run would create another object",
+                "set all three; instead of a name, `metadata.generateName` is accepted, too",
             );
         }
         if value.get("kind") == Some(&json!("Secret")) && value.get("apiVersion") == Some(&json!("v1")) {
             return wrong(
                 "Secret objects are not allowed in manifests, because applied objects are stored in the state",
                 "declare the value in `parameters` with `secret`, and read the SSM parameter from the pods",
-            );
-        }
-        if value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List")) {
-            return wrong(
-                "lists of objects are not supported",
-                "write each object as a separate document after `---`",
             );
         }
         if let Some(Value::Object(metadata)) = value.get_mut("metadata")
@@ -155,6 +162,9 @@ impl Renderer<'_> {
     /// Substitutes the variables in a text. A text that is only one variable takes the type of the variable's
     /// value.
     fn text(&self, node: &YamlNode, text: &str) -> Result<Value, Diagnostic> {
+        if self.literal {
+            return Ok(Value::String(text.to_owned()));
+        }
         let wrong = |message: String, hint: String| self.source.at(node.span, "", message, Some(hint));
         let mut parts: Vec<Value> = Vec::new();
         let mut literal = String::new();
@@ -281,117 +291,4 @@ fn truthy(value: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn variables() -> Variables {
-        let vpc = json!({"ref": "network/vpc", "field": "id"});
-        let pairs = [
-            ("stack.name", json!("shop")),
-            ("app.replicas", json!(3)),
-            ("app.env", json!({"A": "b"})),
-            ("app.archs", json!(["amd64"])),
-            ("app.parameter", json!("")),
-            ("app.ingress", json!("alb")),
-            ("app.command", Value::Null),
-            ("network.vpcId", vpc),
-        ];
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-    }
-
-    fn rendered(text: &str) -> Result<Vec<Value>, String> {
-        let file = ManifestFile {
-            path: "app/x.yaml".to_owned(),
-            name: "manifests/app/x.yaml".to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        };
-        let objects = render(&file, &variables()).map_err(|error| error.to_string())?;
-        Ok(objects.objects.into_iter().map(|object| object.value).collect())
-    }
-
-    const HEAD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n";
-
-    #[test]
-    fn values_take_the_type_of_their_variable_and_texts_take_its_text() {
-        let text = format!(
-            "{HEAD}a: ${{app.replicas}}\nb: x-${{app.replicas}}\nc: ${{app.env}}\nd: ${{app.archs}}\ne: $${{not}}\n\
-             f: ${{stack.name}}-${{stack.name}}\ng: --vpc=${{network.vpcId}}\nh: ${{network.vpcId}}\n---\n---\n{HEAD}"
-        );
-        let objects = rendered(&text).unwrap();
-        assert_eq!(objects.len(), 2, "empty documents are none");
-        let vpc = &variables()["network.vpcId"];
-        let wanted = json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"},
-            "a": 3, "b": "x-3", "c": {"A": "b"}, "d": ["amd64"], "e": "${not}", "f": "shop-shop",
-            "g": {"text": ["--vpc=", vpc]}, "h": vpc,
-        });
-        assert_eq!(objects[0], wanted);
-    }
-
-    #[test]
-    fn what_has_no_value_or_whose_condition_does_not_hold_is_left_out() {
-        let text = format!(
-            "{HEAD}a: ${{app.command}}\nb: [x, \"${{app.command}}\"]\nc: null\nd:\n  provisioner/when: app.ingress == alb\n  \
-             e: 1\nf:\n  provisioner/when: app.parameter\n  e: ${{network.vpcId}}\ng:\n  - provisioner/when: app.command\n    \
-             h: 1\n  - provisioner/when: \"!app.command\"\n    h: 2\n"
-        );
-        let wanted = json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"},
-            "b": ["x"], "c": null, "d": {"e": 1}, "g": [{"h": 2}],
-        });
-        assert_eq!(rendered(&text).unwrap(), [wanted]);
-        let file = ManifestFile { path: "a.yaml".to_owned(), name: String::new(), bytes: text.into_bytes() };
-        let used: Vec<String> = render(&file, &variables()).unwrap().used.into_iter().collect();
-        assert_eq!(used, ["app.command", "app.ingress", "app.parameter"], "what is left out uses nothing");
-    }
-
-    #[test]
-    fn a_document_is_rendered_when_its_condition_holds() {
-        let holds = |condition: &str| {
-            let text = format!(
-                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  annotations: {{provisioner/when: \"{condition}\"}}\n"
-            );
-            rendered(&text).map(|objects| objects.len())
-        };
-        for (condition, count) in [
-            ("app.replicas", 1),
-            ("!app.replicas", 0),
-            ("app.parameter", 0),
-            ("network.vpcId", 1),
-            ("app.ingress == alb", 1),
-            ("app.ingress != alb", 0),
-            ("app.ingress != none and !app.parameter", 1),
-            ("app.ingress == alb and app.parameter", 0),
-            ("app.replicas == 3", 1),
-        ] {
-            assert_eq!(holds(condition).unwrap(), count, "{condition}");
-        }
-        assert!(holds("app.ingres").unwrap_err().contains("did you mean `app.ingress`?"));
-        assert!(holds("network.vpcId == x").unwrap_err().contains("cannot be compared"));
-        let left = rendered(
-            "apiVersion: v1\nkind: A\nmetadata: {name: x, annotations: {provisioner/when: app.replicas, b: c}}\n",
-        );
-        assert_eq!(left.unwrap()[0]["metadata"]["annotations"], json!({"b": "c"}));
-    }
-
-    #[test]
-    fn what_is_wrong_is_shown_with_its_file_and_line() {
-        for (text, line, words) in [
-            (format!("{HEAD}data:\n  a: ${{app.replica}}\n"), 5, "did you mean `app.replicas`?"),
-            (format!("{HEAD}data: {{a: '${{stack.name'}}\n"), 4, "without a closing `}`"),
-            (format!("{HEAD}data: {{a: 'x ${{app.env}}'}}\n"), 4, "a list or a map"),
-            (format!("{HEAD}data: {{a: 'x ${{app.command}}'}}\n"), 4, "has no value"),
-            (format!("{HEAD}data: {{provisioner/when: 1}}\n"), 4, "expected a string"),
-            ("kind: ConfigMap\nmetadata: {name: x}\n".to_owned(), 1, "invalid Kubernetes object"),
-            (format!("{HEAD}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n"), 5, "`parameters`"),
-            ("apiVersion: v1\nkind: PodList\nmetadata: {name: s}\n".to_owned(), 1, "lists of objects"),
-            (format!("{HEAD}a: {{ref: x, field: y}}\n"), 4, "`ref` and `field`"),
-            (format!("{HEAD}a: 1\na: 2\n"), 5, "duplicate key"),
-            (format!("{HEAD}a: &b 1\nc: *b\n"), 4, "anchors"),
-        ] {
-            let error = rendered(&text).unwrap_err();
-            assert!(error.contains(words), "{error}");
-            assert!(error.contains(&format!("manifests/app/x.yaml:{line}:")), "{line}: {error}");
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ pub mod delivery;
 mod deserializer;
 mod diagnostics;
 mod findings;
+pub mod foreign_manifest;
 pub mod layout;
 pub mod manifest_file;
 mod max_pods;

@@ -9,8 +9,11 @@ use serde::{
 use serde_yaml::{Budget, DuplicateKeyPolicy, MergeKeyPolicy, Options, Spanned};
 use std::fmt;
 
-/// Maximum size of a file, in bytes.
+/// Maximum size of a stack file, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
+
+/// Maximum size of a manifest, in bytes: the definitions of the larger operators are several MB in one file.
+pub const MAX_MANIFEST_BYTES: usize = 8 << 20;
 
 /// A value and its position.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,22 +138,27 @@ struct Limits {
     documents: usize,
     /// Maximum nesting depth.
     depth: usize,
+    /// Whether it is a manifest, which other tools write: larger, with anchors, and with numbers of YAML 1.1 such as `0400`,
+    /// as kubectl reads them.
+    manifest: bool,
 }
 
 fn options(limits: &Limits) -> Options {
     let mut budget = Budget::default();
-    budget.max_events = 60_000;
-    budget.max_aliases = 0;
-    budget.max_anchors = 0;
+    let (scale, anchors) = if limits.manifest { (10, 1000) } else { (1, 0) };
+    budget.max_events = 60_000 * scale;
+    budget.max_aliases = anchors;
+    budget.max_anchors = anchors;
     budget.max_depth = limits.depth;
     budget.max_documents = limits.documents;
-    budget.max_nodes = 20_000;
-    budget.max_total_scalar_bytes = MAX_BYTES;
-    budget.max_merge_keys = 0;
+    budget.max_nodes = 20_000 * scale;
+    budget.max_total_scalar_bytes = if limits.manifest { MAX_MANIFEST_BYTES } else { MAX_BYTES };
+    budget.max_merge_keys = anchors;
     let mut options = Options::default();
     options.budget = Some(budget);
     options.duplicate_keys = DuplicateKeyPolicy::Error;
-    options.merge_keys = MergeKeyPolicy::Error;
+    options.merge_keys = if limits.manifest { MergeKeyPolicy::Merge } else { MergeKeyPolicy::Error };
+    options.legacy_octal_numbers = limits.manifest;
     options.strict_booleans = true;
     options.with_snippet = false;
     options
@@ -161,8 +169,8 @@ fn options(limits: &Limits) -> Options {
 /// # Errors
 /// A file that is too large, is not UTF-8, is not valid YAML or exceeds the parser's limits.
 pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(YamlNode, SourceText), Diagnostics> {
-    let (text, source) = read(file_name, bytes)?;
-    let limits = Limits { documents: 1, depth: 32 };
+    let (text, source) = read(file_name, bytes, MAX_BYTES)?;
+    let limits = Limits { documents: 1, depth: 32, manifest: false };
     let node = serde_yaml::from_str_with_options(text, options(&limits));
     Ok((node.map_err(|error| parse_error(&source, &error))?, source))
 }
@@ -172,8 +180,8 @@ pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(YamlNode, SourceText), Di
 /// # Errors
 /// See [`parse`].
 pub fn parse_all(file_name: &str, bytes: &[u8]) -> Result<(Vec<YamlNode>, SourceText), Diagnostics> {
-    let (text, source) = read(file_name, bytes)?;
-    let limits = Limits { documents: 256, depth: 40 };
+    let (text, source) = read(file_name, bytes, MAX_MANIFEST_BYTES)?;
+    let limits = Limits { documents: 1000, depth: 60, manifest: true };
     let nodes = serde_yaml::from_multiple_with_options::<YamlNode>(text, options(&limits));
     let mut nodes = nodes.map_err(|error| parse_error(&source, &error))?;
     nodes.retain(|node| node.raw != Raw::Null);
@@ -187,10 +195,10 @@ fn parse_error(source: &SourceText, error: &serde_yaml::Error) -> Diagnostics {
 }
 
 /// Decodes the text of a file and rejects what the parser has no clear message for.
-fn read<'a>(file_name: &str, bytes: &'a [u8]) -> Result<(&'a str, SourceText), Diagnostics> {
-    if bytes.len() > MAX_BYTES {
+fn read<'a>(file_name: &str, bytes: &'a [u8], most: usize) -> Result<(&'a str, SourceText), Diagnostics> {
+    if bytes.len() > most {
         let source = SourceText::new(file_name, "");
-        let message = format!("file too large: at most {MAX_BYTES} bytes (got {})", bytes.len());
+        let message = format!("file too large: at most {most} bytes (got {})", bytes.len());
         return Err(source
             .at(Span::default(), "", message, Some("check that this is the right file".to_owned()))
             .into());

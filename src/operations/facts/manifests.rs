@@ -7,10 +7,12 @@ use crate::{
     stack::{
         Diagnostic, Diagnostics, Stack,
         delivery::App,
+        foreign_manifest::{Hook, hook, set_namespace},
         manifest_file::{ManifestFile, Object, render},
     },
 };
 use include_dir::{Dir, include_dir};
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -56,6 +58,9 @@ pub(super) fn add_objects(workspace: &Workspace, context: &mut Context) -> Resul
     if let Some(diagnostics) = Diagnostics::new(found.wrong) {
         return Err(diagnostics.into());
     }
+    for skipped in found.skipped {
+        workspace.warn_once(format!("not applied: {skipped}"));
+    }
     context.objects = once(found.objects)?;
     Ok(())
 }
@@ -71,6 +76,14 @@ fn is_app_folder(folder: &str, apps: &[&App]) -> bool {
 struct Found {
     objects: Vec<(String, Object)>,
     wrong: Vec<Diagnostic>,
+    /// Objects that are not applied.
+    skipped: Vec<String>,
+}
+
+/// Returns kind and name of an object.
+fn object_name(object: &Value) -> String {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    format!("{} {}", text("/kind"), text("/metadata/name"))
 }
 
 impl Found {
@@ -95,7 +108,17 @@ impl Found {
             let part = of_app.map_or_else(|| folder.to_owned(), part);
             match render(file, &variables) {
                 Ok(rendered) => {
-                    self.objects.extend(rendered.objects.into_iter().map(|it| (part.clone(), it)));
+                    // As `kubectl apply` does without an option.
+                    let namespace = of_app.map_or("default", |app| &app.namespace);
+                    for mut object in rendered.objects {
+                        if let Some(Hook::Never(hook)) = hook(&object.value) {
+                            let name = object_name(&object.value);
+                            self.skipped.push(format!("{}: {name}, a Helm hook for `{hook}`", object.path));
+                            continue;
+                        }
+                        set_namespace(&mut object.value, namespace);
+                        self.objects.push((part.clone(), object));
+                    }
                     used.extend(rendered.used);
                 }
                 Err(diagnostics) => self.wrong.extend(diagnostics.iter().cloned()),
