@@ -1,9 +1,14 @@
-"""Who calls, whatever the credentials, unless it is a pod: the user `sandbox`, or the session that is configured."""
+"""Who calls, unless it is a pod: the session whose keys the call has, or, with any other credentials, the user `sandbox`,
+or the session that is configured.
+
+Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +35,27 @@ class Caller:
     user_id: str
 
 
+# Of the call that this thread answers; None if its keys are of no session.
+CURRENT: ContextVar[Caller | None] = ContextVar("caller", default=None)
+
+
+def calls(held: Any) -> None:
+    """`held`: moto's session of a role that calls now, or None."""
+    CURRENT.set(Caller(held.arn, principal_of(held.arn)[0], held.user_id) if held is not None else None)
+
+
 def configure(arn: str | None) -> None:
     CONFIGURED[:] = [arn] if arn else []
-    caller()
+    configured()
 
 
 def caller() -> Caller:
+    """Who makes the call that is answered now."""
+    return CURRENT.get() or configured()
+
+
+def configured() -> Caller:
+    """Who calls with keys of no session."""
     if not CONFIGURED:
         return Caller(USER, USER, USER_ID)
     match = SESSION.fullmatch(CONFIGURED[0])

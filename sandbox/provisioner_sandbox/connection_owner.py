@@ -20,12 +20,26 @@ ASKED = struct.Struct("=BBBBI")
 PORTS_AT, USER_AT = HEAD.size + 4, HEAD.size + 4 + 48 + 12
 LISTENS = 10
 PROC_LOOKS = 3
-TABLES = ("/proc/self/net/tcp", "/proc/self/net/tcp6")
+# Of the network that this thread is in.
+TABLES = ("/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6")
 # What a user is called who has no number in this user namespace (`user_namespaces(7)`).
 OVERFLOW = "/proc/sys/kernel/overflowuid"
 ALL_USERS = ["0", "0", "4294967295"]
 
 Place = tuple[str, int]
+
+
+# Connections that this process relays from networks of pods: the users of those who made them.
+RELAYED: dict[Place, int | None] = {}
+
+
+def note(theirs: Place, user: int | None) -> None:
+    """Before it is connected, and until `forget`."""
+    RELAYED[theirs] = user
+
+
+def forget(theirs: Place) -> None:
+    RELAYED.pop(theirs, None)
 
 
 def is_own(connection: socket.socket) -> bool:
@@ -34,7 +48,7 @@ def is_own(connection: socket.socket) -> bool:
         return False
     try:
         theirs, ours = connection.getpeername()[:2], connection.getsockname()[:2]
-        user = by_kernel(theirs, ours)
+        user = RELAYED[theirs] if theirs in RELAYED else by_kernel(theirs, ours)
     except OSError:
         return False
     return user is not None and user in owners()

@@ -11,10 +11,12 @@ from typing import Any
 from moto.core.exceptions import HTTPException, ServiceException
 
 from provisioner_sandbox import authorization, registry
+from provisioner_sandbox.caller import calls
 from provisioner_sandbox.clock import CLOCK
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.faults import HELD, LOST_REQUESTS, LOST_RESPONSES, Fault
 from provisioner_sandbox.registry import Call
+from provisioner_sandbox.sessions import any_session, session
 from provisioner_sandbox.subject import subject
 from provisioner_sandbox.wire.identify import Target, identify, scope
 from provisioner_sandbox.wire.message import Answer, Request
@@ -79,6 +81,8 @@ class Gateway:
             return Answer(200, {}, b"")
         world = self.world
         with world.lock:
+            held = any_session(request)
+            calls(None if session(request) is not None else held)
             authorization.check(target, params, request)
         validate(operation, params)
         with world.lock:

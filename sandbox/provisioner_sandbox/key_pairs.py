@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from provisioner_sandbox.backend import backend
-from provisioner_sandbox.caller import caller
+from provisioner_sandbox.caller import configured
 from provisioner_sandbox.own_keys import own_keys
 
 # What everybody knows counts for the user alone who runs the sandbox.
@@ -15,9 +15,9 @@ WELL_KNOWN = "sandbox"
 def key_pairs(region: str, well_known: bool = False) -> dict[str, dict[str, Any]]:
     """By the key's id its `secret`, its `arn`, and its `sessionToken` where it has one."""
     own = own_keys()
-    found: dict[str, dict[str, Any]] = {own.key_id: {"secret": own.secret, "arn": caller().arn}}
+    found: dict[str, dict[str, Any]] = {own.key_id: {"secret": own.secret, "arn": configured().arn}}
     if well_known:
-        found[WELL_KNOWN] = {"secret": WELL_KNOWN, "arn": caller().arn}
+        found[WELL_KNOWN] = {"secret": WELL_KNOWN, "arn": configured().arn}
     for user in backend("iam", region).users.values():
         for key in user.access_keys:
             if key.status == "Active":

@@ -1,4 +1,4 @@
-"""The sessions of roles that calls come from: those of pods."""
+"""The sessions of roles that calls come from: those of pods, and those of the user's own `AssumeRole`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ def pods(sts: Any) -> set[str]:
 
 
 def session(request: Request) -> Any:
-    """moto's session of a role, if the call is a pod's. Every other call is the one caller's, whatever the keys."""
+    """moto's session of a role, if the call is a pod's."""
+    held = any_session(request)
+    return held if held is not None and held.access_key_id in pods(backend("sts", "us-east-1")) else None
+
+
+def any_session(request: Request) -> Any:
+    """moto's session whose access key signs the call; None for keys that no session has."""
     said = request.headers.get("Authorization") or f"Credential={request.query_items.get(IN_URL, [''])[0]}"
     found = KEY.search(said)
-    sts = backend("sts", "us-east-1")
-    if not found or found["key"] not in pods(sts):
-        return None
-    return next((one for one in sts.assumed_roles if one.access_key_id == found["key"]), None)
+    known = backend("sts", "us-east-1").assumed_roles if found else []
+    return next((one for one in known if found and one.access_key_id == found["key"]), None)

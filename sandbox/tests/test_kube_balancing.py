@@ -172,9 +172,9 @@ def test_a_service_is_a_network_load_balancer(kube: Balancing) -> None:
     assert [one for one in kube.of_cluster()["IpPermissions"] if one["IpProtocol"] == "tcp"] == []
 
 
-def answer(where: str, host: str = "") -> str | None:
+def answer(where: str, host: str = "", path: str = "/") -> str | None:
     try:
-        return fetch(where, timeout=1, host=host)["host"]
+        return fetch(where, path, timeout=1, host=host)["host"]
     except OSError:
         return None
 
@@ -201,8 +201,10 @@ def test_an_ingress_is_an_application_load_balancer(kube: Balancing) -> None:
     assert rule["Actions"][0]["TargetGroupArn"] == group["TargetGroupArn"]
     assert kube.tags(group["TargetGroupArn"]) == {**base, "ingress.k8s.aws/resource": "test/web-web:http"}
     assert (group["Protocol"], group["HealthCheckPath"], group["HealthCheckIntervalSeconds"]) == ("HTTP", "/ready", 15)
-    assert until(lambda: answer(kube.hostname(path), "a.example"), SLOW) == kube.pods()[0]["status"]["podIP"]
-    assert answer(kube.hostname(path)) is None
+    own = kube.pods()[0]["status"]["podIP"]
+    assert until(lambda: answer(kube.hostname(path), "a.example", "/web/a"), SLOW) == own
+    assert answer(kube.hostname(path), path="/web/a") is None
+    assert answer(kube.hostname(path), "a.example") is None
     kube.delete(path)
     assert kube.nothing_left()
 
@@ -366,3 +368,84 @@ def test_a_service_without_a_class_is_not_the_controllers(kube: Balancing) -> No
     assert until(lambda: answer(kube.hostname(path)), SLOW)
     assert not kube.balancers()
     assert kube.finalizers(path) == []
+
+
+def test_a_certificate_that_is_not_there(kube: Balancing) -> None:
+    """The controller tries again and again, says so each time, and leaves what there is: elbv2 answers CertificateNotFound.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html#API_CreateListener_Errors
+    """
+    acm = kube.sandbox.client("acm")
+    there = acm.request_certificate(DomainName="a.example")["CertificateArn"]
+    path = kube.ingress(certificate_arn=there)
+    balancer = kube.one("application")
+    assert kube.listener(balancer)["Certificates"] == [{"CertificateArn": there}]
+    where = kube.hostname(path)
+    wrong = there[:-12] + "0" * 12
+    kube.ingress(certificate_arn=wrong)
+
+    def told() -> int:
+        found = kube.api.get(f"{kube.ns}/events")["items"]
+        text = f"Failed deploy model due to api error CertificateNotFound: Certificate '{wrong}' not found"
+        wanted = ("Warning", "FailedDeployModel", text)
+        return sum(one["count"] for one in found if (one["type"], one["reason"], one["message"]) == wanted)
+
+    until(told, SLOW)
+    before = told()
+    until(lambda: told() > before, SLOW)
+    assert kube.listener(balancer)["Certificates"] == [{"CertificateArn": there}]
+    # Nor does an annotation change the ports, as long as it is refused.
+    kube.ingress(certificate_arn=wrong, listen_ports='[{"HTTPS": 8443}]')
+    before = told()
+    until(lambda: told() > before, SLOW)
+    assert kube.hostname(path) == where and kube.listener(balancer)["Port"] == 443
+    kube.ingress(certificate_arn=there, listen_ports='[{"HTTPS": 8443}]')
+    until(lambda: kube.listener(balancer)["Port"] == 8443, SLOW)
+    kube.delete(path)
+
+
+def test_a_group_has_one_address_and_its_rules_in_order(kube: Balancing) -> None:
+    """https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#ingressgroup"""
+    for name in ("one", "two"):
+        env = [{"name": "WORD", "value": name}]
+        wanted = deployment("", spec=pod_spec(kube.image, env=env))
+        labels = {"app": name}
+        wanted["metadata"]["name"] = name
+        wanted["spec"]["selector"]["matchLabels"] = labels
+        wanted["spec"]["template"] = {**wanted["spec"]["template"], "metadata": {"labels": labels}}
+        assert kube.api.apply(kube.group("apps/v1", "deployments", name), wanted)[0] == 201
+        body = service(selector=labels)
+        body["metadata"]["name"] = name
+        assert kube.api.apply(f"{kube.ns}/services/{name}", body)[0] == 201
+
+    def made(name: str, order: int, *paths: str) -> str:
+        backend = {"service": {"name": name, "port": {"name": "http"}}}
+        rules = [{"path": path, "pathType": "Prefix", "backend": backend} for path in paths]
+        wanted = {
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"name": name, "annotations": {f"{ALB}/group.name": "all", f"{ALB}/group.order": str(order)}},
+            "spec": {"ingressClassName": "alb", "rules": [{"http": {"paths": rules}}]},
+        }  # fmt: skip
+        path = kube.group("networking.k8s.io/v1", "ingresses", name)
+        code, said = kube.api.apply(path, wanted)
+        assert code in (200, 201), said
+        return path
+
+    def word(path: str) -> str | None:
+        try:
+            return str(fetch(where, path)["environment"]["WORD"])
+        except OSError:
+            return None
+
+    # By its name, `one` would be the first.
+    paths = [made("one", 2, "/"), made("two", 1, "/two")]
+    where = kube.hostname(paths[0])
+    assert kube.hostname(paths[1]) == where and len(kube.balancers()) == 1
+    until(lambda: (word("/"), word("/two/a?b")) == ("one", "two"), SLOW)
+    made("two", 3, "/two")
+    until(lambda: word("/two") == "one", SLOW)
+    kube.delete(paths[1])
+    assert kube.hostname(paths[0]) == where and len(kube.balancers()) == 1
+    kube.delete(paths[0])
+    until(lambda: not kube.balancers(), SLOW)
+    until(lambda: word("/") is None, SLOW)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,27 @@ class TestRunning:
         until(lambda: kube.api.get(f"{kube.ns}/pods/teller")["status"].get("phase") == "Succeeded", SLOW)
         return kube.api("GET", f"{kube.ns}/pods/teller/log")[1].strip()
 
+    def test_an_image_of_another_account(self, kube: Kube, image: str) -> None:
+        """Copied there, as `docker push` does, from what the account itself has."""
+        ecr = kube.sandbox.client("ecr")
+        there = {"repositoryName": "base/web", "registryId": "210987654321"}
+        ecr.create_repository(**there)
+        held = ecr.batch_get_image(repositoryName="web", imageIds=[{"imageDigest": image.partition("@")[2]}])["images"][0]
+        text = held["imageManifest"]
+        for part in [json.loads(text)["config"], *json.loads(text)["layers"]]:
+            url = ecr.get_download_url_for_layer(repositoryName="web", layerDigest=part["digest"])["downloadUrl"]
+            with urllib.request.urlopen(url) as answer:
+                blob = answer.read()
+            upload = ecr.initiate_layer_upload(**there)["uploadId"]
+            ecr.upload_layer_part(**there, uploadId=upload, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob)
+            ecr.complete_layer_upload(**there, uploadId=upload, layerDigests=[part["digest"]])
+        ecr.put_image(**there, imageManifest=text)
+        other = image.replace(ACCOUNT, there["registryId"]).replace("/web@", "/base/web@")
+        kube.roll_out(deployment(other))
+        assert kube.pods()[0]["status"]["containerStatuses"][0]["imageID"] == other
+        # `push` takes the first repository for its own.
+        ecr.delete_repository(**there, force=True)
+
     def test_a_controller_that_is_played(self, kube: Kube) -> None:
         controller = "public.ecr.aws/eks/aws-load-balancer-controller:v9.9.9"
         kube.roll_out(deployment("", spec=pod_spec(controller)))
@@ -196,6 +218,7 @@ class TestFailing:
         [
             ({"image": "IMAGE0"}, "ImagePullBackOff", "not found"),
             ({"image": "nginx:1"}, "ImagePullBackOff", "can reach only its own ECR"),
+            ({"image": "OTHER ACCOUNT"}, "ImagePullBackOff", "the repository does not exist"),
             ({"args": ["-c", "raise SystemExit(3)"]}, "CrashLoopBackOff", "restarting failed container=app"),
             ({"command": ["/nope"]}, "CrashLoopBackOff", "restarting failed container=app"),
             ({"envFrom": [{"configMapRef": {"name": "none"}}]}, "CreateContainerConfigError", 'configmap "none" not found'),
@@ -208,6 +231,8 @@ class TestFailing:
     def test_to_start(self, kube: Kube, image: str, change: dict[str, Any], reason: str, said: str) -> None:
         if change.get("image") == "IMAGE0":
             change = {"image": image[:-1] + ("0" if image[-1] != "0" else "1")}
+        if change.get("image") == "OTHER ACCOUNT":
+            change = {"image": image.replace(ACCOUNT, "210987654321")}
         kube.api.apply(kube.deployment, deployment("", spec=pod_spec(**{"image": image, **change})))
         found = until(lambda: kube.waiting(reason), SLOW)
         assert said in found["state"]["waiting"]["message"]

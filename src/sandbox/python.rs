@@ -116,6 +116,9 @@ pub fn build_kubernetes(installed: &Installed, tell: &dyn Fn(&str)) -> Result<()
 const RUN_MODULE: &str = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); \
     runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)";
 
+/// Environment variable that names a folder with an OCI layout, whose images pods can run too.
+const LAYOUT: &str = "PROVISIONER_BASE_LAYOUT";
+
 /// Returns the command that starts the sandbox; its arguments follow. It does not get the credentials and proxies of the
 /// caller's environment.
 pub fn sandbox_command(installed: &Installed) -> Result<Command, SandboxError> {
@@ -125,6 +128,10 @@ pub fn sandbox_command(installed: &Installed) -> Result<Command, SandboxError> {
     command.args(["-c", RUN_MODULE]).arg(source).arg("provisioner_sandbox");
     // For the programs that it starts in turn.
     command.env("PYTHONPATH", source);
+    // The sandbox runs in another folder.
+    if let Some(layout) = std::env::var_os(LAYOUT).and_then(|folder| std::path::absolute(folder).ok()) {
+        command.env(LAYOUT, layout);
+    }
     Ok(command)
 }
 

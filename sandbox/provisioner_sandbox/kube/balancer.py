@@ -7,9 +7,6 @@ not the controller's has an address only, and nothing in AWS.
 from __future__ import annotations
 
 import asyncio
-import itertools
-import random
-import socket
 import ssl
 import sys
 import threading
@@ -22,124 +19,24 @@ from typing import Any
 
 from provisioner_sandbox.kube.balancing import of_ingresses, of_services
 from provisioner_sandbox.kube.balancing.endpoints import ready
-from provisioner_sandbox.kube.balancing.front import END, MAX_HEAD, Front
+from provisioner_sandbox.kube.balancing.front import Front, Targets
 from provisioner_sandbox.kube.balancing.installed import Installed
+from provisioner_sandbox.kube.balancing.listening import Listener
+from provisioner_sandbox.kube.balancing.of_ingresses import Member
 from provisioner_sandbox.kube.balancing.reconciler import Reconciler
 from provisioner_sandbox.kube.balancing.seen import Cluster, Kube, Seen
 from provisioner_sandbox.kube.certificates import Authority
 from provisioner_sandbox.kube.clock import Clock
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
-from provisioner_sandbox.kube.relay import relay
 
 Object = dict[str, Any]
 LOOK_SECONDS = 0.1
 # AWS seconds until one that is not in AWS has its name and takes requests.
 PROVISIONING = 120
 CONTROLLER = "ingress.k8s.aws/alb"
-CONNECT_SECONDS = 2.0
 GATE = "target-health.elbv2.k8s.aws/"
 # Where binding a low port is not allowed.
 HIGH = 8000
-
-
-class Listener:
-    """One port of a balancer. `targets` are addresses and ports; connections stay with theirs to their end."""
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, address: str, port: int, front: Front = Front(),
-        context: ssl.SSLContext | None = None,
-    ):  # fmt: skip
-        self.loop = loop
-        self.address = address
-        self.port = port
-        self.front = front
-        self.context = context
-        self.targets: list[tuple[str, int]] = []
-        self.next = itertools.count(random.randrange(1000))
-        self.server: asyncio.AbstractServer | None = None
-        self.open: set[asyncio.Task[None]] = set()
-
-    def start(self) -> None:
-        """Raises `OSError` where the port cannot be had."""
-        held = socket.socket()
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            held.bind((self.address, self.port))
-        except OSError:
-            held.close()
-            raise
-        asyncio.run_coroutine_threadsafe(self.serve(held), self.loop).result(5)
-
-    async def serve(self, held: socket.socket) -> None:
-        self.server = await asyncio.start_server(
-            self.accept, sock=held, backlog=256, limit=MAX_HEAD, ssl=self.context
-        )  # fmt: skip
-
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self.open.add(task)
-            task.add_done_callback(self.open.discard)
-        target, head = None, b""
-        try:
-            if self.front.reads:
-                head = await reader.readuntil(END)
-                answer = self.front.answer(head)
-                if answer is not None:
-                    writer.write(answer)
-                    await writer.drain()
-                    return
-            target = await self.connect()
-            if target is None:
-                # As an NLB without targets; an ALB would say 503 first.
-                writer.transport.abort()
-                return
-            there, onward = target
-            onward.write(head)
-            await asyncio.gather(self.pump(reader, onward), self.pump(there, writer))
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass
-        finally:
-            writer.close()
-            # One that is left to the garbage collector may be closed after its descriptor is another's: that one then
-            # hears nothing more.
-            if target is not None:
-                target[1].close()
-
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """To the next target; one that does not answer costs the caller nothing but a moment."""
-        targets = list(self.targets)
-        start = next(self.next)
-        for step in range(len(targets)):
-            host, port = targets[(start + step) % len(targets)]
-            try:
-                return await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_SECONDS)
-            except (OSError, asyncio.TimeoutError):
-                continue
-        return None
-
-    @staticmethod
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await relay(reader, writer)
-        finally:
-            # One direction may end while the other continues, but not with TLS.
-            try:
-                if writer.can_write_eof():
-                    writer.write_eof()
-                else:
-                    writer.close()
-            except OSError:
-                pass
-
-    def stop(self) -> None:
-        async def end() -> None:
-            if self.server is not None:
-                self.server.close()
-            for task in self.open:
-                task.cancel()
-
-        asyncio.run_coroutine_threadsafe(end(), self.loop)
 
 
 @dataclass
@@ -152,7 +49,7 @@ class Port:
 
 @dataclass
 class Balancer:
-    """Of one object, by its uid."""
+    """Of one object, by its uid, or of a group of Ingresses."""
 
     due: float = 0.0
     address: str = ""
@@ -232,19 +129,45 @@ class Balancers:
                 self.settings,
             )  # fmt: skip
         )
-        wanted: dict[str, tuple[Object, dict[int, Port]]] = {}
+        wanted: dict[str, tuple[list[Object], dict[int, Port]]] = {}
         for service in services:
             uid = service["metadata"]["uid"]
             if standing.get(uid) or (uid not in standing and self.is_plain(service)):
-                wanted[uid] = (service, self.of_service(service, pods))
-        for ingress in ingresses:
-            if standing.get(ingress["metadata"]["uid"]):
-                wanted[ingress["metadata"]["uid"]] = (ingress, self.of_ingress(ingress, services, pods))
+                wanted[uid] = ([service], self.of_service(service, pods))
+        for name, members in self.groups(ingresses, standing).items():
+            ports = self.of_ingresses(members, services, pods)
+            wanted[name] = ([one.document for one in members], ports)
         for uid in set(self.known) - set(wanted):
             self.end(uid)
-        for uid, (document, ports) in wanted.items():
-            self.sync(uid, document, ports, PROVISIONING if uid not in standing else 0)
+        for name, (documents, ports) in wanted.items():
+            aws = any(one["metadata"]["uid"] in standing for one in documents)
+            failed = any(one["metadata"]["uid"] in self.reconciler.failed for one in documents)
+            self.sync(name, documents, self.as_before(name, ports) if failed else ports, 0 if aws else PROVISIONING)
         self.gates(pods, services)
+
+    def groups(self, ingresses: list[Object], standing: dict[str, bool]) -> dict[str, list[Member]]:
+        """Those that share a load balancer in AWS share an address. One that is being deleted has no more rules in it."""
+        found: dict[str, list[Member]] = {}
+        for ingress in ingresses:
+            metadata = ingress["metadata"]
+            if standing.get(metadata["uid"]):
+                member = Member(ingress, self.settings(ingress))
+                alone = "/" in member.key.stack
+                found.setdefault(metadata["uid"] if alone else f"group {member.key.stack}", []).append(member)
+        return {
+            name: [one for one in members if not one.document["metadata"].get("deletionTimestamp")] or members
+            for name, members in found.items()
+        }
+
+    def as_before(self, name: str, ports: dict[int, Port]) -> dict[int, Port]:
+        """What AWS refused changes no listener; targets are registered all the same."""
+        balancer = self.known.get(name)
+        if balancer is None or not balancer.listeners:
+            return ports
+        return {
+            port: Port(ports[port].targets if port in ports else one.targets, one.front)
+            for port, one in balancer.listeners.items()
+        }
 
     @staticmethod
     def is_plain(service: Object) -> bool:
@@ -282,53 +205,52 @@ class Balancers:
             for port in service["spec"].get("ports", [])
         }
 
-    def of_ingress(self, ingress: Object, services: list[Object], pods: list[Object]) -> dict[int, Port]:
-        """All paths lead to their services' pods alike: connections are spread, not requests."""
-        backends = [ingress["spec"]["defaultBackend"]] if ingress["spec"].get("defaultBackend") else []
-        for rule in ingress["spec"].get("rules", []):
-            backends += [path["backend"] for path in rule.get("http", {}).get("paths", [])]
-        found: list[tuple[str, int]] = []
-        for backend in backends:
-            wanted = backend.get("service") or {}
+    def of_ingresses(self, members: list[Member], services: list[Object], pods: list[Object]) -> dict[int, Port]:
+        """Of an Ingress, or of all of a group."""
+
+        def targets(member: Member, backend: Object) -> Targets:
+            wanted, namespace = backend.get("service") or {}, member.document["metadata"]["namespace"]
             for service in services:
                 metadata = service["metadata"]
-                if (metadata["namespace"], metadata["name"]) != (ingress["metadata"]["namespace"], wanted.get("name")):
+                if (metadata["namespace"], metadata["name"]) != (namespace, wanted.get("name")):
                     continue
                 for port in service["spec"].get("ports", []):
                     if wanted.get("port", {}) in ({"name": port.get("name")}, {"number": port["port"]}):
-                        found += [one for one in self.targets(service, port, pods) if one not in found]
-        fronts = of_ingresses.fronts(of_ingresses.Member(ingress, self.settings(ingress)))
-        return {port: Port(found, front) for port, front in fronts.items()}
+                        return tuple(self.targets(service, port, pods))
+            return ()
+
+        found = of_ingresses.fronts(members, targets)
+        return {port: Port(list(those), front) for port, (front, those) in found.items()}
 
     # --- what is done -----------------------------------------------------------------------------------------------
 
-    def sync(self, uid: str, document: Object, ports: dict[int, Port], seconds: float) -> None:
+    def sync(self, name: str, documents: list[Object], ports: dict[int, Port], seconds: float) -> None:
         """`seconds`: how long it takes until it has an address."""
-        balancer = self.known.get(uid)
+        balancer = self.known.get(name)
         if balancer is None:
-            balancer = self.known[uid] = Balancer(time.monotonic() + seconds / self.clock.scale)
+            balancer = self.known[name] = Balancer(time.monotonic() + seconds / self.clock.scale)
         if time.monotonic() < balancer.due:
             return
         if not balancer.address:
             try:
                 balancer.address = self.addresses.take()
             except NoAddress as error:
-                self.complain(document, balancer, str(error))
+                self.complain(documents, balancer, str(error))
                 return
         for port, listener in list(balancer.listeners.items()):
             if port not in ports or ports[port].front.tls != listener.front.tls:
                 balancer.listeners.pop(port).stop()
         for port, wanted in ports.items():
             if port not in balancer.listeners:
-                made = self.listen(document, balancer, port, wanted.front)
+                made = self.listen(documents, balancer, port, wanted.front)
                 if made is None:
                     continue
                 balancer.listeners[port] = made
             balancer.listeners[port].targets, balancer.listeners[port].front = wanted.targets, wanted.front
-        if balancer.listeners:
+        for document in documents if balancer.listeners else []:
             self.say(document, balancer)
 
-    def listen(self, document: Object, balancer: Balancer, port: int, front: Front) -> Listener | None:
+    def listen(self, documents: list[Object], balancer: Balancer, port: int, front: Front) -> Listener | None:
         context = self.context if front.tls else None
         for number in (port, port + HIGH) if port < 1024 else (port,):
             listener = Listener(self.loop, balancer.address, number, front, context)
@@ -337,10 +259,10 @@ class Balancers:
             except PermissionError:
                 continue
             except OSError as error:
-                self.complain(document, balancer, f"{balancer.address}:{number}: {error}")
+                self.complain(documents, balancer, f"{balancer.address}:{number}: {error}")
                 return None
             return listener
-        self.complain(document, balancer, f"{balancer.address}: no right to listen at port {port}")
+        self.complain(documents, balancer, f"{balancer.address}: no right to listen at port {port}")
         return None
 
     def say(self, document: Object, balancer: Balancer) -> None:
@@ -355,9 +277,9 @@ class Balancers:
             text = "Successfully reconciled"
             self.source.tell(document, "Normal", "SuccessfullyReconciled", text)
 
-    def complain(self, document: Object, balancer: Balancer, why: str) -> None:
-        if balancer.trouble != why:
-            balancer.trouble = why
+    def complain(self, documents: list[Object], balancer: Balancer, why: str) -> None:
+        told, balancer.trouble = balancer.trouble, why
+        for document in documents if told != why else []:
             self.source.tell(document, "Warning", "FailedDeployModel", f"Failed deploy model due to {why}")
 
     def end(self, uid: str) -> None:

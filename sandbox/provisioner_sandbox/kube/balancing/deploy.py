@@ -12,7 +12,7 @@ from provisioner_sandbox.kube.balancing import security, subnets
 from provisioner_sandbox.kube.balancing.installed import Installed
 from provisioner_sandbox.kube.balancing.model import LOAD_BALANCER, Key, Listener, Model, TargetGroup
 from provisioner_sandbox.services.elbv2 import load_balancers, target_groups, targets
-from provisioner_sandbox.services.elbv2.listeners import detach_groups, remove
+from provisioner_sandbox.services.elbv2.listeners import check_tls, detach_groups, remove
 from provisioner_sandbox.services.elbv2.state import Target, elbv2_state
 from provisioner_sandbox.services.elbv2.tags import tag, tags_of
 
@@ -125,6 +125,9 @@ class Stacks:
         return balancer
 
     def apply_listeners(self, model: Model, balancer: Any, groups: dict[str, Any]) -> None:
+        """Raises `AwsError` for a certificate or policy that AWS refuses; listeners are then as they were."""
+        for wanted in model.listeners:
+            check_tls(self.region, list(wanted.certificates), wanted.policy)
         there = {int(one.port): one for one in balancer.listeners.values()}
         ports = {one.port for one in model.listeners}
         for port, listener in there.items():

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from provisioner_sandbox.kube.balancing.annotations import Annotations, BuildError, Object
-from provisioner_sandbox.kube.balancing.front import Front
+from provisioner_sandbox.kube.balancing.front import Front, Route, Targets
 from provisioner_sandbox.kube.balancing.installed import Installed
 from provisioner_sandbox.kube.balancing.model import (
     INGRESS,
@@ -90,7 +90,7 @@ def build(
         made = group_of(key, member, backend, service_of, controller)
         return groups.setdefault(made.resource, made).resource if made else NO_SERVICE
 
-    members = sorted(members, key=lambda one: (one.of.number("group.order", 0), one.name))
+    members = by_order(members)
     scheme = agreed("scheme", [one.settings.get("scheme") or one.of.text("scheme") for one in members])
     scheme = scheme or controller.scheme
     if scheme not in SCHEMES:
@@ -185,18 +185,43 @@ def redirect(member: Member) -> int | None:
     return number or None
 
 
-def fronts(member: Member) -> dict[int, Front]:
-    """Returns, by port, what happens to a request before a target sees it. One whose model cannot be built takes HTTP."""
+def by_order(members: list[Member]) -> list[Member]:
+    """Source: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#group.order"""
+    return sorted(members, key=lambda one: (one.of.number("group.order", 0), one.name))
+
+
+def fronts(members: list[Member], targets: Callable[[Member, Object], Targets]) -> dict[int, tuple[Front, Targets]]:
+    """Returns, by port, what happens to a request before a target sees it, and the targets if all requests have the same.
+    An Ingress whose model cannot be built takes HTTP."""
+    found: dict[int, tuple[Front, Targets]] = {}
     try:
-        rules = member.document["spec"].get("rules") or []
-        everyone = member.document["spec"].get("defaultBackend") or not all(rule.get("host") for rule in rules)
-        hosts = () if everyone else tuple(rule["host"] for rule in rules)
-        return {
-            port: Front(True, None, hosts) if protocol == "HTTPS" else Front(False, redirect(member), hosts)
-            for port, protocol in listen_ports(member).items()
-        }
+        members = by_order(members)
+        ports = {port: protocol for one in members for port, protocol in listen_ports(one).items()}
+        for port, protocol in ports.items():
+            those = [one for one in members if port in listen_ports(one)]
+            is_tls = protocol == "HTTPS"
+            target = None if is_tls else next((number for one in those if (number := redirect(one))), None)
+            routes = routes_of(those, targets)
+            if len(routes) == 1 and routes[0].takes_all:
+                found[port] = Front(is_tls, target), routes[0].targets
+            else:
+                found[port] = Front(is_tls, target, routes), ()
+        return found
     except BuildError:
-        return {80: Front()}
+        return {80: (Front(False, None, routes_of(members, targets)), ())}
+
+
+def routes_of(members: list[Member], targets: Callable[[Member, Object], Targets]) -> tuple[Route, ...]:
+    found = []
+    for member in members:
+        for rule in member.document["spec"].get("rules") or []:
+            for path in in_order((rule.get("http") or {}).get("paths") or []):
+                patterns = dict(conditions(rule, path))
+                hosts, paths = patterns.get("host-header", ()), patterns.get("path-pattern", ())
+                found.append(Route(hosts, paths, targets(member, path["backend"])))
+    defaults = [one for one in members if one.document["spec"].get("defaultBackend")]
+    found += [Route((), (), targets(one, one.document["spec"]["defaultBackend"])) for one in defaults]
+    return tuple(found)
 
 
 def in_order(paths: list[Object]) -> list[Object]:

@@ -61,6 +61,8 @@ class Reconciler:
         self.progress: dict[Key, Progress] = {}
         # Uids and stacks of objects whose finalizer was removed: a look may still see it.
         self.finished: set[tuple[str, Key]] = set()
+        # Uids of objects whose last change AWS, or the controller, has refused.
+        self.failed: set[str] = set()
 
     def look(self, seen: Seen) -> dict[str, bool]:
         """Returns, by uid, for each object with a load balancer in AWS whether that is active."""
@@ -108,6 +110,7 @@ class Reconciler:
                 self.add_finalizer(document, finalizer_of(key))
             made_of = (model, wanted, ports, controller)
             if progress.done == made_of:
+                self.failed -= {uid_of(document) for document in objects}
                 return
             with self.cluster.guard:
                 if self.stopped():
@@ -117,6 +120,7 @@ class Reconciler:
                 progress.ports = ports
                 self.let_through(stacks)
             progress.done = made_of
+            self.failed -= {uid_of(document) for document in objects}
         except BuildError as error:
             self.fail(progress, objects, "FailedBuildModel", f"Failed build model due to {error}")
         except (AwsError, ServiceException) as error:
@@ -175,6 +179,7 @@ class Reconciler:
 
     def fail(self, progress: Progress, objects: list[Object], reason: str, message: str) -> None:
         progress.retry = self.clock.after(RETRY)
+        self.failed |= {uid_of(document) for document in objects}
         for document in objects:
             self.kube.tell(document, "Warning", reason, message)
 

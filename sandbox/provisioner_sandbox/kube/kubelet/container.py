@@ -135,6 +135,10 @@ class Container:
             self.hold(host, "CreateContainerConfigError", str(missing))
             return
         log = Log()
+        warning = host.runner.warn(host.pod, self.spec)
+        if warning:
+            log.write(f"sandbox: {warning}")
+            host.events.tell(host.pod, "Warning", "PortTaken", warning, self.path)
         try:
             process = host.runner.start(host.pod, self.spec, environment, log, host.changed)
         except Refused as refused:

@@ -67,6 +67,10 @@ class Runner(Protocol):
     def pull(self, pod: dict[str, Any], container: dict[str, Any]) -> str:
         """The image's id. Called before each start. Raises `Refused`."""
 
+    def warn(self, pod: dict[str, Any], container: dict[str, Any]) -> str | None:
+        """What will keep a container from working that is started all the same; for the pod's events and log."""
+        return None
+
     def start(
         self,
         pod: dict[str, Any],

@@ -59,6 +59,10 @@ class Container(Process):
                 self.kill()
                 return
 
+    def running(self) -> int | None:
+        """Its first process, until it has ended."""
+        return self.child if self.ended is None else None
+
     def exit(self) -> Exit | None:
         return self.ended
 
@@ -120,10 +124,11 @@ def wait(process: subprocess.Popen[bytes], timeout: float) -> bytes:
 def launch(plan: dict[str, Any]) -> tuple[subprocess.Popen[bytes], int]:
     """The shim, and the process that it started. Raises `Refused`."""
     reading, writing = os.pipe()
+    network = plan.get("network")
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(SHIM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            pass_fds=(writing,), start_new_session=True, env={"PATH": PATH}, cwd="/",
+            pass_fds=(writing, *([] if network is None else [network])), start_new_session=True, env={"PATH": PATH}, cwd="/",
         )  # fmt: skip
     finally:
         os.close(writing)

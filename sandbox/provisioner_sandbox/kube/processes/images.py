@@ -1,4 +1,4 @@
-"""Images out of the sandbox's ECR: found by what a pod names, and unpacked once a digest."""
+"""Images out of the sandbox's ECR, or an OCI layout: found by what a pod names, and unpacked once a digest."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ import stat
 import tarfile
 import tempfile
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from provisioner_sandbox.kube.kubelet.runner import Refused
+from provisioner_sandbox.kube.processes import layouts
 
 REFERENCE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^@:]+)"
     r"(:(?P<tag>[\w][\w.-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+TAGGED = re.compile(r":[\w][\w.-]*$")
 WHOLE = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+|[:/][\w.-]+)*(@sha256:[0-9a-f]{64})?", re.IGNORECASE)
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 # What a base-less image is marked with, by who builds it.
 BASE_LABEL = "provisioner.base"
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+OUT_OF_REACH = f"the sandbox can reach only its own ECR, and the OCI layout that {layouts.VARIABLE} names"
 MOST_LINKS = 40
+MOST_INDEXES = 4
 
 
 @dataclass(frozen=True)
@@ -62,25 +67,56 @@ class Images:
 
     def get(self, reference: str) -> Image:
         """Raises `Refused` in the kubelet's words."""
-        found = REFERENCE.fullmatch(reference)
-        if not found:
-            if not WHOLE.fullmatch(reference):
-                text = f'Failed to apply default image tag "{reference}": couldn\'t parse image name "{reference}": invalid reference format'
-                raise Refused("InvalidImageName", text)
-            raise self.absent(reference, "the sandbox can reach only its own ECR")
-        manifest, digest, blobs = self.manifest(reference, found)
+        manifest, digest, blobs = self.source(reference)
         if not manifest.get("config"):
             raise self.absent(reference, "its manifest has no configuration")
+        missing = [one for one in names_of(manifest) if one not in blobs]
+        if missing:
+            raise self.absent(reference, f"layers not found: {', '.join(missing)}")
         config = json.loads(blobs[manifest["config"]["digest"]])
-        repository = reference.partition("@")[0].rpartition(":")[0] if found["tag"] else reference.partition("@")[0]
+        repository = TAGGED.sub("", reference.partition("@")[0])
         with self.lock:
             root = self.unpacked(digest, manifest, config, blobs)
         return Image(root, config.get("config") or {}, f"{repository}@{digest}")
+
+    def source(self, reference: str) -> tuple[dict[str, Any], str, Mapping[str, bytes]]:
+        """The image's manifest for this machine, its digest, and the blobs by theirs: of ECR, or else of the layout."""
+        found = REFERENCE.fullmatch(reference)
+        refused = self.absent(reference, OUT_OF_REACH)
+        if found:
+            try:
+                return self.manifest(reference, found)
+            except Refused as error:
+                refused = error
+        elif not WHOLE.fullmatch(reference):
+            text = f'Failed to apply default image tag "{reference}": couldn\'t parse image name "{reference}": invalid reference format'
+            raise Refused("InvalidImageName", text)
+        there = layouts.find(reference)
+        if there is None:
+            raise refused
+        return *self.of_platform(reference, *there), there[1]
 
     @staticmethod
     def absent(reference: str, why: str) -> Refused:
         text = f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": {reference}: {why}'
         return Refused("ErrImagePull", text)
+
+    def of_platform(self, reference: str, digest: str, blobs: layouts.Blobs) -> tuple[dict[str, Any], str]:
+        """The manifest for this machine, by way of indexes, which may be of indexes."""
+        manifest = blobs.document(digest)
+        for _ in range(MOST_INDEXES):
+            if "manifests" not in manifest:
+                break
+            ours = [one["digest"] for one in manifest["manifests"] if fits(one.get("platform") or {})]
+            if not ours:
+                raise self.no_platform(reference, digest)
+            digest, manifest = ours[0], blobs.document(ours[0])
+        return manifest, digest
+
+    @staticmethod
+    def no_platform(reference: str, digest: str) -> Refused:
+        text = f'failed to pull and unpack image "{reference}": no match for platform in manifest {digest}: not found'
+        return Refused("ErrImagePull", f"{text} (this machine is linux/{machine()})")
 
     def manifest(self, reference: str, found: re.Match[str]) -> tuple[dict[str, Any], str, dict[str, bytes]]:
         """The image's manifest for this machine, its digest, and the blobs that it names."""
@@ -91,7 +127,7 @@ class Images:
 
         with self.guard:
             repository = backend("ecr", found["region"]).repositories.get(found["name"])
-            if repository is None:
+            if repository is None or repository.registry_id != found["account"]:
                 raise self.absent(reference, "not found: the repository does not exist")
             if found["digest"]:
                 image = by_digest(repository, found["digest"])
@@ -105,16 +141,12 @@ class Images:
                 ours = [one for one in manifest.document["manifests"] if fits(one.get("platform") or {})]
                 image = next((one for entry in ours if (one := by_digest(repository, entry["digest"]))), None)
                 if image is None:
-                    text = f'failed to pull and unpack image "{reference}": no match for platform in manifest {digest}: not found'
-                    raise Refused("ErrImagePull", f"{text} (this machine is linux/{machine()})")
+                    raise self.no_platform(reference, digest)
                 manifest = read(image.image_manifest, image.image_manifest_media_type)
             held = contents(repository).layers
-            absent = [one for one in manifest.layers if one not in held]
-            if absent:
-                raise self.absent(reference, f"layers not found: {', '.join(absent)}")
-            return manifest.document, manifest.digest, {one: held[one] for one in manifest.layers}
+            return manifest.document, manifest.digest, {one: held[one] for one in manifest.layers if one in held}
 
-    def unpacked(self, digest: str, manifest: dict[str, Any], config: dict[str, Any], blobs: dict[str, bytes]) -> Path:
+    def unpacked(self, digest: str, manifest: dict[str, Any], config: dict[str, Any], blobs: Mapping[str, bytes]) -> Path:
         target = self.folder / digest.replace(":", "-")
         if target.exists():
             return target
@@ -141,6 +173,13 @@ class Images:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         return target
+
+
+def names_of(manifest: dict[str, Any]) -> list[str]:
+    """Digests of what must be there of an image."""
+    from provisioner_sandbox.services.ecr.manifests import is_elsewhere
+
+    return [one["digest"] for one in [manifest["config"], *manifest.get("layers", [])] if not is_elsewhere(one)]
 
 
 def fits(wanted: dict[str, Any]) -> bool:

@@ -9,11 +9,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from provisioner_sandbox.kube.kubelet.client import Api
 from provisioner_sandbox.kube.kubelet.log import Log
 from provisioner_sandbox.kube.kubelet.runner import Process, Refused, Runner
 from provisioner_sandbox.kube.kubelet.spec import Spec
+from provisioner_sandbox.kube.networks import owners
+from provisioner_sandbox.kube.networks.pods import NETWORKS
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
 from provisioner_sandbox.kube.processes.command import PATH, PYTHON, by_own_python, command, user
 from provisioner_sandbox.kube.processes.container import Container
@@ -68,7 +71,9 @@ class ProcessRunner(Runner):
                 except NoAddress:
                     # Told when the pod is prepared.
                     address = ""
-                self.places[uid] = Place(self.folder / uid, address)
+                metadata = pod["metadata"]
+                name = f"{metadata['namespace']}/{metadata['name']}"
+                self.places[uid] = Place(self.folder / uid, address, name=name)
             return self.places[uid].address
 
     def prepare(self, pod: dict[str, Any]) -> None:
@@ -78,9 +83,20 @@ class ProcessRunner(Runner):
                 place.address = self.addresses.take()
             except NoAddress as error:
                 raise Refused("FailedCreatePodSandBox", str(error)) from None
+        if place.network is None and not pod["spec"].get("hostNetwork"):
+            try:
+                place.network = NETWORKS.make(place.address, self.outside())
+            except OSError as error:
+                text = f"failed to set up the pod's network: {error.strerror or error}"
+                raise Refused("FailedCreatePodSandBox", text) from None
         place.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         place.volumes = self.volumes.fill(pod, place.folder / "volumes", place.address, "127.0.0.1")
         place.identity = self.identity(pod, place)
+
+    def outside(self) -> set[int]:
+        """Ports of 127.0.0.1 that pods are told of: where the sandbox and the API server answer."""
+        port = urlsplit(self.endpoint()).port
+        return {self.api.port} | ({port} if port else set())
 
     def identity(self, pod: dict[str, Any], place: Place) -> dict[str, str]:
         """What EKS's webhook gives the pods of a service account with a role."""
@@ -103,6 +119,8 @@ class ProcessRunner(Runner):
         with self.lock:
             place = self.places.pop(pod["metadata"]["uid"], None)
         if place is not None:
+            if place.network:
+                NETWORKS.leave(place.network)
             if place.address:
                 self.addresses.give_back(place.address)
             shutil.rmtree(place.folder, ignore_errors=True)
@@ -123,19 +141,19 @@ class ProcessRunner(Runner):
         return PLAYED.get(name)
 
     def play(self, pod: dict[str, Any], container: dict[str, Any], log: Log, changed: Callable[[], None]) -> Process:
-        address = self.places[pod["metadata"]["uid"]].address
-        keys = self.keys(container, self.places[pod["metadata"]["uid"]])
+        place = self.places[pod["metadata"]["uid"]]
+        address, keys = place.address, self.keys(container, place)
         ports = [
             f"{port['containerPort']}{f'={keys}' if keys and port.get('name') == WEBHOOKS else ''}"
             for port in container.get("ports", [])
         ]
-        place = f"instead of {container['image']} this process answers probes, and admits every webhook request"
-        text = f"{self.played(container)}; {place}"
+        does = f"instead of {container['image']} this process answers probes, and admits every webhook request"
+        text = f"{self.played(container)}; {does}"
         plan = {
             "argv": [PYTHON, "-I", "-S", str(PLAYED_BY), address, text, *ports], "env": {"PATH": PATH}, "cwd": "/", "uid": None,
-            "gid": None, "groups": [], "root": None,
+            "gid": None, "groups": [], "root": None, "network": place.network_descriptor,
         }  # fmt: skip
-        return Container(plan, Probing(address, container), container, log, changed)
+        return self.run(plan, place, container, log, changed)
 
     def keys(self, container: dict[str, Any], place: Place) -> Path | None:
         """A mounted volume with a certificate."""
@@ -170,6 +188,7 @@ class ProcessRunner(Runner):
             "gid": None,
             "groups": groups,
             "root": None,
+            "network": place.network_descriptor,
         }
         if isolates():
             plan |= {"uid": uid, "gid": gid}
@@ -178,4 +197,38 @@ class ProcessRunner(Runner):
             plan |= rebased(container, image, place, plan)
         if not image.has_base:
             plan["argv"] = by_own_python(plan["argv"], image)
-        return Container(plan, Probing(place.address, container), container, log, changed)
+        return self.run(plan, place, container, log, changed)
+
+    @staticmethod
+    def run(
+        plan: dict[str, Any], place: Place, container: dict[str, Any], log: Log, changed: Callable[[], None]
+    ) -> Container:  # fmt: skip
+        made = Container(plan, Probing(place, container), container, log, changed)
+        place.containers = [one for one in place.containers if one() is not None] + [made.running]
+        return made
+
+    def warn(self, pod: dict[str, Any], container: dict[str, Any]) -> str | None:
+        place = self.places[pod["metadata"]["uid"]]
+        if place.network is not None:
+            return None
+        for port in container.get("ports", []):
+            number = port["containerPort"]
+            found = owners.stranger(place.address, number, place.processes())
+            if found:
+                return (
+                    f"port {number} of this pod is taken by {self.holder(found)}, which listens at all addresses: pods share "
+                    f"this machine's network ({NETWORKS.trouble()}), so listen at the address in HOST"
+                )
+        return None
+
+    def holder(self, sockets: set[int]) -> str:
+        """The pod whose process has one of them open."""
+        with self.lock:
+            places = list(self.places.values())
+        for place in places:
+            try:
+                if any(owners.has_open(one, sockets) for one in owners.family(place.processes())):
+                    return f"the pod {place.name}"
+            except PermissionError:
+                continue
+        return "another program of this machine"

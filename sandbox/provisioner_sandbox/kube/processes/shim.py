@@ -6,10 +6,11 @@ could not be started.
 
     {"report", "argv", "env", "cwd", "uid", "gid", "groups",     uid null: as the current user
      "root", "mounts": [[SOURCE, TARGET, "ro"|"rw"|"tmpfs"|"proc"|"link"]], "seal",   root null: no root of its own
-     "join": PID}                                                 in the container of this process
+     "join": PID,                                                 in the container of this process
+     "network": DESCRIPTOR}                                       null: in the machine's network
 
 A container with a root of its own has its own mounts, process ids and System V IPC; nothing of the machine's tree is left in
-it, only devices that hold nothing, and, of root's rights, the one to listen at ports below 1024. It shares the network.
+it, only devices that hold nothing, and, of root's rights, the one to listen at ports below 1024.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import signal
 import struct
 import sys
 
-NEW_MOUNTS, NEW_IPC, NEW_PIDS = 0x00020000, 0x08000000, 0x20000000
+NEW_MOUNTS, NEW_IPC, NEW_PIDS, NEW_NETWORK = 0x00020000, 0x08000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SUID, NO_DEV, NO_EXEC, REMOUNT, NO_TIMES, NO_FOLDER_TIMES = 1, 2, 4, 8, 32, 1024, 2048
 BIND, RECURSIVE, PRIVATE, RELATIVE_TIMES = 4096, 16384, 1 << 18, 1 << 21
 # What a mount has and must keep, by `statvfs(3)`: another user namespace may have locked it.
@@ -267,6 +268,9 @@ def main() -> None:
     plan = read_plan()
     report = plan["report"]
     os.set_inheritable(report, False)
+    if plan.get("network") is not None:
+        # First: the container is never in another.
+        join([("net", plan["network"])])
     spaces: list[tuple[str, int]] = []
     if plan.get("join"):
         spaces = open_join(plan)

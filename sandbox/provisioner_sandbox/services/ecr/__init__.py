@@ -9,6 +9,7 @@ from provisioner_sandbox.services.ecr import (  # noqa: F401  each registers its
     layers,
     lifecycle,
     listing,
+    other_registries,
     repositories,
 )
 

@@ -84,8 +84,14 @@ def refuse_key(found: Any) -> None:
 @handles("ecr", "DescribeRepositories")
 def describe(call: Call) -> dict:
     params = call.params
-    passed = {name: params[name] for name in ("registryId", "repositoryNames") if name in params}
-    found = call.moto(passed)["repositories"]
+    # moto would list those of other accounts too.
+    registry = params.get("registryId") or call.backend.account_id
+    names = params.get("repositoryNames")
+    found = call.moto({"registryId": registry, **({"repositoryNames": names} if names else {})})["repositories"]
+    absent = [one for one in names or [] if one not in {repository["repositoryName"] for repository in found}]
+    if absent:
+        message = f"The repository with name '{absent[0]}' does not exist in the registry with id '{registry}'"
+        raise AwsError("RepositoryNotFoundException", message)
     if params.get("repositoryNames"):
         for name in ("maxResults", "nextToken"):
             if params.get(name) is not None:

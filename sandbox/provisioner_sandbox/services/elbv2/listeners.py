@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.elbv2.ssl_policies import SSL_POLICIES
+
+from provisioner_sandbox.backend import backend
 from provisioner_sandbox.errors import AwsError
 from provisioner_sandbox.registry import Call, handles
 from provisioner_sandbox.wire.message import Answer
@@ -17,7 +20,31 @@ def create(call: Call) -> Answer | dict:
         # moto compares the port with ARNs.
         message = f"A listener already exists on this port for this load balancer '{balancer.arn}'"
         raise AwsError("DuplicateListener", message)
+    check_tls(call.region, certificates_of(call), call.params.get("SslPolicy", ""))
     return call.forward()
+
+
+@handles("elbv2", "ModifyListener", "AddListenerCertificates")
+def change(call: Call) -> Answer:
+    check_tls(call.region, certificates_of(call), call.params.get("SslPolicy", ""))
+    return call.forward()
+
+
+def certificates_of(call: Call) -> list[str]:
+    return [one.get("CertificateArn", "") for one in call.params.get("Certificates") or []]
+
+
+def check_tls(region: str, certificates: list[str], policy: str) -> None:
+    """Raises `AwsError` for what does not exist.
+
+    Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html
+    """
+    elb = backend("elbv2", region)
+    for arn in certificates:
+        if not elb._certificate_exists(certificate_arn=arn):
+            raise AwsError("CertificateNotFound", f"Certificate '{arn}' not found")
+    if policy and policy not in SSL_POLICIES:
+        raise AwsError("SSLPolicyNotFound", f"SSL policy '{policy}' not found")
 
 
 @handles("elbv2", "DeleteListener")

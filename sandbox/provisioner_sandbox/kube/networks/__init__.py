@@ -1,0 +1,1 @@
+"""The network of each pod: ports of its own, and the ways in and out."""
