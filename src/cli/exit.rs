@@ -117,7 +117,7 @@ pub fn report(error: &OperationError, ui: &Ui) -> Exit {
                 for diagnostic in diagnostics.iter() {
                     ui.line(serde_json::json!({
                         "type": "error", "class": "invalid", "message": diagnostic.message, "path": diagnostic.path,
-                        "line": diagnostic.line, "column": diagnostic.column, "hint": diagnostic.hint,
+                        "file": &*diagnostic.file, "line": diagnostic.line, "column": diagnostic.column, "hint": diagnostic.hint,
                     }));
                 }
             } else {

@@ -1,23 +1,30 @@
 //! The commands, each in a file of its own.
 
 mod args;
+mod completions;
 mod consent;
 mod deploy;
 mod doctor;
 mod down;
 mod exit;
 mod global_options;
+mod graph_command;
+mod graph_page;
+mod graph_shape;
 #[cfg(test)]
 mod help_tests;
+mod init;
 mod kubeconfig;
 mod last_words;
 mod logs;
+mod man;
 mod opening;
 mod plan;
 mod policy;
 mod run_guard;
 mod sandbox;
 mod schema;
+mod starter_files;
 mod state;
 mod status;
 mod take_fields;
@@ -25,17 +32,18 @@ mod terminal;
 mod token;
 mod up;
 mod url;
+mod validate_command;
 
 pub use exit::Exit;
 
 use crate::ui::{Ui, stdout_error};
 use args::{Cli, Command};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use exit::CommandError;
 
 /// Parses the arguments, runs the command and reports its error.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` go to stdout and are not errors.
@@ -52,6 +60,9 @@ pub fn main() -> Exit {
             };
         }
     };
+    if let Command::Plan(plan::PlanArgs { format: plan::PlanFormat::Json, .. }) = &cli.command {
+        cli.global.json = true;
+    }
     let ui = Ui::new(cli.global.json, cli.global.no_color, cli.global.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -101,6 +112,11 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<Exit, CommandError> {
         Command::Sandbox(command) => sandbox::run(&global, &command, ui),
         Command::Doctor(args) => doctor::run(&global, &args, ui).await,
         Command::Policy(args) => policy::run(&global, &args, ui).await,
+        Command::Init(args) => init::run(&global, &args, ui),
+        Command::Validate(args) => validate_command::run(&global, &args, ui).await,
+        Command::Completions(args) => completions::run(&args, Cli::command(), ui),
+        Command::Man(args) => man::run(&args, Cli::command(), ui),
+        Command::Graph(args) => graph_command::run(&global, &args, ui).await,
         Command::Schema(args) => Ok(schema::run(&args, ui)),
     }
 }

@@ -8,7 +8,10 @@ use crate::{
     stack::Stack,
     ui::Ui,
 };
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 fn folders(global: &Global) -> Result<Folders, CommandError> {
     let cache = cache_folder().map_err(|error| {
@@ -26,6 +29,11 @@ pub fn sandbox_of(global: &Global) -> Result<Sandbox, CommandError> {
 /// Reads and validates the stack file.
 pub fn read_stack(global: &Global) -> Result<Stack, CommandError> {
     Ok(operations::read_stack(&global.stack, &|name| std::env::var(name).ok(), &global.overrides)?)
+}
+
+/// Returns the folder of the stack file, in which the paths of the file start.
+pub fn project(global: &Global) -> PathBuf {
+    global.stack.parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// Returns the endpoint of the target. Starts the sandbox if it is asked for and not running.

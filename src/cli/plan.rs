@@ -9,9 +9,9 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    model::{Plan, PlannedChange, Totals},
+    model::{Plan, PlannedChange, StepError, Totals},
     operations::{self, PlanOptions, Saved},
-    plan::{change_json, counts, note_json, render, render_notes, summary_json},
+    plan::{change_json, counts, markdown, note_json, render, render_notes, summary_json},
     ui::{Ui, plan_in_colour},
 };
 use std::path::PathBuf;
@@ -24,6 +24,9 @@ pub struct PlanArgs {
     /// Save the plan to FILE, which `up FILE` applies
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// How to print the plan; `json` is the same as `--json`
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: PlanFormat,
     /// Exit with code 2 if there are changes
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -44,8 +47,23 @@ pub enum PlanWhat {
     Diff,
 }
 
+/// The forms in which `plan` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PlanFormat {
+    /// Text for people
+    Text,
+    /// A comment for a pull request: danger first, details folded, at most 64,000 bytes
+    Markdown,
+    /// One JSON object per line
+    Json,
+}
+
 /// Prints the plan, and saves it if asked to.
 pub async fn run(global: &Global, args: &PlanArgs, ui: Ui) -> Result<Exit, CommandError> {
+    if ui.json && args.format == PlanFormat::Markdown {
+        let hint = "omit one of the two options";
+        return Err(CommandError::refused("--format markdown and --json contradict each other", hint));
+    }
     let workspace = open(global, &Terminal::new(global, ui)).await?;
     let options = PlanOptions {
         upgrade_nodes: args.upgrade_nodes,
@@ -54,7 +72,11 @@ pub async fn run(global: &Global, args: &PlanArgs, ui: Ui) -> Result<Exit, Comma
         ..plan_options(global)
     };
     let planned = operations::plan(&workspace, &options).await?;
-    let totals = show(ui, &workspace.location(), [&planned.backend, &planned.plan]);
+    let (place, plans) = (workspace.location(), [&planned.backend, &planned.plan]);
+    let totals = match args.format {
+        PlanFormat::Markdown => show_markdown(ui, &place, plans, &planned.infeasible),
+        PlanFormat::Text | PlanFormat::Json => show(ui, &place, plans),
+    };
     let losses: Vec<String> = planned.unaccepted(&options).filter_map(PlannedChange::consent).collect();
     if planned.is_refused() || !losses.is_empty() {
         if !losses.is_empty() {
@@ -105,4 +127,12 @@ fn show(ui: Ui, place: &str, plans: [&Plan; 2]) -> Totals {
         ui.data(&notes);
     }
     totals
+}
+
+/// Prints several plans as one page of Markdown on stdout, and returns their totals.
+fn show_markdown(ui: Ui, place: &str, plans: [&Plan; 2], infeasible: &[StepError]) -> Totals {
+    show_refusals(ui, plans.into_iter());
+    plans.iter().for_each(|plan| show_strays(ui, plan));
+    ui.data(markdown(place, &plans, infeasible).trim_end());
+    total(plans.into_iter())
 }

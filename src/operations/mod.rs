@@ -58,10 +58,12 @@ mod state_reads;
 mod state_versions;
 mod status_detail;
 mod support_calendar;
+mod supposed_facts;
 mod taken_fields;
 mod target;
 mod unsaved;
 mod unusable_key;
+mod validation;
 mod version_change;
 mod workspace;
 
@@ -97,4 +99,5 @@ pub use state_versions::{
 };
 pub use status_detail::Detail;
 pub use target::{Target, TargetEndpoint, role_of};
+pub use validation::{StackParts, declared_graph, validate};
 pub use workspace::{Folders, Workspace};

@@ -15,6 +15,7 @@ use super::{
     pod_placement::check_pod_placement,
     stack_record::{self, other_stack},
     taken_fields,
+    validation::unused_field,
     workspace::{kind, provider},
 };
 use crate::{
@@ -86,9 +87,7 @@ pub async fn desired(
     let context = workspace.patient(async || facts::gather(workspace, options, snapshot).await).await?;
     facts::record_zones(&context, snapshot);
     for (field, folder) in &context.unused {
-        workspace.warn_once(format!(
-            "{field} is set, but no file in {folder}/ uses it, so it has no effect; see the variables in manifests/README.md"
-        ));
+        workspace.warn_once(unused_field(field, folder));
     }
     let mut graph = graph(&workspace.stack, &context)?;
     take_back(&graph, snapshot, &kind);

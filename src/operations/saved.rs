@@ -1,6 +1,6 @@
 //! A saved plan: applied exactly as it was shown, or not at all.
 
-use super::{OperationError, PlanOptions, Workspace};
+use super::{OperationError, PlanOptions, Workspace, stack_file::read_base};
 use crate::{
     model::{Address, CallError, ErrorKind, Plan, PlannedChange, Snapshot},
     os::write_private,
@@ -19,7 +19,7 @@ pub struct Saved {
     stack: String,
     account: String,
     region: String,
-    /// SHA-256 of the stack file.
+    /// SHA-256 of the stack file, and of what it extends.
     file: String,
     /// The selectors of `--target`.
     target: Vec<String>,
@@ -60,12 +60,17 @@ impl Saved {
     ) -> Result<Self, OperationError> {
         let path = &workspace.folders.file;
         let file = std::fs::read(path).map_err(|error| failure(path, error))?;
+        let mut hash = Snapshot::hash(&file);
+        for base in &workspace.stack.extended_files {
+            let bytes = read_base(path, base).map_err(|error| failure(Path::new(base), error))?;
+            hash = Snapshot::hash(format!("{hash} {}", Snapshot::hash(&bytes)).as_bytes());
+        }
         Ok(Saved {
             format: FORMAT,
             stack: workspace.stack.name.clone(),
             account: workspace.target.identity.account.clone(),
             region: workspace.stack.region.clone(),
-            file: Snapshot::hash(&file),
+            file: hash,
             target: options.targets.clone(),
             upgrade_nodes: options.upgrade_nodes,
             force_upgrade: options.force_upgrade,

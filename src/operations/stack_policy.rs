@@ -1,18 +1,16 @@
 //! The least-privilege IAM policy of a stack.
 
-use super::{OperationError, TargetEndpoint, role_of, workspace::kind};
+use super::{OperationError, TargetEndpoint, role_of, supposed_facts::supposed_facts, workspace::kind};
 use crate::{
     aws,
-    graph::{
-        AppImage, Backend, Context, MAX_POLICY_LENGTH, PolicyTarget, backend, documents, graph, policy_length,
-    },
-    model::{Graph, IamScope, Kind, Owner, scoped_actions},
+    graph::{Backend, MAX_POLICY_LENGTH, PolicyTarget, backend, documents, graph, policy_length},
+    model::{Graph, IamScope, Kind, scoped_actions},
     resources::REGISTRY,
-    stack::{NEWEST_TESTED, Stack, Zones, delivery::App},
+    stack::Stack,
     store::BACKEND_RECORD,
 };
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The policy of a stack, or of its backend.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +58,7 @@ pub fn statements(stack: &Stack, account: &str, bootstrap: bool) -> Result<Vec<V
         section.table.as_ref(),
         section.key_arn.as_ref(),
     );
-    let desired = graph(stack, &supposed(stack, account))?;
+    let desired = graph(stack, &supposed_facts(stack, account))?;
     let target_stack = PolicyTarget { stack, backend: &place, graph: &desired };
     let behind: Vec<_> = granted(&kinds(&backend(&place, false))).collect();
     if bootstrap {
@@ -101,46 +99,4 @@ fn kinds(graph: &Graph) -> Vec<Kind> {
 fn reads(action: &str) -> bool {
     let verb = action.split_once(':').map_or("", |(_, verb)| verb);
     ["Get", "Describe", "List"].iter().any(|start| verb.starts_with(start))
-}
-
-/// Returns placeholders for the images of the applications.
-fn supposed_images(stack: &Stack) -> BTreeMap<String, AppImage> {
-    let of = |app: &App| match (&app.image, app.copy) {
-        (Some(reference), false) => AppImage::Elsewhere(reference.clone()),
-        _ => AppImage::default(),
-    };
-    stack.apps.iter().map(|app| (app.name.clone().unwrap_or_default(), of(app))).collect()
-}
-
-/// Returns placeholders for the facts, so that nothing is asked of AWS: a policy depends only on names.
-fn supposed(stack: &Stack, account: &str) -> Context {
-    let zones = match stack.network.as_ref().map(|network| &network.zones) {
-        Some(Zones::Names(names)) => names.clone(),
-        Some(Zones::Count(count)) => (b'a'..)
-            .take(usize::from(*count))
-            .map(|letter| format!("{}{}", stack.region, char::from(letter)))
-            .collect(),
-        None => Vec::new(),
-    };
-    let group = |group: &crate::stack::cluster::NodeGroup| (group.name.clone(), String::new());
-    Context {
-        force_upgrade: false,
-        rolls_back: false,
-        auto_mode: stack.node_pools().is_some(),
-        owner: Owner { stack: stack.name.clone(), lineage: String::new() },
-        account: account.to_owned(),
-        shares: crate::stack::layout::shares(&zones, &BTreeMap::new()),
-        cluster_zones: Vec::new(),
-        zones,
-        version: NEWEST_TESTED.to_owned(),
-        caller: stack.cluster.is_some().then(|| format!("arn:aws:iam::{account}:role/caller")),
-        my_ip: Some("192.0.2.1/32".to_owned()),
-        addons: crate::graph::addons(stack).into_keys().map(|name| (name, String::new())).collect(),
-        releases: stack.node_groups.iter().map(group).collect(),
-        state_folder: String::new(),
-        images: supposed_images(stack),
-        endpoint_zones: BTreeMap::new(),
-        objects: Vec::new(),
-        unused: Vec::new(),
-    }
 }

@@ -7,6 +7,7 @@ mod dependents;
 mod json;
 mod keep_ahead;
 mod make;
+mod markdown;
 mod names;
 mod order;
 mod ownership;
@@ -22,6 +23,7 @@ pub use compare::managed_tags;
 pub use dependents::left_dependents;
 pub use json::{change_json, note_json, stray_json, summary_json};
 pub use make::make;
+pub use markdown::markdown;
 pub use names::{fill_names, take_back};
 pub use ownership::{
     Ownership, aws_name, created_by, is_abandoned_create, is_part_of_parent, judge, names_parent,

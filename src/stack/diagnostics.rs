@@ -6,6 +6,8 @@ use std::{fmt, sync::Arc};
 /// A span of one line. Line and column count from 1; line 0 stands for the file as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
+    /// Index of the file in its [`SourceText`]: 0 for the first one.
+    pub file: usize,
     /// Line number, from 1.
     pub line: usize,
     /// Column of the first character, from 1, in characters.
@@ -26,9 +28,15 @@ struct Line {
 /// Distance between two indexed positions of a [`Line`], in characters.
 const STRIDE: usize = 256;
 
-/// The name and the lines of a file.
+/// The names and the lines of one or several files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceText {
+    files: Vec<FileText>,
+}
+
+/// The name and the lines of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FileText {
     name: Arc<str>,
     lines: Arc<[Line]>,
 }
@@ -40,21 +48,35 @@ impl SourceText {
             let marks = text.char_indices().step_by(STRIDE).map(|(at, _)| at).collect();
             Line { text: text.into(), marks }
         };
-        SourceText { name: name.into(), lines: text.lines().map(line).collect() }
+        SourceText { files: vec![FileText { name: name.into(), lines: text.lines().map(line).collect() }] }
+    }
+
+    /// Adds the files of another text after its own. Spans of the other one count from the number of files before.
+    pub fn append(&mut self, other: SourceText) {
+        self.files.extend(other.files);
+    }
+
+    /// Returns the number of files.
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    fn line(&self, span: Span) -> Option<&Line> {
+        self.files.get(span.file)?.lines.get(span.line.checked_sub(1)?)
     }
 
     /// Returns the first character of a span.
     pub fn char_at(&self, span: Span) -> Option<char> {
-        let (line, index) = (self.lines.get(span.line.checked_sub(1)?)?, span.column.checked_sub(1)?);
+        let (line, index) = (self.line(span)?, span.column.checked_sub(1)?);
         let near = line.marks.get(index.checked_div(STRIDE)?)?;
         line.text.get(*near..)?.chars().nth(index.checked_rem(STRIDE)?)
     }
 
     /// Returns an error at a span. `path` is the field, or empty.
     pub fn at(&self, span: Span, path: &str, message: String, hint: Option<String>) -> Diagnostic {
-        let line = span.line.checked_sub(1).and_then(|index| self.lines.get(index));
+        let line = self.line(span);
         Diagnostic {
-            file: Arc::clone(&self.name),
+            file: self.files.get(span.file).map(|file| Arc::clone(&file.name)).unwrap_or_default(),
             message: shortened(&message, MAX_MESSAGE_CHARS).into_owned(),
             path: path.to_owned(),
             line: span.line,
@@ -69,7 +91,8 @@ impl SourceText {
 /// An error in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    file: Arc<str>,
+    /// Name of the file.
+    pub file: Arc<str>,
     /// What is wrong, without the field.
     pub message: String,
     /// Path of the field, such as `network.zones[1]`; empty for an error of the file as a whole.

@@ -1,7 +1,7 @@
 //! The stack file: parsed with positions, validated and completed with defaults into a [`Stack`]. Pure.
 //!
-//! [`load`] runs in this order: `tree` parses the YAML, `substitute` replaces environment variables,
-//! `overrides` applies `--set`, the deserializer builds a [`File`], `validate` checks it, and defaults
+//! [`load`] runs in this order: `tree` parses the YAML, `extends` reads the files that it extends and `merge` joins them,
+//! `substitute` replaces environment variables, `overrides` applies `--set`, the deserializer builds a [`File`], `validate` checks it, and defaults
 //! complete it.
 
 pub mod app_settings;
@@ -10,11 +10,15 @@ mod cluster_settings;
 pub mod delivery;
 mod deserializer;
 mod diagnostics;
+mod extends;
+#[cfg(test)]
+mod extends_tests;
 mod findings;
 pub mod foreign_manifest;
 pub mod layout;
 pub mod manifest_file;
 mod max_pods;
+mod merge;
 pub mod overrides;
 mod placement;
 mod positions;
@@ -32,6 +36,7 @@ mod values;
 
 pub use deserializer::nearest;
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use extends::BaseReader;
 pub use max_pods::max_pods;
 pub use placement::{repelled, selects};
 pub use tree::MAX_BYTES;
@@ -92,6 +97,8 @@ pub struct Stack {
     pub controllers: Controllers,
     /// The applications of [`File::app`] or [`File::apps`].
     pub apps: Vec<App>,
+    /// The files that the stack file extends, nearest first: paths relative to its folder. None of them belongs to an image.
+    pub extended_files: Vec<String>,
     positions: Positions,
 }
 
@@ -117,7 +124,27 @@ pub fn load_with(
     env: &dyn Fn(&str) -> Option<String>,
     overrides: &[overrides::Override],
 ) -> Result<Stack, Diagnostics> {
-    let (mut root, source) = tree::parse(file_name, bytes)?;
+    load_extended(
+        file_name,
+        bytes,
+        env,
+        overrides,
+        &|_| Err("only a file can extend another file".to_owned()),
+    )
+}
+
+/// Does what [`load_with`] does, with the files that the stack file extends.
+///
+/// # Errors
+/// See [`load_with`]; also a file that cannot be read, is outside the folder of the stack file, or extends itself.
+pub fn load_extended(
+    file_name: &str,
+    bytes: &[u8],
+    env: &dyn Fn(&str) -> Option<String>,
+    overrides: &[overrides::Override],
+    read: BaseReader<'_>,
+) -> Result<Stack, Diagnostics> {
+    let extends::Chain { mut root, source, files } = extends::chain(file_name, bytes, env, read)?;
     if root.raw == Raw::Null {
         let hint = Some("add at least `name` and `region`".to_owned());
         return Err(source.at(Span::default(), "", "stack file is empty".to_owned(), hint).into());
@@ -127,14 +154,14 @@ pub fn load_with(
         overrides::set(&mut root, &source, one)?;
     }
     let file = File::deserialize(NodeReader(&root)).map_err(|error| {
-        let span = error.span.unwrap_or(Span { line: 1, column: 1, length: 1 });
+        let span = error.span.unwrap_or(Span { file: 0, line: 1, column: 1, length: 1 });
         source.at(span, error.path.trim_end_matches('.'), error.message, error.hint)
     })?;
     let positions = Positions::new(source, &root);
     let problems = validate::check(&file, &positions);
     match Diagnostics::new(problems) {
         Some(diagnostics) => Err(diagnostics),
-        None => Ok(complete(file, positions)),
+        None => Ok(Stack { extended_files: files, ..complete(file, positions) }),
     }
 }
 
@@ -171,6 +198,7 @@ fn complete(file: File, positions: Positions) -> Stack {
         parameters: file.parameters.unwrap_or_default(),
         controllers: file.controllers.unwrap_or_default(),
         apps,
+        extended_files: Vec::new(),
         positions,
     }
 }
@@ -181,6 +209,11 @@ pub fn schema() -> serde_json::Value {
     join_lines(&mut schema);
     if let Some(map) = schema.as_object_mut() {
         map.insert("title".to_owned(), "provisioner stack".into());
+        // A file that extends another may leave all fields to it.
+        if let Some(required) = map.remove("required") {
+            map.insert("if".to_owned(), serde_json::json!({"not": {"required": ["extends"]}}));
+            map.insert("then".to_owned(), serde_json::json!({"required": required}));
+        }
     }
     schema
 }

@@ -65,7 +65,8 @@ impl<'de> Deserialize<'de> for YamlNode {
 fn span(location: serde_yaml::Location) -> Span {
     let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let length = location.span().len();
-    Span { line: number(location.line()), column: number(location.column()), length: number(length).max(1) }
+    let (line, column) = (number(location.line()), number(location.column()));
+    Span { file: 0, line, column, length: number(length).max(1) }
 }
 
 impl<'de> Deserialize<'de> for Raw {
@@ -211,7 +212,7 @@ fn read<'a>(file_name: &str, bytes: &'a [u8], most: usize) -> Result<(&'a str, S
             let line = sound.lines().count().max(1);
             let column = sound.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
             let source = SourceText::new(file_name, &String::from_utf8_lossy(bytes));
-            let span = Span { line, column, length: 1 };
+            let span = Span { file: 0, line, column, length: 1 };
             let hint = Some("save the file with UTF-8 encoding".to_owned());
             return Err(source.at(span, "", "file is not valid UTF-8".to_owned(), hint).into());
         }
@@ -224,7 +225,7 @@ fn read<'a>(file_name: &str, bytes: &'a [u8], most: usize) -> Result<(&'a str, S
         .find(|(_, line)| line.trim_start_matches(' ').starts_with('\t') && !line.trim().is_empty())
     {
         let column = line.chars().take_while(|c| *c == ' ').count().saturating_add(1);
-        let span = Span { line: index.saturating_add(1), column, length: 1 };
+        let span = Span { file: 0, line: index.saturating_add(1), column, length: 1 };
         let hint = Some("indent with spaces; YAML does not allow tabs".to_owned());
         return Err(source.at(span, "", "tab in the indentation".to_owned(), hint).into());
     }

@@ -15,6 +15,11 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
+    /// Another stack file whose fields this file extends and overrides: a path below the folder of the stack file, relative
+    /// to the file that names it. Maps merge; lists whose items have names merge by name; other values are replaced; `null`
+    /// removes a field. Default: none.
+    #[schemars(extend("x-plan-neutral" = true))]
+    pub extends: Option<String>,
     /// The name of the stack and of its EKS cluster: 1 to 30 lowercase letters, digits, `_` and `-`, starting
     /// with a letter.
     pub name: String,

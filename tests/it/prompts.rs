@@ -174,3 +174,34 @@ fn strays_are_deleted_only_after_a_word_of_their_own() {
     let (code, screen) = at_terminal(&world, &["down"], &[(strays, "y")]);
     assert_eq!((code, theirs()), (json!(0), json!(0)), "{screen}");
 }
+
+#[test]
+fn init_asks_for_what_the_options_leave_open_and_asks_again_after_a_wrong_answer() {
+    let world = Provider::new("");
+    world.sandbox(600);
+    let path = world.path().join("stack.yaml");
+    std::fs::remove_file(&path).unwrap();
+    let (kind, name, region) = ("Kind of stack [service]:", "Name of the stack", "AWS region");
+    let answers = [
+        (kind, "nat"),
+        (kind, "network"),
+        (name, "My Shop"),
+        (name, "shop"),
+        (region, "eu-west-1"),
+        ("Write", "y"),
+    ];
+    let (code, screen) = at_terminal(&world, &["init"], &answers);
+    assert_eq!(code, json!(0), "{screen}");
+    assert!(
+        screen.contains("unknown kind of stack \"nat\"") && screen.contains("invalid stack name"),
+        "{screen}"
+    );
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\nname: shop ") && text.contains("\nregion: eu-west-1\n"), "{text}");
+    assert!(text.contains("a network") && !text.contains("cluster:"), "{text}");
+    assert!(world.path().join(".provisioner-schema.json").exists());
+    std::fs::remove_file(&path).unwrap();
+    let wrong = [(name, "A"), (name, "B"), (name, "C")];
+    let (code, screen) = at_terminal(&world, &["init", "--kind", "network"], &wrong);
+    assert_eq!((code, path.exists()), (json!(3), false), "{screen}");
+}

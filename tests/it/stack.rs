@@ -264,8 +264,20 @@ fn the_schema_describes_each_field_and_marks_the_neutral_ones() {
     assert_eq!(bare, Vec::<String>::new());
     assert_eq!(
         neutral,
-        [".account", ".protect", "App.rollback", "Endpoint.allowWorld", "NodeGroup.forceUpdate"]
+        [".account", ".extends", ".protect", "App.rollback", "Endpoint.allowWorld", "NodeGroup.forceUpdate"]
     );
+}
+
+/// An editor must not ask for a name in a file whose base has it.
+#[test]
+fn the_schema_requires_name_and_region_unless_the_file_extends_another() {
+    let schema = jsonschema::validator_for(&stack::schema()).unwrap();
+    let valid = |value: serde_json::Value| schema.is_valid(&value);
+    assert!(valid(serde_json::json!({"name": "a", "region": "eu-central-1"})));
+    assert!(valid(serde_json::json!({"extends": "base.yaml", "name": "a"})));
+    assert!(!valid(serde_json::json!({"name": "a"})));
+    assert!(!valid(serde_json::json!({})));
+    assert!(!valid(serde_json::json!({"extends": "base.yaml", "nmae": "a"})));
 }
 
 proptest! {

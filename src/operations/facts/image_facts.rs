@@ -5,10 +5,10 @@ use crate::{
     graph::{AppImage, builder, platforms},
     image::{BuildMethod, ImagePlatform, Store, resolve, survey},
     model::{CallError, ImageReference, Snapshot},
-    stack::delivery::App,
+    stack::{Stack, delivery::App},
 };
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 /// The key in the state's outputs of the digests that tags had when they were looked up, by the names of the applications.
 const DIGESTS: &str = "imageDigests";
@@ -25,12 +25,15 @@ pub(super) async fn app_images(
 ) -> Result<BTreeMap<String, AppImage>, OperationError> {
     let recorded = snapshot.outputs.get(DIGESTS).cloned().unwrap_or_default();
     let (mut images, mut digests) = (BTreeMap::new(), BTreeMap::new());
-    for app in &workspace.stack.apps {
+    let (stack, project) = (&workspace.stack, workspace.folders.project());
+    for app in &stack.apps {
         let name = app.name.clone().unwrap_or_default();
         let chosen = options.deploys(app);
         let tags = if chosen { options.image_tags.clone() } else { Vec::new() };
         let image = match &app.image {
-            None => AppImage::InRepository { content: built(workspace, app).await?, tags, copied: None },
+            None => {
+                AppImage::InRepository { content: built(stack, &project, app).await?, tags, copied: None }
+            }
             Some(reference) => {
                 let text = |field: &str| recorded.get(&name)?.get(field)?.as_str();
                 let same = text("image") == Some(reference) && !(options.refresh && chosen);
@@ -50,6 +53,20 @@ pub(super) async fn app_images(
     Ok(images)
 }
 
+/// Sets the tags of the images that are built from the folders of the applications. `project` is the folder of the stack file.
+pub(super) async fn add_built_images(
+    stack: &Stack,
+    project: &Path,
+    images: &mut BTreeMap<String, AppImage>,
+) -> Result<(), OperationError> {
+    for app in stack.apps.iter().filter(|app| app.image.is_none()) {
+        let content = built(stack, project, app).await?;
+        let image = AppImage::InRepository { content, tags: Vec::new(), copied: None };
+        images.insert(app.name.clone().unwrap_or_default(), image);
+    }
+    Ok(())
+}
+
 /// Returns an image that exists, and the digest to record if the file names a tag.
 async fn existing(
     workspace: &Workspace,
@@ -60,13 +77,12 @@ async fn existing(
 ) -> Result<(AppImage, Option<String>), OperationError> {
     let parsed = ImageReference::parse(reference)
         .ok_or_else(|| CallError::bug("an image reference that was not validated"))?;
-    let digest = match parsed.digest().or(known) {
-        Some(digest) => digest.to_owned(),
-        None => {
-            let store = Store::in_cache(&workspace.folders.cache)?;
-            resolve(&store, &workspace.target.clients.ecr, reference, &image_platforms(workspace, app)?)
-                .await?
-        }
+    let digest = if let Some(digest) = parsed.digest().or(known) {
+        digest.to_owned()
+    } else {
+        let store = Store::in_cache(&workspace.folders.cache)?;
+        let platforms = image_platforms(&workspace.stack, app)?;
+        resolve(&store, &workspace.target.clients.ecr, reference, &platforms).await?
     };
     let at = parsed.at(&digest);
     let pinned = parsed.digest().is_none().then(|| digest.clone());
@@ -79,21 +95,21 @@ async fn existing(
 }
 
 /// Returns the tag of the image that is built from an application's folder.
-async fn built(workspace: &Workspace, app: &App) -> Result<String, OperationError> {
-    let folder = workspace.folders.project().join(&app.path);
+async fn built(stack: &Stack, project: &Path, app: &App) -> Result<String, OperationError> {
+    let folder = project.join(&app.path);
     if !folder.is_dir() {
         let message = format!("folder not found: {}", folder.display());
         let field = app.field("path");
         let help = Some(format!("set `{field}` to the folder of the application and its Dockerfile"));
-        return Err(workspace.stack.diagnostic(&field, message, help).into());
+        return Err(stack.diagnostic(&field, message, help).into());
     }
     let builder: BuildMethod = CallError::decode("image", &json!(builder(app)))?;
-    let platforms = image_platforms(workspace, app)?;
+    let platforms = image_platforms(stack, app)?;
     let read = tokio::task::spawn_blocking(move || survey(&folder, builder, &platforms));
     let found = read.await.unwrap_or_else(|error| Err(CallError::bug(error.to_string())))?;
     Ok(found.tag)
 }
 
-fn image_platforms(workspace: &Workspace, app: &App) -> Result<Vec<ImagePlatform>, CallError> {
-    CallError::decode("image", &json!(platforms(&workspace.stack, app)))
+fn image_platforms(stack: &Stack, app: &App) -> Result<Vec<ImagePlatform>, CallError> {
+    CallError::decode("image", &json!(platforms(stack, app)))
 }

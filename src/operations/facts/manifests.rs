@@ -1,6 +1,6 @@
 //! The manifests: those in the stack's folder, else the built-in ones.
 
-use super::super::{OperationError, Workspace};
+use super::super::OperationError;
 use crate::{
     graph::{Context, SHARED_PART, deploys, is_application_part, part, renders, unused_fields, variables},
     model::{Address, CallError, ErrorKind, object::address},
@@ -28,12 +28,15 @@ const DEFAULT_FOLDER: &str = "manifests";
 const MAX_FILES: usize = 500;
 
 /// Adds the objects of the manifests that the stack deploys, with their variables filled in, and the fields of the file
-/// that no manifest uses.
-pub(super) fn add_objects(workspace: &Workspace, context: &mut Context) -> Result<(), OperationError> {
-    if !deploys(&workspace.stack) {
+/// that no manifest uses. `project` is the folder of the stack file.
+pub(super) fn add_objects(
+    stack: &Stack,
+    project: &Path,
+    context: &mut Context,
+) -> Result<(), OperationError> {
+    if !deploys(stack) {
         return Ok(());
     }
-    let stack = &workspace.stack;
     let mut sets: BTreeMap<&str, Vec<&App>> = BTreeMap::new();
     for app in &stack.apps {
         sets.entry(&app.manifests).or_default().push(app);
@@ -43,7 +46,7 @@ pub(super) fn add_objects(workspace: &Workspace, context: &mut Context) -> Resul
     }
     let mut found = Found::default();
     for (folder, apps) in sets {
-        let files = files(workspace, folder, apps.first().copied())?;
+        let files = files(stack, project, folder, apps.first().copied())?;
         // What several applications share is not theirs alone.
         let only = if let [app] = stack.apps.as_slice() { Some(app) } else { None };
         let used = found.render(stack, context, &files, only, |at| !is_app_folder(at, &apps));
@@ -130,17 +133,18 @@ impl Found {
 
 /// Returns the manifests of a folder: those in the stack's directory, else the built-in ones.
 fn files(
-    workspace: &Workspace,
+    stack: &Stack,
+    project: &Path,
     folder: &str,
     app: Option<&App>,
 ) -> Result<Vec<ManifestFile>, OperationError> {
-    let place = workspace.folders.project().join(folder);
-    if place.is_dir() { folder_files(&place) } else { own_files(workspace, folder, &place, app) }
+    let place = project.join(folder);
+    if place.is_dir() { folder_files(&place) } else { own_files(stack, folder, &place, app) }
 }
 
 /// Returns the built-in manifests. It is an error if the file names a folder of its own.
 fn own_files(
-    workspace: &Workspace,
+    stack: &Stack,
     folder: &str,
     place: &Path,
     app: Option<&App>,
@@ -149,7 +153,7 @@ fn own_files(
         let message = format!("folder not found: {}", place.display());
         let help = Some("omit `manifests` to use the built-in ones".to_owned());
         let field = app.map_or_else(|| "app.manifests".to_owned(), |app| app.field("manifests"));
-        return Err(workspace.stack.diagnostic(&field, message, help).into());
+        return Err(stack.diagnostic(&field, message, help).into());
     }
     let mut files = Vec::new();
     own(&BUILTIN_MANIFESTS, &mut files);

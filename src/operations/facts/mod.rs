@@ -28,10 +28,11 @@ use addon_versions::addon_pins;
 use caller_address::my_ip;
 use chosen_zones::{chosen_zones, kept_zones, shares};
 use endpoint_zones::endpoint_zones;
-use image_facts::app_images;
+use image_facts::{add_built_images, app_images};
 use manifests::add_objects;
 use node_releases::releases;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// The key of the Kubernetes minor in the state's outputs. It is recorded so that a newer program does not
 /// upgrade a cluster whose file names no version.
@@ -76,7 +77,7 @@ pub async fn gather(
             principal(&workspace.target.clients, &workspace.target.identity, &workspace.stack.region).await?;
     }
     context.my_ip = my_ip(workspace).await?;
-    add_objects(workspace, &mut context)?;
+    add_objects(&workspace.stack, &workspace.folders.project(), &mut context)?;
     Ok(context)
 }
 
@@ -196,6 +197,16 @@ async fn moved_version(
     let Some(chosen) = chosen.filter(|_| made) else { return Ok(None) };
     let running = cluster_version(&workspace.target.clients, &cluster_name(&workspace.stack)).await?;
     Ok(running.filter(|running| KubernetesMinor::parse(running) > KubernetesMinor::parse(chosen)))
+}
+
+/// Adds what the folders of the file tell, without AWS: the tags of the images that are built from folders, and the rendered
+/// manifests. `project` is the folder of the stack file.
+///
+/// # Errors
+/// A folder that does not exist, a Dockerfile that cannot be built, a manifest that cannot be rendered.
+pub async fn add_folders(stack: &Stack, project: &Path, context: &mut Context) -> Result<(), OperationError> {
+    add_built_images(stack, project, &mut context.images).await?;
+    add_objects(stack, project, context)
 }
 
 /// Checks what depends on several parts of the file.

@@ -10,6 +10,9 @@ state: {bucket: fields-state, table: fields-lock}
 network: {zones: 2, nat: none, endpoints: [s3], flowLogs: {retentionDays: 365}}
 ";
 
+/// What the file can extend: with the same values, it changes nothing. `tests/it/extends.rs` has one that does.
+const FILES: &[(&str, &str)] = &[("common.yaml", "name: fields\nregion: eu-west-1\n")];
+
 /// A key that is there already.
 const BEFORE: &str = "
 trust = {'Effect': 'Allow', 'Principal': {'AWS': 'arn:aws:iam::123456789012:root'}, 'Action': 'sts:AssumeRole'}
@@ -20,7 +23,7 @@ key = client('kms').create_key()['KeyMetadata']['Arn']
 print(json.dumps({'KEY': key}))";
 
 pub fn group() -> Group {
-    Group { base: BASE, before: BEFORE, files: &[], environment: &[], cases: cases() }
+    Group { base: BASE, before: BEFORE, files: FILES, environment: &[], cases: cases() }
 }
 
 fn cases() -> Vec<Case> {
@@ -53,6 +56,7 @@ fn cases() -> Vec<Case> {
                 "create network/key alias=alias/provisioner/other",
             ])
             .aws_in(2, "stacks('eu-central-1')", "[fields, other]"),
+        case("extends", "common.yaml").plan(&[]),
         // Who calls changes nothing of the stack: `tests/it/assumed_role.rs`.
         case("roleArn", "arn:aws:iam::123456789012:role/other").plan(&[]),
         case("externalId", "shop-4711").plan(&[]),
