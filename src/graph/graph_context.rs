@@ -47,6 +47,8 @@ pub struct Context {
     pub objects: Vec<(String, Object)>,
     /// Fields of applications that the file sets and no manifest uses, each with the folder of the manifests.
     pub unused: Vec<(String, String)>,
+    /// Objects of the manifests that are not applied, each with the reason.
+    pub skipped: Vec<String>,
 }
 
 /// The image of an application.

@@ -86,6 +86,9 @@ pub async fn desired(
     move_records(workspace, snapshot);
     let context = workspace.patient(async || facts::gather(workspace, options, snapshot).await).await?;
     facts::record_zones(&context, snapshot);
+    for skipped in &context.skipped {
+        workspace.warn_once(format!("not applied: {skipped}"));
+    }
     for (field, folder) in &context.unused {
         workspace.warn_once(unused_field(field, folder));
     }

@@ -48,5 +48,6 @@ pub fn supposed_facts(stack: &Stack, account: &str) -> Context {
         endpoint_zones: BTreeMap::new(),
         objects: Vec::new(),
         unused: Vec::new(),
+        skipped: Vec::new(),
     }
 }

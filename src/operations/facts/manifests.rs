@@ -61,9 +61,7 @@ pub(super) fn add_objects(
     if let Some(diagnostics) = Diagnostics::new(found.wrong) {
         return Err(diagnostics.into());
     }
-    for skipped in found.skipped {
-        workspace.warn_once(format!("not applied: {skipped}"));
-    }
+    context.skipped = found.skipped;
     context.objects = once(found.objects)?;
     Ok(())
 }
