@@ -18,6 +18,8 @@ pub struct Local {
     pub folder: PathBuf,
     /// The user's cache folder.
     pub cache: PathBuf,
+    /// The files and folders of the stack, which never belong to an image.
+    pub own: Vec<PathBuf>,
     /// Whether the target is the sandbox, which accepts an image without its base.
     pub sandbox: bool,
 }

@@ -30,7 +30,7 @@ pub struct DeployArgs {
     /// Additional tag for the image
     #[arg(long, value_name = "TAG", value_parser = image_tag)]
     pub tag: Vec<String>,
-    /// Look up again what the tags of images point to; `up` keeps the digests that it recorded
+    /// Look up again what the tags of images and base images point to, and resolve unpinned packages again
     #[arg(long)]
     pub refresh: bool,
     #[command(flatten)]

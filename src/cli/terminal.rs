@@ -62,6 +62,8 @@ impl Operator for Terminal {
         match message {
             Message::Warning(text) => ui.warn(text),
             Message::Info(text) => ui.tell(&hanging(text)),
+            Message::Detail(text) if ui.verbose > 0 => ui.tell(&hanging(text)),
+            Message::Detail(_) => {}
             Message::Waiting(text) => ui.tell(&ui.paint("2", &hanging(text))),
             Message::Problem(problem) => ui.problem(problem),
             Message::Failure(error) => _ = report(error, &ui),

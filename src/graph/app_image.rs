@@ -30,6 +30,7 @@ fn copy(build: &mut GraphBuilder<'_>, stack: &Stack, controller: &Controller, ve
         path: controller.reference(version),
         builder: Spec::COPY.to_owned(),
         platforms: platforms.into_iter().map(str::to_owned).collect(),
+        pins: Default::default(),
     };
     build.add(&controller.copy(), &spec);
 }
@@ -40,7 +41,10 @@ pub(super) fn image(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Conte
         copy(build, stack, &controller, &context.version);
     }
     for app in &stack.apps {
-        let AppImage::InRepository { content, tags, copied } = context.image(app) else { continue };
+        let AppImage::InRepository { content, tags, copied, builder: chosen, pins } = context.image(app)
+        else {
+            continue;
+        };
         let name = app_repository(stack, app);
         let immutable = is_immutable(stack, &name);
         let spec = Spec {
@@ -49,9 +53,13 @@ pub(super) fn image(build: &mut GraphBuilder<'_>, stack: &Stack, context: &Conte
             content,
             tags,
             immutable_tags: immutable,
-            builder: if copied.is_some() { Spec::WHOLE_COPY } else { builder(app) }.to_owned(),
+            builder: match &copied {
+                Some(_) => Spec::WHOLE_COPY.to_owned(),
+                None => chosen.unwrap_or_else(|| builder(app).to_owned()),
+            },
             path: copied.unwrap_or_else(|| app.path.clone()),
             platforms: platforms(stack, app).into_iter().map(str::to_owned).collect(),
+            pins: decoded(&pins),
         };
         build.add(&app_image(app), &spec);
     }
@@ -61,9 +69,15 @@ fn is_immutable(stack: &Stack, repository: &str) -> bool {
     repositories(stack).iter().any(|it| it.name == repository && it.immutable_tags)
 }
 
+/// Returns the pins of an image. What is no record of them pins nothing.
+fn decoded<T: serde::de::DeserializeOwned + Default>(pins: &serde_json::Value) -> T {
+    serde_json::from_value(pins.clone()).unwrap_or_default()
+}
+
 /// Returns the name of an application's builder.
 pub fn builder(app: &App) -> &'static str {
     match app.builder {
+        Builder::Auto => "auto",
         Builder::Python => "python",
         Builder::Dockerfile => "dockerfile",
     }

@@ -62,6 +62,10 @@ pub enum AppImage {
         tags: Vec<String>,
         /// Reference of the image that is copied, by its digest; `None` for one that is built.
         copied: Option<String>,
+        /// The builder, if the file leaves the choice open.
+        builder: Option<String>,
+        /// What was resolved for the image, as its resource keeps it.
+        pins: serde_json::Value,
     },
     /// An image elsewhere, by its digest.
     Elsewhere(String),
@@ -69,7 +73,13 @@ pub enum AppImage {
 
 impl Default for AppImage {
     fn default() -> Self {
-        AppImage::InRepository { content: String::new(), tags: Vec::new(), copied: None }
+        AppImage::InRepository {
+            content: String::new(),
+            tags: Vec::new(),
+            copied: None,
+            builder: None,
+            pins: serde_json::Value::Null,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Blobs: bytes with a digest, in memory, in a temporary file or in the cache folder.
 
-use super::build_context::hex;
+use super::hashing::hex;
 use crate::{
     model::{CallError, ErrorKind},
     os::own_folder,

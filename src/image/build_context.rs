@@ -1,23 +1,32 @@
 //! Reads the build context: the files of a folder that belong to an image, sorted, without anything that
 //! differs between machines.
 
-use super::ignore::Ignore;
+use super::{
+    file_hashes::{FileHashes, KnownFile},
+    hashing::{Hashing, hex},
+    ignore::Ignore,
+    left_out::{HEAD_BYTES, LeaveOut, LeftOut, is_private_key},
+};
 use crate::model::{CallError, ErrorKind};
 use sha2::{Digest as _, Sha256};
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 /// Maximum number of files and links in a context.
-const MAX_FILES: usize = 20_000;
+const MAX_FILES: usize = 200_000;
 /// Maximum size of all files in a context, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 4 << 30;
 /// Maximum number of directory entries that are read, including ignored ones.
-const MAX_NAMES: usize = 500_000;
+const MAX_NAMES: usize = 1_000_000;
 /// Maximum depth of nested folders.
 const MAX_DEPTH: usize = 64;
+/// How the names begin by which a layer deletes files of lower layers.
+/// Source: <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>
+const DELETION: &str = ".wh.";
 
 /// An entry of a build context.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +42,7 @@ pub enum ContextEntry {
     },
     /// A symbolic link, which stays a link in the image.
     Link {
-        /// Target, relative to the folder of the link.
+        /// Target: relative to the folder of the link or, for an external builder, absolute in the image.
         target: String,
     },
 }
@@ -45,24 +54,49 @@ pub struct BuildContext {
     pub folder: PathBuf,
     /// `/`-separated paths and their entries, sorted by the bytes of the paths.
     pub entries: Vec<(String, ContextEntry)>,
+    /// What is left out although no `.dockerignore` says so.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What is read of a folder.
+#[derive(Clone, Debug, Default)]
+pub struct ContextRules {
+    /// The files and folders of the stack, which never belong to an image.
+    pub own: Vec<PathBuf>,
+    /// Whether links may be absolute: to a builder that runs the Dockerfile, they are paths of the image.
+    pub absolute_links: bool,
+    /// The user's cache folder, in which the hashes of large files are remembered.
+    pub cache: Option<PathBuf>,
 }
 
 impl BuildContext {
-    /// Reads a folder, without the files that its `Dockerfile.dockerignore` or `.dockerignore` excludes.
+    /// Reads a folder, without the files that its `Dockerfile.dockerignore` or `.dockerignore` excludes, and without
+    /// what never belongs to an image.
     ///
     /// # Errors
     /// Fails if the folder does not exist or exceeds a limit, if a name is not UTF-8, if a link leads out of
     /// the folder, if an entry is not a file, folder or link, or if a file cannot be read.
-    pub fn read(folder: &Path) -> Result<Self, CallError> {
+    pub fn read(folder: &Path, rules: &ContextRules) -> Result<Self, CallError> {
         if !folder.is_dir() {
             let text = format!("{}: folder not found", folder.display());
             return Err(CallError::new(ErrorKind::Refused, text)
                 .hint("set `app.path` to the folder of the application"));
         }
-        let mut walk = Walk { ignore: ignore(folder)?, entries: Vec::new(), names: 0, bytes: 0 };
+        let mut walk = Walk {
+            ignore: ignore(folder)?,
+            leave_out: LeaveOut::new(folder, &rules.own),
+            absolute_links: rules.absolute_links,
+            hashes: FileHashes::of(folder, rules.cache.as_deref()),
+            entries: Vec::new(),
+            left_out: Vec::new(),
+            names: 0,
+            bytes: 0,
+        };
         walk.folder(folder, "", 0)?;
         walk.entries.sort_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
-        Ok(BuildContext { folder: folder.to_path_buf(), entries: walk.entries })
+        walk.left_out.sort();
+        walk.hashes.save();
+        Ok(BuildContext { folder: folder.to_path_buf(), entries: walk.entries, left_out: walk.left_out })
     }
 
     /// Returns whether the context has a file at this path.
@@ -108,7 +142,11 @@ impl io::Read for Hashed {
 
 struct Walk {
     ignore: Ignore,
+    leave_out: LeaveOut,
+    absolute_links: bool,
+    hashes: FileHashes,
     entries: Vec<(String, ContextEntry)>,
+    left_out: Vec<LeftOut>,
     names: usize,
     bytes: u64,
 }
@@ -142,12 +180,25 @@ impl Walk {
             };
             let at = format!("{prefix}{name}");
             let ignored = self.ignore.ignores(&at);
+            if let Some(why) = self.leave_out.by_name(&at, kind.is_dir(), &self.ignore) {
+                if !ignored {
+                    self.left_out.push(LeftOut { path: at, why });
+                }
+                continue;
+            }
             if kind.is_dir() {
                 if !ignored || self.ignore.may_keep_below(&at) {
                     self.folder(&path, &format!("{at}/"), depth.saturating_add(1))?;
                 }
             } else if !ignored {
-                let entry = self.entry(&path, &at, kind)?;
+                if name.starts_with(DELETION) {
+                    let what = format!("names that begin with `{DELETION}` delete files of lower layers");
+                    return Err(refused(&path, &what, "rename it, or add it to .dockerignore"));
+                }
+                let Some(entry) = self.entry(&path, &at, kind)? else {
+                    self.left_out.push(LeftOut { path: at, why: "a private key" });
+                    continue;
+                };
                 self.entries.push((at, entry));
                 if self.entries.len() > MAX_FILES {
                     return Err(too_much(format!("{}: too many files (max {MAX_FILES})", folder.display())));
@@ -157,13 +208,19 @@ impl Walk {
         Ok(())
     }
 
-    fn entry(&mut self, path: &Path, at: &str, kind: fs::FileType) -> Result<ContextEntry, CallError> {
+    /// Returns an entry, or `None` for a private key that no line of `.dockerignore` names.
+    fn entry(
+        &mut self,
+        path: &Path,
+        at: &str,
+        kind: fs::FileType,
+    ) -> Result<Option<ContextEntry>, CallError> {
         if kind.is_symlink() {
             let target = fs::read_link(path).map_err(|error| unreadable(path, &error))?;
             let target = target
                 .to_str()
                 .ok_or_else(|| refused(path, "target of the link is not UTF-8", "rename the target"))?;
-            if !stays_inside(at, target) {
+            if !(self.absolute_links && target.starts_with('/')) && !stays_inside(at, target) {
                 let what = format!("target of the link is outside the build context ({target})");
                 return Err(refused(
                     path,
@@ -171,7 +228,7 @@ impl Walk {
                     "copy the target into the folder, or add the link to .dockerignore",
                 ));
             }
-            return Ok(ContextEntry::Link { target: target.to_owned() });
+            return Ok(Some(ContextEntry::Link { target: target.to_owned() }));
         }
         if !kind.is_file() {
             return Err(refused(
@@ -181,40 +238,51 @@ impl Walk {
             ));
         }
         let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
-        let mode = file.metadata().map_err(|error| unreadable(path, &error))?.permissions().mode();
+        let about = file.metadata().map_err(|error| unreadable(path, &error))?;
+        let executable = about.permissions().mode() & 0o100 != 0;
+        if let Some(known) = self.hashes.get(at, &about) {
+            let size = about.len();
+            return self.counted(path, at, known, executable, size);
+        }
         let mut hashing = Hashing(Sha256::new());
         let left = MAX_BYTES.saturating_sub(self.bytes);
-        let size = io::copy(&mut io::Read::take(file, left.saturating_add(1)), &mut hashing)
-            .map_err(|error| unreadable(path, &error))?;
+        let mut whole = io::Read::take(file, left.saturating_add(1));
+        let mut head = Vec::new();
+        let mut read = || {
+            let first = u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX);
+            let read = io::Read::take(&mut whole, first).read_to_end(&mut head)?;
+            io::Write::write_all(&mut hashing, &head)?;
+            let rest = io::copy(&mut whole, &mut hashing)?;
+            io::Result::Ok(rest.saturating_add(u64::try_from(read).unwrap_or(u64::MAX)))
+        };
+        let size = read().map_err(|error| unreadable(path, &error))?;
+        let known = KnownFile { hash: hex(&hashing.0.finalize()), is_key: is_private_key(&head) };
+        self.hashes.put(at, &about, known.clone());
+        self.counted(path, at, known, executable, size)
+    }
+
+    /// Returns the entry of a file that was read, now or in an earlier run.
+    fn counted(
+        &mut self,
+        path: &Path,
+        at: &str,
+        known: KnownFile,
+        executable: bool,
+        size: u64,
+    ) -> Result<Option<ContextEntry>, CallError> {
+        if known.is_key && !self.ignore.names(at) {
+            return Ok(None);
+        }
         self.bytes = self.bytes.saturating_add(size);
         if self.bytes > MAX_BYTES {
             return Err(too_much(format!(
-                "{}: build context too large (max {} MiB)",
+                "{}: build context too large (max {} GiB)",
                 path.display(),
-                MAX_BYTES >> 20
+                MAX_BYTES >> 30
             )));
         }
-        Ok(ContextEntry::File { executable: mode & 0o100 != 0, size, hash: hex(&hashing.0.finalize()) })
+        Ok(Some(ContextEntry::File { executable, size, hash: known.hash }))
     }
-}
-
-/// A writer that keeps only the hash of what is written.
-pub(super) struct Hashing(pub(super) Sha256);
-
-impl io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Returns bytes as lowercase hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn ignore(folder: &Path) -> Result<Ignore, CallError> {
@@ -260,103 +328,4 @@ fn too_much(what: String) -> CallError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    fn put(folder: &Path, path: &str, text: &str) {
-        let file = folder.join(path);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
-    }
-
-    fn names(folder: &Path) -> Vec<String> {
-        BuildContext::read(folder).unwrap().entries.into_iter().map(|(name, _)| name).collect()
-    }
-
-    #[test]
-    fn files_are_sorted_by_bytes_and_keep_the_execute_bit() {
-        let folder = tempfile::tempdir().unwrap();
-        for path in ["b/c", "b.txt", "a", "b/a/x", "B", "ä"] {
-            put(folder.path(), path, path);
-        }
-        fs::create_dir(folder.path().join("empty")).unwrap();
-        fs::set_permissions(folder.path().join("a"), fs::Permissions::from_mode(0o700)).unwrap();
-        fs::set_permissions(folder.path().join("B"), fs::Permissions::from_mode(0o677)).unwrap();
-        symlink("../b.txt", folder.path().join("b/link")).unwrap();
-        assert_eq!(names(folder.path()), ["B", "a", "b.txt", "b/a/x", "b/c", "b/link", "ä"]);
-        let context = BuildContext::read(folder.path()).unwrap();
-        let executable: Vec<bool> = context
-            .entries
-            .iter()
-            .filter_map(|(_, entry)| match entry {
-                ContextEntry::File { executable, .. } => Some(*executable),
-                ContextEntry::Link { .. } => None,
-            })
-            .collect();
-        assert_eq!(executable, [false, true, false, false, false, false]);
-        assert_eq!(context.entries[5].1, ContextEntry::Link { target: "../b.txt".to_owned() });
-        assert!(context.has("a") && !context.has("b") && !context.has("b/link"));
-    }
-
-    #[test]
-    fn ignored_entries_are_not_opened() {
-        let folder = tempfile::tempdir().unwrap();
-        put(folder.path(), "demo/a.py", "");
-        put(folder.path(), "demo/__pycache__/a.pyc", "");
-        put(folder.path(), "secret/.env", "");
-        symlink("/etc/passwd", folder.path().join("out")).unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("pipe"), rustix::fs::Mode::RWXU).unwrap();
-        put(folder.path(), ".dockerignore", "*\n!demo\n**/__pycache__\n");
-        assert_eq!(names(folder.path()), ["demo/a.py"]);
-        put(folder.path(), "Dockerfile.dockerignore", "demo\nout\npipe\nDockerfile.dockerignore\n");
-        assert_eq!(names(folder.path()), [".dockerignore", "secret/.env"]);
-    }
-
-    #[test]
-    fn unsupported_entries_are_reported_with_their_path() {
-        let cases: [(&str, &dyn Fn(&Path)); 4] = [
-            ("l: target of the link is outside the build context (/etc/passwd)", &|at| {
-                symlink("/etc/passwd", at.join("l")).unwrap();
-            }),
-            ("l: target of the link is outside the build context (../l)", &|at| {
-                symlink("../l", at.join("l")).unwrap();
-            }),
-            ("p: not a regular file, folder or link", &|at| {
-                rustix::fs::mkfifoat(rustix::fs::CWD, at.join("p"), rustix::fs::Mode::RWXU).unwrap();
-            }),
-            ("name is not UTF-8", &|at| {
-                use std::os::unix::ffi::OsStrExt as _;
-                fs::write(at.join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
-            }),
-        ];
-        for (text, make) in cases {
-            let folder = tempfile::tempdir().unwrap();
-            make(folder.path());
-            let error = BuildContext::read(folder.path()).unwrap_err();
-            assert!(error.message.contains(text) && error.class == ErrorKind::Refused, "{error}");
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let absent = folder.path().join("absent");
-        assert!(BuildContext::read(&absent).unwrap_err().message.contains("absent: folder not found"));
-    }
-
-    #[test]
-    fn a_file_that_changes_during_the_build_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        put(folder.path(), "a", "one");
-        let context = BuildContext::read(folder.path()).unwrap();
-        let ContextEntry::File { hash, size, .. } = &context.entries[0].1 else { panic!("a file") };
-        let read = || {
-            let mut bytes = Vec::new();
-            context
-                .reread("a", hash, |from| {
-                    from.read_to_end(&mut bytes).map(drop).map_err(|_| CallError::bug(""))
-                })
-                .map(|()| bytes)
-        };
-        assert_eq!((read().unwrap(), *size), (b"one".to_vec(), 3));
-        put(folder.path(), "a", "two");
-        assert!(read().unwrap_err().message.contains("changed while"));
-    }
-}
+mod tests;

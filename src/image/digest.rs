@@ -2,16 +2,25 @@
 //! format. The digest is the same on every machine.
 
 use super::{
-    BuildMethod, ImagePlatform,
+    BuildMethod, ImagePlatform, Refusal,
+    base_reference::{BaseFacts, has_digest},
     blob::digest,
-    build_context::{BuildContext, ContextEntry},
-    dockerfile::{self, BuildStage},
+    build_context::{BuildContext, ContextEntry, ContextRules},
+    build_stage::BuildStage,
+    dockerfile,
+    file_tree::FileTree,
+    image_pins::{ImagePins, ResolveRequest},
     layer::FORMAT_VERSION,
-    requirements,
+    packages::{Packages, Pinned},
+    plain_image,
+    stage_state::StageInputs,
 };
 use crate::model::{CallError, ErrorKind};
 use serde::Serialize;
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 /// How many hex digits of the content digest form the tag of the image. A tag has at most 128 characters.
 /// Source: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>
@@ -22,6 +31,51 @@ const DOCKERFILE: &str = "Dockerfile";
 /// Name of the file that pins the Python packages.
 const REQUIREMENTS: &str = "requirements.txt";
 
+/// What an image is built from.
+#[derive(Clone, Debug)]
+pub struct ImageInputs {
+    /// The application folder.
+    pub folder: PathBuf,
+    /// How the image is built.
+    pub builder: BuildMethod,
+    /// Target platforms.
+    pub platforms: Vec<ImagePlatform>,
+    /// Files and folders of the stack, which never belong to an image.
+    pub own: Vec<PathBuf>,
+    /// What was resolved before.
+    pub pins: ImagePins,
+    /// The user's cache folder, if hashes of files are remembered there.
+    pub cache: Option<PathBuf>,
+}
+
+/// Packages of an image, each with version and hashes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PinnedPackages {
+    /// Folder that Python imports from, without a `/` at the beginning.
+    pub site: Option<String>,
+    /// Folder of console scripts.
+    pub scripts: Option<String>,
+    /// Interpreter that runs the scripts.
+    pub interpreter: String,
+    /// Python version of the wheels.
+    pub python: String,
+    /// Whether the C library is musl.
+    pub musl: bool,
+    /// The packages of each platform.
+    pub lines: Vec<Vec<String>>,
+}
+
+/// What the Python builder puts into an image.
+#[derive(Clone, Debug)]
+pub struct ImageContent {
+    /// Settings.
+    pub stage: BuildStage,
+    /// Files.
+    pub tree: FileTree,
+    /// Python packages.
+    pub packages: Vec<PinnedPackages>,
+}
+
 /// An application folder as it was read: everything needed to build its image.
 #[derive(Clone, Debug)]
 pub struct Survey {
@@ -31,14 +85,45 @@ pub struct Survey {
     pub platforms: Vec<ImagePlatform>,
     /// Files of the build context.
     pub context: BuildContext,
-    /// The last stage of the Dockerfile, for [`BuildMethod::Python`] only.
-    pub stage: Option<BuildStage>,
+    /// What the image has, for [`BuildMethod::Python`] only.
+    pub content: Option<ImageContent>,
     /// The text of the Dockerfile, for [`BuildMethod::Dockerfile`] only.
     pub dockerfile: Option<String>,
-    /// The text of `requirements.txt`, if the Dockerfile copies wheels.
-    pub requirements: Option<String>,
+    /// Base images that must be resolved first. While there are any, [`tag`](Self::tag) is empty.
+    pub open_bases: BTreeSet<String>,
+    /// Requirements that must be resolved first. While there are any, [`tag`](Self::tag) is empty.
+    pub open_packages: Vec<ResolveRequest>,
+    /// Bases of the stages that install packages.
+    pub package_bases: BTreeSet<String>,
+    /// Those of the pins that the image uses.
+    pub pins: ImagePins,
     /// Tag of the image: the first 32 hex digits of the digest over the fields above.
     pub tag: String,
+}
+
+/// Why a folder cannot be surveyed.
+#[derive(Debug)]
+pub enum SurveyError {
+    /// The Python builder cannot follow these lines of the file.
+    Unsupported(PathBuf, Vec<Refusal>),
+    /// Another error.
+    Failed(CallError),
+}
+
+impl From<CallError> for SurveyError {
+    fn from(error: CallError) -> Self {
+        SurveyError::Failed(error)
+    }
+}
+
+impl SurveyError {
+    /// Returns the error to report.
+    pub fn into_call_error(self) -> CallError {
+        match self {
+            SurveyError::Failed(error) => error,
+            SurveyError::Unsupported(path, refusals) => Refusal::all_at(&path, refusals),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -50,6 +135,10 @@ struct Content<'a> {
     dockerfile: Option<&'a str>,
     requirements: Option<&'a str>,
     files: Vec<(&'a str, &'static str, &'a str)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tree: Option<&'a FileTree>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packages: Option<&'a [PinnedPackages]>,
 }
 
 /// Reads an application folder and computes the tag of its image.
@@ -57,13 +146,19 @@ struct Content<'a> {
 /// # Errors
 /// Fails if a file is missing, cannot be read or cannot be built with this builder. The message names file
 /// and line.
-pub fn survey(folder: &Path, builder: BuildMethod, platforms: &[ImagePlatform]) -> Result<Survey, CallError> {
-    let context = BuildContext::read(folder)?;
-    let mut platforms = platforms.to_vec();
+pub fn survey(inputs: &ImageInputs) -> Result<Survey, SurveyError> {
+    let (folder, builder) = (inputs.folder.as_path(), inputs.builder);
+    let rules = ContextRules {
+        own: inputs.own.clone(),
+        absolute_links: builder == BuildMethod::Dockerfile,
+        cache: inputs.cache.clone(),
+    };
+    let context = BuildContext::read(folder, &rules)?;
+    let mut platforms = inputs.platforms.clone();
     platforms.sort();
     platforms.dedup();
     if platforms.is_empty() {
-        return Err(CallError::bug("image without a platform"));
+        return Err(CallError::bug("image without a platform").into());
     }
     let path = folder.join(DOCKERFILE);
     let text = read(&path, "add a `Dockerfile` to the application folder")?;
@@ -71,43 +166,145 @@ pub fn survey(folder: &Path, builder: BuildMethod, platforms: &[ImagePlatform]) 
         builder,
         platforms,
         context,
-        stage: None,
+        content: None,
         dockerfile: None,
-        requirements: None,
+        open_bases: BTreeSet::new(),
+        open_packages: Vec::new(),
+        package_bases: BTreeSet::new(),
+        pins: ImagePins::default(),
         tag: String::new(),
     };
-    if builder == BuildMethod::Python {
-        let stage = dockerfile::read(&text).map_err(|refusal| refusal.at(&path))?;
-        if let Some(python) = &stage.python {
-            let path = folder.join(REQUIREMENTS);
-            let text = read(&path, "list the wheels that the Dockerfile copies in `requirements.txt`")?;
-            for platform in &survey.platforms {
-                requirements::read(&text, python, *platform).map_err(|refusal| refusal.at(&path))?;
-            }
-            survey.requirements = Some(text);
-        }
-        // Only the parsed stage counts: comments and earlier stages do not change the image.
-        survey.stage = Some(stage);
-    } else {
+    if builder == BuildMethod::Dockerfile {
         survey.dockerfile = Some(text);
+        survey.tag = tag(&survey, None)?;
+        return Ok(survey);
     }
-    let files = survey.context.entries.iter().map(|(path, entry)| match entry {
+    let requirements = std::fs::read_to_string(folder.join(REQUIREMENTS)).ok();
+    let python_of = |base: &str| inputs.pins.bases.get(base)?.python.clone();
+    let stage_inputs = StageInputs { context: &survey.context, python_of: &python_of };
+    let state = dockerfile::read(&text, stage_inputs, requirements.as_deref())
+        .map_err(|refusals| SurveyError::Unsupported(path, refusals))?;
+    let (stage, tree, packages) = (state.settings, state.tree, state.packages);
+    // Only what reaches the image counts: comments and unused stages do not change it.
+    let plain = plain_image::requirements(&stage, &tree, &packages, &survey.context);
+    let stage = match (&plain, packages.first()) {
+        (Some(_), Some(packages)) => BuildStage { python: packages.python.clone(), ..stage },
+        _ => stage,
+    };
+    if !has_digest(&stage.base) {
+        survey.pin_base(&stage.base, inputs);
+    }
+    let mut pinned = Vec::new();
+    for packages in &packages {
+        survey.package_bases.insert(packages.base.clone());
+        check_library(&stage, packages)?;
+        pinned.extend(survey.pin_packages(packages, inputs)?);
+    }
+    let content = ImageContent { stage, tree, packages: pinned };
+    if survey.open_bases.is_empty() && survey.open_packages.is_empty() {
+        survey.tag = tag(&survey, Some((&content, plain.as_deref())))?;
+    }
+    survey.content = Some(content);
+    Ok(survey)
+}
+
+/// Refuses packages for another C library than that of the base.
+fn check_library(stage: &BuildStage, packages: &Packages) -> Result<(), CallError> {
+    let base = BaseFacts::of(&stage.base);
+    if base.musl == packages.musl {
+        return Ok(());
+    }
+    let name = |musl: bool| if musl { "musl" } else { "glibc" };
+    let text = format!(
+        "base image {} has {}, the packages of {} are for {}",
+        stage.base,
+        name(base.musl),
+        packages.base,
+        name(packages.musl)
+    );
+    Err(CallError::new(ErrorKind::Refused, text).hint("use Alpine images in all stages, or in none"))
+}
+
+impl Survey {
+    /// Notes whether a base is pinned, and by what.
+    fn pin_base(&mut self, reference: &str, inputs: &ImageInputs) {
+        match inputs.pins.bases.get(reference) {
+            Some(pin) => _ = self.pins.bases.insert(reference.to_owned(), pin.clone()),
+            None => _ = self.open_bases.insert(reference.to_owned()),
+        }
+    }
+
+    /// Returns the packages with versions and hashes, or `None` if something must be resolved first.
+    fn pin_packages(
+        &mut self,
+        packages: &Packages,
+        inputs: &ImageInputs,
+    ) -> Result<Option<PinnedPackages>, CallError> {
+        let Some(python) = &packages.python else {
+            self.pin_base(&packages.base, inputs);
+            if inputs.pins.bases.contains_key(&packages.base) {
+                let what = format!("base image `{}`: its Python version is not known", packages.base);
+                let hint = format!(
+                    "name it in the tag (`python:3.13`), or with `LABEL {}=\"3.13\"`",
+                    dockerfile::PYTHON
+                );
+                return Err(CallError::new(ErrorKind::Refused, what).hint(hint));
+            }
+            return Ok(None);
+        };
+        if inputs.pins.bases.get(&packages.base).is_some_and(|pin| pin.python.is_some()) {
+            self.pin_base(&packages.base, inputs);
+        }
+        let mut lines = Vec::new();
+        for platform in &self.platforms {
+            match packages.pinned(python, *platform, &inputs.pins)? {
+                Pinned::Missing(request) => self.open_packages.push(request),
+                Pinned::Lines(one, keys) => {
+                    for (key, pinned) in keys {
+                        self.pins.packages.insert(key, pinned);
+                    }
+                    lines.push(one);
+                }
+            }
+        }
+        Ok((lines.len() == self.platforms.len()).then(|| PinnedPackages {
+            site: packages.site.clone(),
+            scripts: packages.scripts.clone(),
+            interpreter: packages.interpreter.clone(),
+            python: python.clone(),
+            musl: packages.musl,
+            lines,
+        }))
+    }
+}
+
+/// Returns the tag of an image. A plain image has the tag that earlier versions of this program gave it.
+fn tag(survey: &Survey, content: Option<(&ImageContent, Option<&str>)>) -> Result<String, CallError> {
+    let plain = content.and_then(|(_, plain)| plain);
+    let full = content.filter(|(_, plain)| plain.is_none()).map(|(content, _)| content);
+    let all = survey.context.entries.iter().filter(|_| full.is_none());
+    let files = all.map(|(path, entry)| match entry {
         ContextEntry::File { executable: true, hash, .. } => (path.as_str(), "755", hash.as_str()),
         ContextEntry::File { hash, .. } => (path.as_str(), "644", hash.as_str()),
         ContextEntry::Link { target } => (path.as_str(), "link", target.as_str()),
     });
+    let pinned = content.and_then(|(content, _)| {
+        let digest = survey.pins.bases.get(&content.stage.base)?.digest.as_ref()?;
+        Some(BuildStage { base: format!("{}@{digest}", content.stage.base), ..content.stage.clone() })
+    });
     let content = Content {
         form: FORMAT_VERSION,
-        builder,
+        builder: survey.builder,
         platforms: &survey.platforms,
-        stage: survey.stage.as_ref(),
+        stage: pinned.as_ref().or(content.map(|(content, _)| &content.stage)),
         dockerfile: survey.dockerfile.as_deref(),
-        requirements: survey.requirements.as_deref(),
+        requirements: plain.filter(|text| *text != plain_image::NONE),
         files: files.collect(),
+        tree: full.map(|content| &content.tree),
+        packages: full.map(|content| content.packages.as_slice()),
     };
     let bytes = serde_json::to_vec(&content).map_err(|error| CallError::bug(error.to_string()))?;
-    survey.tag = digest(&bytes).trim_start_matches("sha256:").chars().take(TAG_DIGITS).collect();
-    Ok(survey)
+    Ok(digest(&bytes).trim_start_matches("sha256:").chars().take(TAG_DIGITS).collect())
 }
 
 fn read(path: &Path, why: &str) -> Result<String, CallError> {
@@ -116,111 +313,4 @@ fn read(path: &Path, why: &str) -> Result<String, CallError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::{
-        collections::BTreeSet,
-        fs,
-        os::unix::fs::{PermissionsExt as _, symlink},
-    };
-
-    const FILE: &str = "FROM b@sha256:4376456c1d8520c9d464f2c475465850efaecabf9a190ff24d4a0eef2b884bea\nENV A=1\nCOPY . /app\nCMD [\"x\"]\n";
-
-    fn folder() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("Dockerfile"), FILE).unwrap();
-        fs::write(folder.path().join("main.py"), "one").unwrap();
-        folder
-    }
-
-    fn tag(folder: &Path) -> String {
-        survey(folder, BuildMethod::Python, &[ImagePlatform::Amd64]).unwrap().tag
-    }
-
-    #[test]
-    fn only_the_content_of_the_image_changes_the_tag() {
-        let home = folder();
-        let at = home.path();
-        let first = tag(at);
-        assert!(first.len() == 32 && first.chars().all(|char| char.is_ascii_hexdigit()), "{first}");
-        // Another folder, other mode bits except the owner's execute bit, another modification time.
-        let other = folder();
-        fs::set_permissions(other.path().join("main.py"), fs::Permissions::from_mode(0o604)).unwrap();
-        let file = fs::File::options().write(true).open(other.path().join("main.py")).unwrap();
-        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        fs::create_dir(other.path().join("empty")).unwrap();
-        assert_eq!(tag(other.path()), first);
-        let mut seen = BTreeSet::from([first.clone()]);
-        let mut moves = |what: &str| assert!(seen.insert(tag(at)), "{what} does not change the tag");
-        fs::write(at.join("main.py"), "two").unwrap();
-        moves("the content of a file");
-        fs::set_permissions(at.join("main.py"), fs::Permissions::from_mode(0o700)).unwrap();
-        moves("the owner's execute bit");
-        fs::rename(at.join("main.py"), at.join("other.py")).unwrap();
-        moves("a file name");
-        symlink("other.py", at.join("link")).unwrap();
-        moves("a link");
-        for (from, to) in [("A=1", "A=2"), ("b@", "c@"), ("4376", "4377"), ("\"x\"", "\"y\"")] {
-            fs::write(at.join("Dockerfile"), FILE.replace(from, to)).unwrap();
-            moves(to);
-        }
-        let both = survey(at, BuildMethod::Python, &[ImagePlatform::Arm64, ImagePlatform::Amd64]).unwrap();
-        assert!(seen.insert(both.tag.clone()), "a platform does not change the tag");
-        let turned = survey(
-            at,
-            BuildMethod::Python,
-            &[ImagePlatform::Amd64, ImagePlatform::Arm64, ImagePlatform::Amd64],
-        );
-        assert_eq!(turned.unwrap().tag, both.tag);
-        assert!(seen.insert(survey(at, BuildMethod::Dockerfile, &[ImagePlatform::Amd64]).unwrap().tag));
-    }
-
-    #[test]
-    fn comments_of_an_excluded_dockerfile_do_not_change_the_tag() {
-        let home = folder();
-        fs::write(home.path().join(".dockerignore"), "*\n!main.py\n").unwrap();
-        let first = tag(home.path());
-        fs::write(home.path().join("Dockerfile"), format!("# why\nFROM debian AS x\n{FILE}")).unwrap();
-        assert_eq!(tag(home.path()), first);
-        let built =
-            |folder: &Path| survey(folder, BuildMethod::Dockerfile, &[ImagePlatform::Amd64]).unwrap().tag;
-        let second = built(home.path());
-        fs::write(home.path().join("Dockerfile"), FILE).unwrap();
-        assert_ne!(built(home.path()), second, "an external builder reads the whole Dockerfile");
-    }
-
-    #[test]
-    fn requirements_change_the_tag_and_must_be_pinned() {
-        let home = folder();
-        let text =
-            format!("FROM python:3.13 AS w\n{FILE}COPY --from=w /app/site-packages /app/site-packages\n");
-        fs::write(home.path().join("Dockerfile"), text).unwrap();
-        let survey = |folder: &Path| survey(folder, BuildMethod::Python, &[ImagePlatform::Amd64]);
-        assert!(survey(home.path()).unwrap_err().message.contains("requirements.txt: "));
-        fs::write(home.path().join("requirements.txt"), "\nfastapi\n").unwrap();
-        let error = survey(home.path()).unwrap_err();
-        assert!(error.message.contains("requirements.txt:2: `fastapi` is not pinned"), "{error}");
-        fs::write(home.path().join("requirements.txt"), "").unwrap();
-        let first = survey(home.path()).unwrap();
-        assert_eq!(first.stage.unwrap().python.as_deref(), Some("3.13"));
-        fs::write(home.path().join(".dockerignore"), "requirements.txt").unwrap();
-        let second = survey(home.path()).unwrap();
-        fs::write(home.path().join("requirements.txt"), "# more\n").unwrap();
-        assert_ne!(survey(home.path()).unwrap().tag, second.tag);
-    }
-
-    #[test]
-    fn an_unsupported_dockerfile_is_reported_with_file_and_line() {
-        let home = folder();
-        fs::write(home.path().join("Dockerfile"), format!("{FILE}RUN x\n")).unwrap();
-        let error = survey(home.path(), BuildMethod::Python, &[ImagePlatform::Amd64]).unwrap_err();
-        assert!(
-            error.message.contains("Dockerfile:5: unsupported instruction RUN in the last stage"),
-            "{error}"
-        );
-        assert!(error.hint.unwrap().contains("builder: dockerfile"));
-        fs::remove_file(home.path().join("Dockerfile")).unwrap();
-        let error = survey(home.path(), BuildMethod::Python, &[ImagePlatform::Amd64]).unwrap_err();
-        assert!(error.message.contains("Dockerfile: No such file"), "{error}");
-    }
-}
+mod tests;

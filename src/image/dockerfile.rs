@@ -1,205 +1,306 @@
-//! Reads the last stage of an application's Dockerfile, as far as it can be built without running anything: a
-//! base image by digest, settings, the wheels of `requirements.txt` in `/app/site-packages` and the build
-//! context in `/app`.
+//! Reads a Dockerfile without running it: the settings, files and packages of the image that its last stage describes.
+//! Source: <https://docs.docker.com/reference/dockerfile/>
 
 use super::{
     Refusal,
+    base_reference::is_python,
+    copy_instruction,
+    file_tree::{FileOwner, is_system_folder},
     lexer::{Instruction, instructions, words},
+    packages::{Install, Packages, Requirements},
+    run_instruction,
+    stage_state::{StageInputs, StageState},
 };
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// Folder of the image that receives the build context.
-pub const HOME: &str = "app";
-/// Folder of the image that receives the wheels.
+/// Folder of packages, from which earlier versions of this program copied the wheels of `requirements.txt`.
 pub const SITE: &str = "app/site-packages";
 /// Label that names the Python version of the wheels if no stage does.
 pub const PYTHON: &str = "provisioner.python";
+/// Images that hold only uv, which is not run.
+const UV_IMAGE: &str = "astral-sh/uv";
 
-/// Content and settings of an image, as the last stage of its Dockerfile describes them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct BuildStage {
-    /// The base image, with its digest.
-    pub base: String,
-    /// Python version of the wheels (`3.13`); `None` if the stage copies no wheels.
-    pub python: Option<String>,
-    /// Environment variables, in the order of their lines.
-    pub env: Vec<(String, String)>,
-    /// Labels of the image, values by names.
-    pub labels: BTreeMap<String, String>,
-    /// Exposed ports, such as `8000/tcp`.
-    pub ports: BTreeSet<String>,
-    /// User that runs the program, and its group if given: `65532:65532`.
-    pub user: Option<String>,
-    /// Working directory, absolute.
-    pub folder: Option<String>,
-    /// Program and its first arguments, from ENTRYPOINT.
-    pub entrypoint: Option<Vec<String>>,
-    /// Further arguments, from CMD.
-    pub cmd: Option<Vec<String>>,
-    /// Signal that stops the program.
-    pub stop_signal: Option<String>,
-}
-
-/// Reads the last stage of a Dockerfile.
+/// Reads a Dockerfile. `requirements` is the text of `requirements.txt`, for stages that are not described.
 ///
 /// # Errors
-/// Fails on an instruction that cannot be built without running something, and on invalid syntax.
-pub fn read(text: &str) -> Result<BuildStage, Refusal> {
-    let all = instructions(text)?;
-    let is_from = |one: &Instruction| one.name == "FROM";
-    let Some(start) = all.iter().rposition(is_from) else {
-        return Err(
-            Refusal::new(1, "no FROM instruction").hint("begin the file with `FROM NAME:TAG@sha256:...`")
-        );
-    };
-    let (before, last) = all.split_at(start);
+/// Returns all lines that cannot be followed.
+pub fn read<'a>(
+    text: &str,
+    inputs: StageInputs<'a>,
+    requirements: Option<&str>,
+) -> Result<StageState<'a>, Vec<Refusal>> {
+    let all = instructions(text).map_err(|refusal| vec![refusal])?;
     let mut reader =
-        Reader { before, stage: BuildStage::default(), source: false, wheels: None, workdir: "/".to_owned() };
-    for one in last {
-        reader.take(one)?;
-    }
-    reader.end(last.first().map_or(1, |one| one.line))
-}
-
-struct Reader<'a> {
-    before: &'a [Instruction],
-    stage: BuildStage,
-    /// Whether the stage copies the build context.
-    source: bool,
-    /// The stage that the wheels are copied from, and the line of the COPY.
-    wheels: Option<(String, usize)>,
-    workdir: String,
-}
-
-impl Reader<'_> {
-    fn take(&mut self, one: &Instruction) -> Result<(), Refusal> {
-        let Instruction { line, name, rest } = one;
-        match name.as_str() {
-            "FROM" => self.stage.base = base(*line, rest)?,
-            "ENV" => {
-                for (name, value) in pairs(*line, rest, true)? {
-                    self.stage.env.retain(|(other, _)| *other != name);
-                    self.stage.env.push((name, value));
-                }
-            }
-            "LABEL" => self.stage.labels.extend(pairs(*line, rest, false)?),
-            "EXPOSE" => {
-                for port in words(*line, rest)? {
-                    self.stage.ports.insert(port_of(*line, &port)?);
-                }
-            }
-            "USER" => self.stage.user = Some(one_word(*line, rest)?),
-            "WORKDIR" => {
-                let folder = one_word(*line, rest)?;
-                self.workdir = joined(&self.workdir, &folder);
-                self.stage.folder = Some(self.workdir.clone());
-            }
-            "ENTRYPOINT" => {
-                self.stage.entrypoint = Some(exec(*line, name, rest)?);
-            }
-            "CMD" => self.stage.cmd = Some(exec(*line, name, rest)?),
-            "STOPSIGNAL" => self.stage.stop_signal = Some(one_word(*line, rest)?),
-            "COPY" => self.copy(*line, rest)?,
-            _ => {
-                return Err(Refusal::new(*line, format!("unsupported instruction {name} in the last stage"))
-                    .hint("set `builder: dockerfile`, or move the instruction to an earlier stage"));
-            }
+        Reader { stages: Vec::new(), globals: BTreeMap::new(), inputs, requirements, refusals: Vec::new() };
+    for one in all {
+        match (one.name.as_str(), reader.stages.is_empty()) {
+            ("ARG", true) => reader.global(&one),
+            ("FROM", _) => reader.stages.push(vec![one]),
+            (_, true) => reader.refusals.push(
+                Refusal::new(one.line, "no FROM instruction")
+                    .hint("begin the file with `FROM python:3.13-slim`"),
+            ),
+            _ => reader.stages.last_mut().into_iter().for_each(|stage| stage.push(one.clone())),
         }
-        Ok(())
     }
+    let Some(last) = reader.stages.len().checked_sub(1) else {
+        let first = reader.refusals.into_iter().next();
+        let hint = "begin the file with `FROM python:3.13-slim`";
+        return Err(vec![first.unwrap_or_else(|| Refusal::new(1, "no FROM instruction").hint(hint))]);
+    };
+    let line = reader.stages.last().and_then(|stage| stage.first()).map_or(1, |one| one.line);
+    let state = reader.stage(last, true);
+    let mut refusals = reader.refusals;
+    if let Some(mut state) = state {
+        finish(&mut state, line, &mut refusals);
+        if refusals.is_empty() {
+            return Ok(state);
+        }
+    }
+    refusals.sort_by(|a, b| (a.line, &a.what).cmp(&(b.line, &b.what)));
+    refusals.dedup();
+    Err(refusals)
+}
 
-    fn copy(&mut self, line: usize, rest: &str) -> Result<(), Refusal> {
-        let refused = || {
-            Refusal::new(line, format!("unsupported instruction `COPY {rest}` in the last stage")).hint(
-                "set `builder: dockerfile`, or use only `COPY . /app` and \
-                `COPY --from=STAGE /app/site-packages /app/site-packages`",
-            )
+fn finish(state: &mut StageState<'_>, line: usize, refusals: &mut Vec<Refusal>) {
+    if state.settings.entrypoint.is_none() && state.settings.cmd.is_none() {
+        let hint = "add `CMD [\"python\", \"-m\", \"...\"]`";
+        refusals.push(Refusal::new(line, "the last stage has no ENTRYPOINT and no CMD").hint(hint));
+    }
+    if let Some(python) = state.settings.labels.get(PYTHON).filter(|python| is_python(python)) {
+        for packages in &mut state.packages {
+            packages.python = Some(python.clone());
+        }
+    }
+    if !state.facts.shell {
+        let shell = |words: &Option<Vec<String>>| {
+            words.as_ref().and_then(|words| words.first()).is_some_and(|first| first == "/bin/sh")
         };
-        let (mut from, mut places) = (None, Vec::new());
-        for word in words(line, rest)? {
-            match word.split_once('=') {
-                Some(("--from", stage)) => from = Some(stage.to_owned()),
-                // Changes how the layer is stacked, not which files it has.
-                _ if word == "--link" || word == "--link=true" || word == "--link=false" => {}
-                _ if word.starts_with("--") => return Err(refused()),
-                _ => places.push(word),
-            }
+        if shell(&state.settings.cmd) || shell(&state.settings.entrypoint) {
+            let what = "the image has no shell, which CMD and ENTRYPOINT in shell form need";
+            refusals.push(Refusal::new(line, what).hint("write them as JSON lists: `CMD [\"-m\", \"...\"]`"));
         }
-        let [source, target] = places.as_slice() else { return Err(refused()) };
-        let target = joined(&self.workdir, target);
-        match from {
-            Some(stage) if joined("/", source) == format!("/{SITE}") && target == format!("/{SITE}") => {
-                self.wheels = Some((stage, line));
-            }
-            None if joined("/", source) == "/" && target == format!("/{HOME}") => self.source = true,
-            _ => return Err(refused()),
+    }
+}
+
+struct Reader<'a, 'b> {
+    stages: Vec<Vec<Instruction>>,
+    /// Values of the ARG lines before the first stage.
+    globals: BTreeMap<String, String>,
+    inputs: StageInputs<'a>,
+    requirements: Option<&'b str>,
+    refusals: Vec<Refusal>,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn global(&mut self, one: &Instruction) {
+        let globals = self.globals.clone();
+        match words(one.line, &one.rest, &|name| globals.get(name).cloned()) {
+            Ok(all) => self.globals.extend(
+                all.iter()
+                    .filter_map(|word| word.split_once('='))
+                    .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            ),
+            Err(refusal) => self.refusals.push(refusal),
         }
+    }
+
+    /// Follows the stage with this index, and those that it needs.
+    fn stage(&mut self, index: usize, is_final: bool) -> Option<StageState<'a>> {
+        let instructions = self.stages.get(index).cloned().unwrap_or_default();
+        let mut all = instructions.iter();
+        let from = all.next()?;
+        let mut state = match self.from(from, index, is_final) {
+            Ok(state) => state,
+            Err(refusal) => {
+                self.refusals.push(refusal);
+                return None;
+            }
+        };
+        state.is_final = is_final;
+        for one in all {
+            let done = if matches!(one.name.as_str(), "COPY" | "ADD") {
+                self.copy(&mut state, one, index)
+            } else {
+                instruction(&mut state, one, &self.globals)
+            };
+            self.refusals.extend(done.err());
+        }
+        Some(state)
+    }
+
+    fn from(&mut self, one: &Instruction, index: usize, is_final: bool) -> Result<StageState<'a>, Refusal> {
+        let globals = self.globals.clone();
+        // The platform is that of the image, whatever a build would run on.
+        let text: Vec<&str> = one.rest.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+        let image =
+            words(one.line, text.first().copied().unwrap_or_default(), &|name| globals.get(name).cloned())?
+                .concat();
+        if let Some(earlier) = self.find(&image, index) {
+            let state = self.stage(earlier, is_final);
+            return state.map(|state| StageState { args: BTreeMap::new(), ..state }).ok_or_else(|| {
+                Refusal::new(one.line, format!("stage `{image}` cannot be built")).hint(super::TWO_WAYS)
+            });
+        }
+        if image.is_empty() || image == "scratch" {
+            return Err(
+                Refusal::new(one.line, format!("unsupported base image `{image}`")).hint(super::TWO_WAYS)
+            );
+        }
+        Ok(StageState::new(self.inputs, &image))
+    }
+
+    /// Returns the index of a stage before `before`, by its name or number.
+    fn find(&self, name: &str, before: usize) -> Option<usize> {
+        let stages = self.stages.iter().take(before).enumerate();
+        let found = stages.filter(|(index, stage)| {
+            let mut words =
+                stage.first().map(|from| from.rest.as_str()).unwrap_or_default().split_whitespace().rev();
+            let own = words.next().zip(words.next()).filter(|(_, r#as)| r#as.eq_ignore_ascii_case("as"));
+            index.to_string() == name || own.is_some_and(|(own, _)| own.eq_ignore_ascii_case(name))
+        });
+        found.map(|(index, _)| index).last()
+    }
+
+    fn copy(&mut self, state: &mut StageState<'a>, one: &Instruction, index: usize) -> Result<(), Refusal> {
+        let arguments = copy_instruction::arguments(state, one.line, &one.name, &one.rest)?;
+        let Some(from) = &arguments.from else {
+            return copy_instruction::from_context(state, one.line, &arguments);
+        };
+        let Some(earlier) = self.find(from, index) else {
+            if from.contains(UV_IMAGE) {
+                return Ok(());
+            }
+            return Err(Refusal::new(one.line, format!("COPY from the image `{from}`")).hint(super::TWO_WAYS));
+        };
+        let before = self.refusals.len();
+        let Some(stage) = self.stage(earlier, false) else { return Ok(()) };
+        // A stage of another tool that only makes the wheels of requirements.txt need not be understood.
+        if arguments.is_exactly(state, SITE)
+            && stage.tree.at(SITE).next().is_none()
+            && stage.packages.is_empty()
+        {
+            self.refusals.truncate(before);
+            return self.wheels(state, &stage, one.line, from);
+        }
+        copy_instruction::from_stage(state, &stage, one.line, &arguments)
+    }
+
+    /// Adds the packages of `requirements.txt` in `/app/site-packages`.
+    fn wheels(
+        &self,
+        state: &mut StageState<'_>,
+        stage: &StageState<'_>,
+        line: usize,
+        from: &str,
+    ) -> Result<(), Refusal> {
+        let labelled = self.stages.last().into_iter().flatten().filter(|one| one.name == "LABEL");
+        let labelled = labelled.filter(|one| one.rest.contains(PYTHON)).count() > 0;
+        let python = stage.python();
+        if python.is_none() && !labelled {
+            let hint = format!(
+                "copy the wheels from a `FROM python:3.13...` stage, or add `LABEL {PYTHON}=\"3.13\"`"
+            );
+            return Err(Refusal::new(line, format!("unknown Python version of stage `{from}`")).hint(hint));
+        }
+        let text = self.requirements.ok_or_else(|| {
+            Refusal::new(line, "requirements.txt: not found")
+                .hint("list the wheels that the Dockerfile copies in `requirements.txt`")
+        })?;
+        let requirements = Requirements {
+            file: "requirements.txt".to_owned(),
+            text: text.to_owned(),
+            ..Requirements::default()
+        };
+        state.packages.push(Packages {
+            base: stage.settings.base.clone(),
+            python,
+            musl: stage.facts.musl,
+            site: Some(SITE.to_owned()),
+            scripts: None,
+            interpreter: "/usr/bin/python3".to_owned(),
+            installs: vec![Install::Requirements(requirements)],
+        });
         Ok(())
     }
-
-    fn end(mut self, line: usize) -> Result<BuildStage, Refusal> {
-        if !self.source {
-            return Err(Refusal::new(line, "the last stage does not copy the application")
-                .hint("add `COPY . /app`, and list files to leave out in .dockerignore"));
-        }
-        if self.stage.entrypoint.is_none() && self.stage.cmd.is_none() {
-            return Err(Refusal::new(line, "the last stage has no ENTRYPOINT and no CMD")
-                .hint("add `ENTRYPOINT [\"/usr/bin/python3\", \"-m\", \"...\"]`"));
-        }
-        if let Some((stage, line)) = &self.wheels {
-            let labelled = self.stage.labels.get(PYTHON).cloned();
-            let python = labelled
-                .or_else(|| self.python_of(stage))
-                .filter(|python| is_python(python))
-                .ok_or_else(|| {
-                    Refusal::new(*line, format!("unknown Python version of stage `{stage}`")).hint(format!(
-                        "copy the wheels from a `FROM python:3.13...` stage, or add `LABEL {PYTHON}=\"3.13\"`"
-                    ))
-                })?;
-            self.stage.python = Some(python);
-        }
-        Ok(self.stage)
-    }
-
-    /// Returns the Python version of an earlier stage, which the tag of its image names: `python:3.13-slim`.
-    fn python_of(&self, stage: &str) -> Option<String> {
-        let froms = self.before.iter().filter(|one| one.name == "FROM");
-        let named = froms.enumerate().filter(|(index, one)| {
-            let mut words = one.rest.split_whitespace().rev();
-            let name = words.next().zip(words.next()).filter(|(_, r#as)| r#as.eq_ignore_ascii_case("as"));
-            index.to_string() == stage || name.is_some_and(|(name, _)| name.eq_ignore_ascii_case(stage))
-        });
-        let (_, from) = named.last()?;
-        let image = from.rest.split_whitespace().find(|word| !word.starts_with("--"))?;
-        let image = image.split('@').next()?;
-        let (path, tag) = image.rsplit_once(':')?;
-        let digits = tag.split(|char: char| !char.is_ascii_digit()).take(2).collect::<Vec<_>>().join(".");
-        (path.rsplit('/').next()? == "python").then_some(digits)
-    }
 }
 
-fn is_python(text: &str) -> bool {
-    text.strip_prefix("3.").is_some_and(|minor| minor.parse::<u8>().is_ok_and(|minor| minor >= 8))
-}
-
-fn base(line: usize, rest: &str) -> Result<String, Refusal> {
-    let mut images = words(line, rest)?.into_iter().filter(|word| !word.starts_with("--"));
-    let image = images.next().unwrap_or_default();
-    let digest = image.rsplit_once("@sha256:").map(|(_, digest)| digest);
-    let sound = digest.is_some_and(|digest| {
-        digest.len() == 64 && digest.chars().all(|char| matches!(char, '0'..='9' | 'a'..='f'))
-    });
-    if sound {
-        return Ok(image);
+/// Follows an instruction that is neither FROM nor COPY.
+fn instruction(
+    state: &mut StageState<'_>,
+    one: &Instruction,
+    globals: &BTreeMap<String, String>,
+) -> Result<(), Refusal> {
+    let Instruction { line, name, rest } = one;
+    let line = *line;
+    let all = |state: &StageState<'_>| words(line, rest, &|name| state.variable(name));
+    match name.as_str() {
+        "ARG" => {
+            for word in all(state)? {
+                let (name, value) = match word.split_once('=') {
+                    Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                    None => (word.clone(), globals.get(&word).cloned()),
+                };
+                state.args.extend(value.map(|value| (name, value)));
+            }
+        }
+        "ENV" => {
+            for (name, value) in pairs(line, rest, &all(state)?, true)? {
+                state.settings.set_variable(name, value);
+            }
+        }
+        "LABEL" => state.settings.labels.extend(pairs(line, rest, &all(state)?, false)?),
+        "EXPOSE" => {
+            for port in all(state)? {
+                state.settings.ports.insert(port_of(line, &port)?);
+            }
+        }
+        "USER" => {
+            let user = one_word(line, rest, &all(state)?)?;
+            let owner = state.accounts.find(&user);
+            let is_number = user.split(':').all(|part| part.parse::<u32>().is_ok());
+            // Kubernetes can only verify by the number that a user is not root.
+            state.settings.user = Some(match owner {
+                Some(owner) if !is_number => format!("{}:{}", owner.uid, owner.gid),
+                _ => user,
+            });
+            state.user = owner.unwrap_or_default();
+        }
+        "WORKDIR" => {
+            let folder = one_word(line, rest, &all(state)?)?;
+            state.workdir = state.path(&folder);
+            state.settings.folder = Some(format!("/{}", state.workdir));
+            let folder = state.workdir.clone();
+            if !is_system_folder(&folder) {
+                state.tree.folder(&folder, FileOwner::default());
+            }
+        }
+        "ENTRYPOINT" => {
+            let program = program(state, line, rest)?;
+            state.settings.entrypoint = Some(program);
+        }
+        "CMD" => state.settings.cmd = Some(program(state, line, rest)?),
+        "SHELL" => {
+            let shell = serde_json::from_str::<Vec<String>>(rest).ok().filter(|shell| !shell.is_empty());
+            state.shell = shell.ok_or_else(|| {
+                Refusal::new(line, format!("SHELL is not a JSON list of strings (`{rest}`)"))
+            })?;
+        }
+        "STOPSIGNAL" => state.settings.stop_signal = Some(one_word(line, rest, &all(state)?)?),
+        "VOLUME" => {
+            let paths = serde_json::from_str::<Vec<String>>(rest).map_or_else(|_| all(state), Ok)?;
+            state.settings.volumes.extend(paths);
+        }
+        // Kubernetes has probes of its own.
+        "HEALTHCHECK" | "MAINTAINER" => {}
+        "RUN" => run_instruction::run(state, line, rest)?,
+        _ => return Err(Refusal::new(line, format!("unsupported instruction {name}")).hint(super::TWO_WAYS)),
     }
-    Err(Refusal::new(line, format!("base image `{image}` is not pinned by its digest"))
-        .hint("write `FROM NAME:TAG@sha256:...`: a tag can move to another image"))
+    Ok(())
 }
 
 /// Parses `A=b C="d e"` or, for ENV only, `A b`.
-fn pairs(line: usize, rest: &str, env: bool) -> Result<Vec<(String, String)>, Refusal> {
-    let words = words(line, rest)?;
+fn pairs(line: usize, rest: &str, words: &[String], env: bool) -> Result<Vec<(String, String)>, Refusal> {
     let pair = |word: &String| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
     let found: Option<Vec<_>> = words.iter().map(pair).collect();
     let old = words.split_first().filter(|(name, value)| env && !name.contains('=') && !value.is_empty());
@@ -210,8 +311,8 @@ fn pairs(line: usize, rest: &str, env: bool) -> Result<Vec<(String, String)>, Re
     }
 }
 
-fn one_word(line: usize, rest: &str) -> Result<String, Refusal> {
-    match words(line, rest)?.as_slice() {
+fn one_word(line: usize, rest: &str, words: &[String]) -> Result<String, Refusal> {
+    match words {
         [one] if !one.is_empty() => Ok(one.clone()),
         _ => Err(Refusal::new(line, format!("expected one value (`{rest}`)"))),
     }
@@ -223,130 +324,28 @@ fn port_of(line: usize, port: &str) -> Result<String, Refusal> {
         Ok(number) if number > 0 && ["tcp", "udp", "sctp"].contains(&protocol) => {
             Ok(format!("{number}/{protocol}"))
         }
-        _ => Err(Refusal::new(
-            line,
-            format!("invalid port `{port}` (min 1, max 65535, protocol tcp, udp or sctp)"),
-        )),
-    }
-}
-
-fn exec(line: usize, name: &str, rest: &str) -> Result<Vec<String>, Refusal> {
-    serde_json::from_str::<Vec<String>>(rest)
-        .ok()
-        .filter(|list| !list.is_empty() && list.iter().all(|word| !word.contains('\0')))
-        .ok_or_else(|| {
-            Refusal::new(line, format!("{name} is not a JSON list of strings (`{rest}`)")).hint(format!(
-                "write `{name} [\"/usr/bin/python3\", \"-m\", \"...\"]`: the image has no shell"
-            ))
-        })
-}
-
-/// Resolves a path against a folder, without `.` and `..`.
-fn joined(folder: &str, path: &str) -> String {
-    let whole = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        match part {
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
+        _ => {
+            let what = format!("invalid port `{port}` (min 1, max 65535, protocol tcp, udp or sctp)");
+            Err(Refusal::new(line, what).hint("write `EXPOSE 8000`"))
         }
     }
-    format!("/{}", parts.join("/"))
+}
+
+/// Returns a program and its arguments: those of a JSON list, or the shell with the text.
+fn program(state: &StageState<'_>, line: usize, rest: &str) -> Result<Vec<String>, Refusal> {
+    if let Ok(list) = serde_json::from_str::<Vec<String>>(rest) {
+        if list.is_empty() || list.iter().any(|word| word.contains('\0')) {
+            return Err(Refusal::new(line, format!("empty list of arguments (`{rest}`)")));
+        }
+        return Ok(super::run_prefix::without(state, &list));
+    }
+    if rest.is_empty() || rest.contains('\0') {
+        return Err(Refusal::new(line, "no command"));
+    }
+    let mut shell = state.shell.clone();
+    shell.push(super::run_prefix::without_in_text(state, rest));
+    Ok(shell)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DIGEST: &str = "sha256:4376456c1d8520c9d464f2c475465850efaecabf9a190ff24d4a0eef2b884bea";
-
-    fn stage(rest: &str) -> Result<BuildStage, Refusal> {
-        read(&format!("FROM python:3.13-slim@{DIGEST} AS wheels\nRUN pip\nFROM base@{DIGEST}\n{rest}"))
-    }
-
-    #[test]
-    fn the_last_stage_is_read_in_full() {
-        let text = "LABEL a.b=\"c d\" \\\n e=f\nWORKDIR /app\nENV A=1 B=\"2 3\"\nENV A=4\nENV OLD way of it\n\
-            COPY --link --from=wheels /app/site-packages ./site-packages/\nCOPY . .\nUSER 65532:65532\nEXPOSE 8000 53/udp\n\
-            STOPSIGNAL SIGINT\nENTRYPOINT [\"/usr/bin/python3\"]\nCMD [\"-m\", \"demo\"]\n";
-        let found = stage(text).unwrap();
-        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        assert_eq!(
-            found,
-            BuildStage {
-                base: format!("base@{DIGEST}"),
-                python: Some("3.13".to_owned()),
-                env: [("B", "2 3"), ("A", "4"), ("OLD", "way of it")]
-                    .map(|(a, b)| (a.into(), b.into()))
-                    .into(),
-                labels: [("a.b", "c d"), ("e", "f")].map(|(a, b)| (a.into(), b.into())).into(),
-                ports: ["8000/tcp".to_owned(), "53/udp".to_owned()].into(),
-                user: Some("65532:65532".to_owned()),
-                folder: Some("/app".to_owned()),
-                entrypoint: Some(list(&["/usr/bin/python3"])),
-                cmd: Some(list(&["-m", "demo"])),
-                stop_signal: Some("SIGINT".to_owned()),
-            }
-        );
-    }
-
-    #[test]
-    fn the_python_version_comes_from_the_stage_of_the_wheels_or_the_label() {
-        let copy = "COPY . /app\nCMD [\"x\"]\nCOPY --from=";
-        let wheels = " /app/site-packages /app/site-packages\n";
-        let python = |before: &str, from: &str, after: &str| {
-            read(&format!("{before}\nFROM b@{DIGEST}\n{copy}{from}{wheels}{after}")).map(|stage| stage.python)
-        };
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(python("FROM python:3.12.4-alpine AS w", "w", "").unwrap(), some("3.12"));
-        assert_eq!(python("FROM docker.io/library/python:3.14@x as W", "w", "").unwrap(), some("3.14"));
-        assert_eq!(python("FROM --platform=linux/amd64 python:3.11", "0", "").unwrap(), some("3.11"));
-        assert_eq!(
-            python("FROM debian:13 AS w", "w", "LABEL provisioner.python=3.13").unwrap(),
-            some("3.13")
-        );
-        for (before, from) in
-            [("FROM debian:13 AS w", "w"), ("FROM python:3 AS w", "w"), ("FROM python:3.13 AS v", "w")]
-        {
-            assert!(
-                python(before, from, "").unwrap_err().what.contains("unknown Python version of stage"),
-                "{before}"
-            );
-        }
-        assert_eq!(stage("COPY . /app\nCMD [\"x\"]").unwrap().python, None);
-    }
-
-    #[test]
-    fn unsupported_instructions_are_reported_with_their_line() {
-        let cases = [
-            ("RUN pip install x", 4, "RUN in the last stage"),
-            ("ADD . /app", 4, "ADD in the last stage"),
-            ("HEALTHCHECK NONE", 4, "HEALTHCHECK in the last stage"),
-            ("COPY demo /app/demo", 4, "unsupported instruction `COPY "),
-            ("COPY --chown=1:1 . /app", 4, "unsupported instruction `COPY "),
-            ("COPY . /srv", 4, "unsupported instruction `COPY "),
-            ("COPY --from=wheels /usr /usr", 4, "unsupported instruction `COPY "),
-            ("\nCMD python -m demo", 5, "CMD is not a JSON list"),
-            ("ENTRYPOINT []", 4, "ENTRYPOINT is not a JSON list"),
-            ("ENV A=$B", 4, "variables are not supported (`A=$B`)"),
-            ("ENV A", 4, "expected NAME=VALUE (`A`)"),
-            ("EXPOSE 0", 4, "invalid port `0`"),
-            ("EXPOSE 80/http", 4, "invalid port `80/http`"),
-            ("USER a b", 4, "expected one value (`a b`)"),
-            ("COPY . /app", 3, "no ENTRYPOINT and no CMD"),
-            ("CMD [\"x\"]", 3, "does not copy the application"),
-        ];
-        for (text, line, what) in cases {
-            let refusal = stage(text).unwrap_err();
-            assert!(refusal.line == line && refusal.what.contains(what), "{text}: {refusal:?}");
-        }
-        for (text, what) in [
-            ("", "no FROM"),
-            ("FROM python:3.13", "not pinned"),
-            ("FROM x@sha256:abc", "not pinned"),
-            ("FROM ${BASE}", "variables"),
-        ] {
-            assert!(read(text).unwrap_err().what.contains(what), "{text}");
-        }
-    }
-}
+mod tests;

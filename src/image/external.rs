@@ -8,7 +8,7 @@ use super::{
     build_context::{BuildContext, ContextEntry},
     image_manifest::CONFIG,
     layer::{Layer, compress},
-    pip::{ProgramError, run},
+    pip::{ProgramError, run, run_long},
 };
 use crate::{
     aws::report_progress,
@@ -87,6 +87,14 @@ pub async fn build(store: &Store, found: &Survey) -> Result<Built, CallError> {
     Ok(Built::of(images))
 }
 
+/// Checks that a builder is installed and running.
+///
+/// # Errors
+/// Fails if there is none. The message says what each of them says.
+pub async fn is_available(cache: &Path) -> Result<(), CallError> {
+    tool(&cache.join("image")).await.map(drop)
+}
+
 /// Returns a command that runs a builder in `folder`.
 fn builder(tool: &Tool, folder: &Path) -> Result<Command, CallError> {
     program(Path::new(tool.name), folder, ProgramVariables::Builder).map_err(|error| at(folder, &error))
@@ -104,8 +112,8 @@ async fn tool(folder: &Path) -> Result<Tool, CallError> {
         }
     }
     let text = match said.is_empty() {
-        true => "`builder: dockerfile` needs docker, podman or buildah (none is installed)".to_owned(),
-        false => format!("`builder: dockerfile` needs docker, podman or buildah ({})", said.join("; ")),
+        true => "docker, podman and buildah are not installed".to_owned(),
+        false => format!("docker, podman or buildah is needed to run the Dockerfile ({})", said.join("; ")),
     };
     Err(CallError::new(ErrorKind::Other, text)
         .hint("install or start one of them, or set `builder: python` for a Python application"))
@@ -150,7 +158,7 @@ async fn build_for(
         .env("SOURCE_DATE_EPOCH", "0")
         .env("DOCKER_BUILDKIT", "1")
         .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
-    run(command).await.map_err(|said| failed(tool, "build the image", said))?;
+    run_long(command).await.map_err(|said| failed(tool, "build the image", said))?;
     let id = fs::read_to_string(&id_file).map_err(|error| at(&id_file, &error))?.trim().to_owned();
     let archive = folder.join(format!("{}.tar", platform.architecture()));
     let mut save = builder(tool, folder)?;

@@ -88,6 +88,13 @@ impl Ignore {
         last.is_some_and(|pattern| !pattern.keeps)
     }
 
+    /// Returns whether a `!` line names this very path, and no later line excludes it. `!app` does not name `app/key`.
+    pub fn names(&self, path: &str) -> bool {
+        let chars: Vec<char> = path.chars().collect();
+        let last = self.patterns.iter().rev().find(|one| matches(&one.parts, &chars));
+        last.is_some_and(|one| one.keeps && !one.literal.is_empty() && reaches(&one.parts, &chars, false))
+    }
+
     /// Returns whether anything below the ignored folder `path` can still belong to the context.
     pub fn may_keep_below(&self, path: &str) -> bool {
         let below = format!("{path}/");
@@ -155,13 +162,18 @@ fn compile(pattern: &str) -> Option<Vec<Part>> {
     Some(parts)
 }
 
-/// Returns whether the parts match the path or a folder above it. It tracks the set of positions in the
-/// pattern that are reachable, and so never backtracks.
+/// Returns whether the parts match the path or a folder above it.
 fn matches(parts: &[Part], path: &[char]) -> bool {
+    reaches(parts, path, true)
+}
+
+/// Returns whether the parts match the path or, with `above`, a folder above it. It tracks the set of positions in
+/// the pattern that are reachable, and so never backtracks.
+fn reaches(parts: &[Part], path: &[char], above: bool) -> bool {
     let mut open = vec![false; parts.len().saturating_add(1)];
     mark(parts, &mut open, 0);
     for char in path {
-        if *char == '/' && open.last() == Some(&true) {
+        if above && *char == '/' && open.last() == Some(&true) {
             return true;
         }
         let mut next = vec![false; open.len()];
@@ -215,6 +227,21 @@ fn mark(parts: &[Part], open: &mut [bool], from: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_line_for_the_path_names_it() {
+        let ignore = Ignore::parse("x", "*\n!app\n!certs/*.pem\n!id_rsa\nid_rsa\n!.git\n").unwrap();
+        for (path, named) in [
+            ("app/key.pem", false),
+            ("certs/key.pem", true),
+            ("id_rsa", false),
+            (".git", true),
+            (".git/config", false),
+        ] {
+            assert_eq!(ignore.names(path), named, "{path}");
+        }
+        assert!(!Ignore::parse("x", "!**\n").unwrap().names("key.pem"));
+    }
 
     /// Text of the file, paths that belong to the context, paths that do not.
     const CASES: &[(&str, &[&str], &[&str])] = &[

@@ -1,7 +1,7 @@
 //! Writes the configuration, manifest and index of an image in the OCI format.
 //! Source: <https://github.com/opencontainers/image-spec/blob/main/spec.md>
 
-use super::{Blob, ImagePlatform, base::Base, blob::digest, dockerfile::BuildStage, layer::Layer};
+use super::{Blob, ImagePlatform, base::Base, blob::digest, build_stage::BuildStage, layer::Layer};
 use serde_json::{Map, Value, json};
 
 /// Media type of a configuration.
@@ -50,7 +50,9 @@ pub fn config(base: &Base, stage: &BuildStage, platform: ImagePlatform, layers: 
     }
     let mut ports = object(settings.get("ExposedPorts"));
     ports.extend(stage.ports.iter().map(|port| (port.clone(), json!({}))));
-    for (name, value) in [("Labels", labels), ("ExposedPorts", ports)] {
+    let mut volumes = object(settings.get("Volumes"));
+    volumes.extend(stage.volumes.iter().map(|path| (path.clone(), json!({}))));
+    for (name, value) in [("Labels", labels), ("ExposedPorts", ports), ("Volumes", volumes)] {
         if value.is_empty() {
             settings.remove(name);
         } else {
@@ -102,6 +104,10 @@ const BEGINNING: &str = "1970-01-01T00:00:00Z";
 const KNOWN: [&str; 9] =
     ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"];
 
+/// Search path of a base that sets none.
+/// Source: <https://github.com/moby/moby/blob/master/daemon/pkg/oci/defaults.go>
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 fn object(value: Option<&Value>) -> Map<String, Value> {
     value.and_then(Value::as_object).cloned().unwrap_or_default()
 }
@@ -110,8 +116,9 @@ fn environment(base: Option<&Value>, own: &[(String, String)]) -> Vec<String> {
     let base = base.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let name = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
     let mut all: Vec<String> = base.map(str::to_owned).collect();
+    let path = all.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(PATH).to_owned();
     for (key, value) in own {
-        let pair = format!("{key}={value}");
+        let pair = format!("{key}={}", value.replace("${PATH}", &path));
         match all.iter_mut().find(|old| name(old) == *key) {
             Some(old) => *old = pair,
             None => all.push(pair),
@@ -175,7 +182,9 @@ mod tests {
             layers: vec![below.blob],
         };
         let mut stage = BuildStage {
-            env: vec![("A".to_owned(), "own".to_owned()), ("B".to_owned(), "b".to_owned())],
+            env: [("A", "own"), ("B", "b"), ("P", "/x:${PATH}")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             labels: [("a".to_owned(), "own".to_owned())].into(),
             ports: ["8000/tcp".to_owned()].into(),
             user: Some("65532".to_owned()),
@@ -193,7 +202,7 @@ mod tests {
             json!({
                 "architecture": "arm64", "variant": "v8", "os": "linux", "created": BEGINNING,
                 "config": {
-                    "Env": ["PATH=/bin", "A=own", "B=b"], "Entrypoint": ["/own"], "User": "65532", "WorkingDir": "/",
+                    "Env": ["PATH=/bin", "A=own", "B=b", "P=/x:/bin"], "Entrypoint": ["/own"], "User": "65532", "WorkingDir": "/",
                     "Labels": {"a": "own", "b": "base"}, "ExposedPorts": {"80/tcp": {}, "8000/tcp": {}},
                 },
                 "rootfs": {"type": "layers", "diff_ids": [below.diff_id, own.diff_id]},

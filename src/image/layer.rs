@@ -1,7 +1,11 @@
 //! Writes layers that have the same bytes on every machine: entries sorted by path, owner 0, time 0, two file
 //! modes, one compressor at one level.
 
-use super::{Blob, Temp, build_context::hex};
+use super::{
+    Blob, Temp,
+    file_tree::{FileOwner, is_system_folder},
+    hashing::hex,
+};
 use crate::model::{CallError, ErrorKind};
 use flate2::{Compression, GzBuilder, write::GzEncoder};
 use sha2::{Digest as _, Sha256};
@@ -90,12 +94,39 @@ impl LayerWriter {
         content: &mut dyn io::Read,
     ) -> Result<(), CallError> {
         let mode = if executable { 0o755 } else { 0o644 };
-        self.put(path, EntryType::Regular, mode, None, (size, content))
+        self.put(path, EntryType::Regular, (mode, FileOwner::default()), None, (size, content))
+    }
+
+    /// Adds a regular file with these permissions and this owner.
+    ///
+    /// # Errors
+    /// Those of [`Self::file`].
+    pub fn file_of(
+        &mut self,
+        path: &str,
+        access: (u32, FileOwner),
+        size: u64,
+        content: &mut dyn io::Read,
+    ) -> Result<(), CallError> {
+        self.put(path, EntryType::Regular, access, None, (size, content))
+    }
+
+    /// Adds a folder with these permissions and this owner, and its parents.
+    pub fn folder_of(&mut self, path: &str, access: (u32, FileOwner)) -> Result<(), CallError> {
+        if let Some((above, _)) = path.rsplit_once('/') {
+            self.folder(above)?;
+        }
+        if self.folders.insert(path.to_owned()) {
+            let empty = &mut io::empty();
+            self.entry(&format!("{path}/"), EntryType::Directory, access, None, (0, empty))
+                .map_err(|error| self.temp.io_error(&error))?;
+        }
+        Ok(())
     }
 
     /// Adds a symbolic link.
     pub fn link(&mut self, path: &str, target: &str) -> Result<(), CallError> {
-        self.put(path, EntryType::Symlink, 0o777, Some(target), (0, &mut io::empty()))
+        self.put(path, EntryType::Symlink, (0o777, FileOwner::default()), Some(target), (0, &mut io::empty()))
     }
 
     /// Adds a folder and its parents, unless the layer has them.
@@ -103,8 +134,10 @@ impl LayerWriter {
         let ends = path.char_indices().filter(|(_, char)| *char == '/').map(|(at, _)| at);
         for end in ends.chain(std::iter::once(path.len())) {
             let folder = path.get(..end).unwrap_or_default();
-            if !folder.is_empty() && self.folders.insert(folder.to_owned()) {
-                self.entry(&format!("{folder}/"), EntryType::Directory, 0o755, None, (0, &mut io::empty()))
+            // A folder of the base keeps its permissions, or stays the link that it is there.
+            if !is_system_folder(folder) && self.folders.insert(folder.to_owned()) {
+                let access = (0o755, FileOwner::default());
+                self.entry(&format!("{folder}/"), EntryType::Directory, access, None, (0, &mut io::empty()))
                     .map_err(|error| self.temp.io_error(&error))?;
             }
         }
@@ -115,25 +148,25 @@ impl LayerWriter {
         &mut self,
         path: &str,
         kind: EntryType,
-        mode: u32,
+        access: (u32, FileOwner),
         link: Option<&str>,
         content: (u64, &mut dyn io::Read),
     ) -> Result<(), CallError> {
         if let Some((folder, _)) = path.rsplit_once('/') {
             self.folder(folder)?;
         }
-        self.entry(path, kind, mode, link, content).map_err(|error| self.temp.io_error(&error))
+        self.entry(path, kind, access, link, content).map_err(|error| self.temp.io_error(&error))
     }
 
     fn entry(
         &mut self,
         path: &str,
         kind: EntryType,
-        mode: u32,
+        access: (u32, FileOwner),
         link: Option<&str>,
         (size, content): (u64, &mut dyn io::Read),
     ) -> io::Result<()> {
-        let mut header = entry_header(kind, mode, size);
+        let mut header = entry_header(kind, access, size);
         let mut extended = String::new();
         if !path.is_ascii() || header.set_path(path).is_err() {
             extended.push_str(&pax_record("path", path));
@@ -147,8 +180,11 @@ impl LayerWriter {
             }
         }
         if !extended.is_empty() {
-            let mut before =
-                entry_header(EntryType::XHeader, 0o644, u64::try_from(extended.len()).unwrap_or(u64::MAX));
+            let mut before = entry_header(
+                EntryType::XHeader,
+                (0o644, FileOwner::default()),
+                u64::try_from(extended.len()).unwrap_or(u64::MAX),
+            );
             before.set_path("PaxHeader")?;
             before.set_cksum();
             self.tar.append(&before, extended.as_bytes())?;
@@ -215,12 +251,12 @@ impl io::Read for Counted<'_> {
     }
 }
 
-fn entry_header(kind: EntryType, mode: u32, size: u64) -> Header {
+fn entry_header(kind: EntryType, (mode, owner): (u32, FileOwner), size: u64) -> Header {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
     header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
+    header.set_uid(owner.uid.into());
+    header.set_gid(owner.gid.into());
     header.set_mtime(0);
     header.set_size(size);
     header

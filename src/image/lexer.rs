@@ -2,6 +2,7 @@
 //! Source: <https://docs.docker.com/reference/dockerfile/>
 
 use super::Refusal;
+use std::{iter::Peekable, str::Chars};
 
 /// An instruction of a Dockerfile, with its continuation lines joined.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,13 +68,16 @@ fn heredoc(rest: &str) -> Option<String> {
     name.then(|| word.to_owned())
 }
 
-/// Returns the words of a line, without their quotes.
+/// Looks up a variable.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Returns the words of a line, without their quotes and with the values of variables.
 ///
 /// # Errors
-/// Fails if a quote is not closed, or on a `$` that Docker would expand.
-pub fn words(line: usize, text: &str) -> Result<Vec<String>, Refusal> {
+/// Fails if a quote is not closed, or on a variable that `get` does not know and that has no default.
+pub fn words(line: usize, text: &str, get: Lookup<'_>) -> Result<Vec<String>, Refusal> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
-    let mut chars = text.chars();
+    let mut chars = text.chars().peekable();
     while let Some(char) = chars.next() {
         match (char, quote) {
             (char, Some(open)) if char == open => quote = None,
@@ -91,8 +95,8 @@ pub fn words(line: usize, text: &str) -> Result<Vec<String>, Refusal> {
                 word.push(next);
             }
             ('$', None | Some('"')) => {
-                let what = format!("variables are not supported (`{text}`)");
-                return Err(Refusal::new(line, what).hint("write the value, or `\\$` for a literal `$`"));
+                let value = variable(&mut chars, get).map_err(|what| Refusal::new(line, what).hint(UNSET))?;
+                word.get_or_insert_default().push_str(&value);
             }
             (char, None) if char.is_whitespace() => words.extend(word.take()),
             (char, _) => word.get_or_insert_default().push(char),
@@ -103,6 +107,70 @@ pub fn words(line: usize, text: &str) -> Result<Vec<String>, Refusal> {
     }
     words.extend(word);
     Ok(words)
+}
+
+/// What to do about a variable without a value.
+pub const UNSET: &str =
+    "add a default (`ARG NAME=VALUE`, or `${NAME:-VALUE}`), or write `\\$` for a literal `$`";
+
+/// Returns the value of the variable whose name follows a `$`, or `$` if no name follows. Error: what is wrong.
+pub fn variable(chars: &mut Peekable<Chars<'_>>, get: Lookup<'_>) -> Result<String, String> {
+    let is_name = |char: &char| char.is_ascii_alphanumeric() || *char == '_';
+    let braces = chars.next_if_eq(&'{').is_some();
+    let mut name = String::new();
+    while let Some(char) = chars.next_if(is_name) {
+        name.push(char);
+    }
+    if !braces {
+        return match name.is_empty() {
+            true => Ok("$".to_owned()),
+            false => get(&name).ok_or_else(|| unset(&name)),
+        };
+    }
+    let (mut rest, mut depth) = (String::new(), 1_usize);
+    for char in chars.by_ref() {
+        depth = match char {
+            '{' => depth.saturating_add(1),
+            '}' => depth.saturating_sub(1),
+            _ => depth,
+        };
+        if depth == 0 {
+            break;
+        }
+        rest.push(char);
+    }
+    if depth > 0 || name.is_empty() {
+        return Err(format!("unsupported variable `${{{name}{rest}}}`"));
+    }
+    let value = get(&name);
+    let (value, rest) = match rest.strip_prefix(':') {
+        Some(rest) => (value.filter(|value| !value.is_empty()), rest),
+        None => (value, rest.as_str()),
+    };
+    let mut kind = rest.chars();
+    let (kind, word) = (kind.next(), kind.as_str());
+    match (kind, value) {
+        (None, value) => value.ok_or_else(|| unset(&name)),
+        (Some('-'), Some(value)) => Ok(value),
+        (Some('-'), None) | (Some('+'), Some(_)) => expanded(word, get),
+        (Some('+'), None) => Ok(String::new()),
+        _ => Err(format!("unsupported variable `${{{name}{rest}}}`")),
+    }
+}
+
+fn expanded(text: &str, get: Lookup<'_>) -> Result<String, String> {
+    let (mut chars, mut found) = (text.chars().peekable(), String::new());
+    while let Some(char) = chars.next() {
+        match char {
+            '$' => found.push_str(&variable(&mut chars, get)?),
+            char => found.push(char),
+        }
+    }
+    Ok(found)
+}
+
+fn unset(name: &str) -> String {
+    format!("variable `{name}` has no value in this Dockerfile")
 }
 
 #[cfg(test)]
@@ -133,9 +201,36 @@ mod tests {
             ("a=\\$b", &["a=$b"]),
         ];
         for (text, wanted) in cases {
-            assert_eq!(words(1, text).unwrap(), *wanted, "{text}");
+            assert_eq!(words(1, text, &|_| None).unwrap(), *wanted, "{text}");
         }
-        assert!(words(3, "a=$B").unwrap_err().what.contains("variables"));
-        assert_eq!(words(3, "a=\"b").unwrap_err().line, 3);
+        assert_eq!(words(3, "a=\"b", &|_| None).unwrap_err().line, 3);
+    }
+
+    #[test]
+    fn variables_have_values_and_defaults() {
+        let get = |name: &str| match name {
+            "A" => Some("1".to_owned()),
+            "E" => Some(String::new()),
+            _ => None,
+        };
+        let cases = [
+            ("$A-$A", "1-1"),
+            ("${A}b", "1b"),
+            ("\"$A b\"", "1 b"),
+            ("'$A'", "$A"),
+            ("\\$A", "$A"),
+            ("${A:-x}", "1"),
+            ("${E:-x}", "x"),
+            ("${E-x}", ""),
+            ("${N:-a${A}${N:-y}}", "a1y"),
+            ("${A:+set}${N:+set}", "set"),
+            ("$", "$"),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(words(1, text, &get).unwrap(), [wanted], "{text}");
+        }
+        for text in ["$N", "${N}", "${A", "${}", "${A%x}", "${A:?x}"] {
+            assert!(words(3, text, &get).unwrap_err().what.contains("variable"), "{text}");
+        }
     }
 }

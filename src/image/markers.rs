@@ -3,7 +3,7 @@
 //! Source: <https://packaging.python.org/en/latest/specifications/dependency-specifiers/>
 
 use super::ImagePlatform;
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 /// Returns whether a marker holds for CPython `python` (`3.13`) on `platform`, or `None` if the marker is
 /// invalid.
@@ -110,24 +110,42 @@ impl Parser<'_> {
     fn operand(&mut self) -> Option<String> {
         let name = match self.next()? {
             MarkerToken::Text(text) => return Some(text),
-            MarkerToken::Name(name) => name,
+            // Markers of before PEP 508, which pip still reads.
+            MarkerToken::Name(name) => match name.as_str() {
+                "os.name" => "os_name".to_owned(),
+                "sys.platform" => "sys_platform".to_owned(),
+                "platform.machine" => "platform_machine".to_owned(),
+                "platform.version" => "platform_version".to_owned(),
+                "platform.python_implementation" | "python_implementation" => {
+                    "platform_python_implementation".to_owned()
+                }
+                _ => name,
+            },
             MarkerToken::Sign(_) => return None,
         };
-        // The patch release is not known, so the lowest one is assumed.
-        let full = || format!("{}.0", self.python);
-        Some(match name.as_str() {
-            "python_version" => self.python.to_owned(),
-            "python_full_version" | "implementation_version" => full(),
-            "os_name" => "posix".to_owned(),
-            "sys_platform" => "linux".to_owned(),
-            "platform_system" => "Linux".to_owned(),
-            "platform_machine" => self.platform.machine().to_owned(),
-            "platform_python_implementation" => "CPython".to_owned(),
-            "implementation_name" => "cpython".to_owned(),
-            "platform_release" | "platform_version" | "extra" => String::new(),
-            _ => return None,
-        })
+        environment(self.python, self.platform).remove(name.as_str())
     }
+}
+
+/// Returns the values of all variables of markers, by their names.
+pub fn environment(python: &str, platform: ImagePlatform) -> BTreeMap<&'static str, String> {
+    // The patch release is not known, so the lowest one is assumed.
+    let full = format!("{python}.0");
+    let all = [
+        ("python_version", python),
+        ("python_full_version", &full),
+        ("implementation_version", &full),
+        ("os_name", "posix"),
+        ("sys_platform", "linux"),
+        ("platform_system", "Linux"),
+        ("platform_machine", platform.machine()),
+        ("platform_python_implementation", "CPython"),
+        ("implementation_name", "cpython"),
+        ("platform_release", ""),
+        ("platform_version", ""),
+        ("extra", ""),
+    ];
+    all.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
 fn compare(left: &str, sign: &str, right: &str) -> Option<bool> {
@@ -154,6 +172,8 @@ fn compare(left: &str, sign: &str, right: &str) -> Option<bool> {
             compare_versions(&a, &b)
         }
         _ if ["==", "!="].contains(&sign) => left.cmp(right),
+        // What is no version is compared as text, as pip does; `~=` has no meaning there.
+        _ if ["<", "<=", ">", ">="].contains(&sign) => left.cmp(right),
         _ => return None,
     };
     Some(match sign {
@@ -167,8 +187,11 @@ fn compare(left: &str, sign: &str, right: &str) -> Option<bool> {
     })
 }
 
+/// Returns the parts of a version. A pre-release counts as the one before: no `python_full_version` lies between.
 fn version(text: &str) -> Option<Vec<u32>> {
-    text.split('.').map(|part| part.parse().ok()).collect()
+    let end = text.find(['a', 'b', 'r', '-', '+']).filter(|end| *end > 0);
+    let release = text.get(..end.unwrap_or(text.len()))?;
+    release.split('.').map(|part| part.parse().ok()).collect()
 }
 
 fn starts_with(version: &[u32], head: &[u32]) -> bool {
@@ -214,7 +237,12 @@ mod tests {
             ("os_name == ", None),
             ("os_name == 'posix' and", None),
             ("(os_name == 'posix'", None),
-            ("os_name < 'posix'", None),
+            ("os_name < 'posix'", Some(false)),
+            ("platform_release >= '20.0'", Some(false)),
+            ("python_full_version < '3.8.0b1'", Some(false)),
+            ("python_full_version >= '3.13.0a1'", Some(true)),
+            ("os.name == 'nt' or sys.platform == 'linux'", Some(true)),
+            ("os_name ~= 'posix'", None),
             ("weather == 'good'", None),
             ("os_name == 'posix' os_name", None),
             ("os_name == 'posix", None),

@@ -1,42 +1,70 @@
 //! Builds container images without a daemon and pushes them to ECR: content digest, layers, manifests,
 //! upload.
 
+mod accounts;
 mod base;
+mod base_reference;
 mod blob;
 mod build;
 mod build_context;
+mod build_stage;
 mod built;
+mod console_scripts;
 mod copy;
+mod copy_instruction;
 mod digest;
 mod dockerfile;
 mod external;
+mod file_hashes;
+mod file_tree;
+mod hashing;
 mod ignore;
 mod image_manifest;
+mod image_pins;
 mod layer;
+mod left_out;
 mod lexer;
+mod lock_files;
 mod markers;
 mod media_types;
 mod oci_layout;
 mod origin;
+mod packages;
 mod pip;
+mod pip_command;
+mod plain_image;
+mod project_install;
 mod push;
+mod python_tools;
 mod registry;
+mod requirement_text;
 mod requirements;
+mod resolve;
+mod run_instruction;
+mod run_permissions;
+mod run_prefix;
+mod run_scope;
+mod shell_words;
 mod source;
+mod stage_state;
+mod wheel_layer;
 mod wheels;
 
 pub use blob::{Blob, Store};
 pub use build::{BuildRequest, build};
-pub use build_context::{BuildContext, ContextEntry};
+pub use build_context::{BuildContext, ContextEntry, ContextRules};
 pub use built::Built;
 pub use copy::{copy, copy_whole, empty, resolve};
-pub use digest::{Survey, survey};
+pub use digest::{ImageInputs, Survey, SurveyError, survey};
 pub use ignore::Ignore;
 pub use image_manifest::Document;
+pub use image_pins::ImagePins;
+pub use left_out::LeftOut;
 pub use media_types::ACCEPTED;
 pub use oci_layout::write_layout;
 pub use push::{Remote, give_tags, push};
 pub use registry::LAYOUT;
+pub use resolve::{PinRequest, pinned_survey};
 
 use crate::model::{CallError, ErrorKind};
 use blob::Temp;
@@ -89,6 +117,9 @@ impl fmt::Display for ImagePlatform {
     }
 }
 
+/// What to do about a line that the Python builder cannot follow.
+const TWO_WAYS: &str = "change the line, or set `builder: dockerfile` and install docker, podman or buildah, which run every line";
+
 /// A line of a Dockerfile or requirements file that cannot be built.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
@@ -107,6 +138,24 @@ impl Refusal {
 
     fn hint(self, hint: impl Into<String>) -> Self {
         Refusal { hint: Some(hint.into()), ..self }
+    }
+
+    /// Returns the error that reports all lines of a file.
+    fn all_at(path: &Path, mut refusals: Vec<Refusal>) -> CallError {
+        if refusals.len() < 2 {
+            let only = refusals.pop().unwrap_or_else(|| Refusal::new(1, "cannot be read"));
+            return only.at(path);
+        }
+        let lines: Vec<String> =
+            refusals.iter().map(|one| format!("{}:{}: {}", path.display(), one.line, one.what)).collect();
+        let mut hints: Vec<&str> = Vec::new();
+        for hint in refusals.iter().filter_map(|one| one.hint.as_deref()) {
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
+        let error = CallError::new(ErrorKind::Refused, lines.join("\n"));
+        if hints.is_empty() { error } else { error.hint(hints.join("; ")) }
     }
 
     /// Returns the error to report, which begins with `PATH:LINE: `.

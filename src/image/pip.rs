@@ -13,6 +13,8 @@ use std::{
 
 /// How many lines of a failed program's output are shown.
 const SHOWN_LINES: usize = 4;
+/// How many lines of a failed build's log are shown.
+const SHOWN_LOG_LINES: usize = 20;
 
 /// Returns a Python with pip: one of this machine, or a virtual environment that is created in `folder`.
 ///
@@ -80,6 +82,15 @@ pub fn isolated(python: &Path, folder: &Path, variables: ProgramVariables) -> Re
 
 /// Runs a program to its end. Dropping the future ends the program.
 pub async fn run(command: Command) -> Result<(), ProgramError> {
+    run_showing(command, SHOWN_LINES).await
+}
+
+/// Runs a build, of whose log more is shown if it fails.
+pub async fn run_long(command: Command) -> Result<(), ProgramError> {
+    run_showing(command, SHOWN_LOG_LINES).await
+}
+
+async fn run_showing(command: Command, shown: usize) -> Result<(), ProgramError> {
     let mut command = tokio::process::Command::from(command);
     command.kill_on_drop(true);
     let output = match command.output().await {
@@ -93,6 +104,7 @@ pub async fn run(command: Command) -> Result<(), ProgramError> {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let last = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default().join("; ");
+    let last = lines.get(lines.len().saturating_sub(shown)..).unwrap_or_default();
+    let last = last.join(if shown > SHOWN_LINES { "\n  " } else { "; " });
     Err(ProgramError::Words(if last.is_empty() { output.status.to_string() } else { last }))
 }

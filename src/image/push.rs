@@ -2,7 +2,7 @@
 //! upload resumes where it stopped.
 //! Source: <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_UploadLayerPart.html>
 
-use super::{ACCEPTED, Blob, Built, Document, build_context::hex};
+use super::{ACCEPTED, Blob, Built, Document, hashing::hex};
 use crate::{
     aws::{Call, report_progress, required},
     model::{CallError, ErrorKind},

@@ -2,7 +2,7 @@
 
 use super::{ImagePlatform, Refusal, markers::holds};
 
-/// Returns the requirements that apply to `python` on `platform`: `name==version` and hashes in a line,
+/// Returns the hashed requirements that apply to `python` on `platform`: `name==version` and hashes in a line,
 /// sorted.
 ///
 /// # Errors
@@ -10,6 +10,18 @@ use super::{ImagePlatform, Refusal, markers::holds};
 /// option.
 pub fn read(text: &str, python: &str, platform: ImagePlatform) -> Result<Vec<String>, Refusal> {
     let mut found = Vec::new();
+    for (line, whole) in lines(text) {
+        found.extend(requirement(line, &whole, python, platform)?);
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Returns the lines of a requirements file with their numbers: without comments and empty lines, continued lines joined.
+pub fn lines(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text.lines().enumerate().map(|(index, line)| (index.saturating_add(1), line));
     while let Some((line, first)) = lines.next() {
         let mut whole = without_comment(first).to_owned();
@@ -22,17 +34,22 @@ pub fn read(text: &str, python: &str, platform: ImagePlatform) -> Result<Vec<Str
         }
         let whole = whole.trim();
         if !whole.is_empty() {
-            found.extend(requirement(line, whole, python, platform)?);
+            found.push((line, whole.to_owned()));
         }
     }
-    found.sort();
-    found.dedup();
-    Ok(found)
+    found
 }
 
+/// A comment begins with `#` at the beginning of the line or after white space.
 fn without_comment(line: &str) -> &str {
-    let line = if line.trim_start().starts_with('#') { "" } else { line };
-    line.split_once(" #").map_or(line, |(before, _)| before).trim_end()
+    let mut before = ' ';
+    for (at, char) in line.char_indices() {
+        if char == '#' && before.is_whitespace() {
+            return line.get(..at).unwrap_or_default().trim_end();
+        }
+        before = char;
+    }
+    line.trim_end()
 }
 
 fn requirement(
@@ -89,7 +106,7 @@ mod tests {
     fn only_requirements_of_the_target_are_returned() {
         let text = format!(
             "# written by a tool\n\nuvicorn[standard]==0.30 \\\n    {A} \\\n    {B}\n    # via x\n\
-             old==1.0 ; python_full_version < '3.11' \\\n    {A}\nb == 2.0.post1; os_name == 'posix' {A} # why\n"
+             old==1.0 ; python_full_version < '3.11' \\\n    {A}\nb == 2.0.post1; os_name == 'posix' {A}\t# why\n"
         );
         let wanted = [format!("b==2.0.post1 {A}"), format!("uvicorn[standard]==0.30 {A} {B}")];
         assert_eq!(read(&text, "3.13", ImagePlatform::Amd64).unwrap(), wanted);

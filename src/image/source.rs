@@ -4,7 +4,7 @@
 use super::{
     Blob, ImagePlatform, Store, Temp,
     blob::{at, digest, digest_mismatch},
-    build_context::hex,
+    hashing::hex,
     origin::{EcrOrigin, ImageOrigin},
     registry::{ImageError, LAYOUT, Registry},
 };
@@ -234,6 +234,11 @@ pub struct Opened<'a> {
 }
 
 impl Opened<'_> {
+    /// Returns the digest of the manifest or index that the reference names.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
     /// Returns an error about this image.
     pub fn refused(&self, what: &dyn std::fmt::Display) -> CallError {
         refused(&self.reference, what)
@@ -275,11 +280,6 @@ impl Opened<'_> {
             return Err(self.not_for(platform, &what).into());
         }
         Ok(ResolvedImage { digest, media_type: manifest.media_type, text, config, layers, settings })
-    }
-
-    /// Returns the digest of the image, or of its index.
-    pub fn digest(&self) -> &str {
-        &self.digest
     }
 
     /// Fetches the manifest of the image and, if it is an index, all that it lists, in the order in which they are pushed:

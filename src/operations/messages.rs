@@ -11,6 +11,8 @@ pub enum Message<'a> {
     Warning(&'a str),
     /// What the operation does, or does not do.
     Info(&'a str),
+    /// What is of interest only to those who ask for more (`-v`).
+    Detail(&'a str),
     /// The operation waits, for this reason.
     Waiting(&'a str),
     /// Something that is refused or failed. The operation may continue.

@@ -36,6 +36,12 @@ impl Folders {
         Folders { file: file.to_owned(), state, cache: cache.to_owned() }
     }
 
+    /// Returns what never belongs to an image: the stack file, its local records, in the sandbox's folder and outside of it,
+    /// and the cache.
+    pub fn own(&self) -> Vec<PathBuf> {
+        vec![self.file.clone(), self.state.clone(), self.project().join("state"), self.cache.clone()]
+    }
+
     /// Returns the folder of the stack file, in which the paths of the file start.
     pub fn project(&self) -> PathBuf {
         self.file.parent().map_or_else(PathBuf::new, Path::to_path_buf)
@@ -124,6 +130,22 @@ impl Workspace {
         }
     }
 
+    /// Tells the operator what is done, unless this was told before.
+    pub fn tell_once(&self, text: String) {
+        let is_new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone());
+        if is_new {
+            self.tell(text);
+        }
+    }
+
+    /// Tells the operator what is of interest only to those who ask for more, unless this was told before.
+    pub fn detail_once(&self, text: String) {
+        let is_new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone());
+        if is_new {
+            self.operator.tell(Message::Detail(&text));
+        }
+    }
+
     /// Tells the operator what is done.
     pub fn tell(&self, text: impl AsRef<str>) {
         self.operator.tell(Message::Info(text.as_ref()));
@@ -140,6 +162,7 @@ pub fn provider(workspace: &Workspace, owner: &Owner, take_fields: &BTreeSet<Add
     let local = Local {
         folder: workspace.folders.project(),
         cache: workspace.folders.cache.clone(),
+        own: workspace.folders.own(),
         sandbox: workspace.target.is_sandbox(),
     };
     let (account, region) = (&workspace.target.identity.account, &workspace.stack.region);

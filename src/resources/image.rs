@@ -8,7 +8,7 @@
 use super::{ecr_repository::REPOSITORIES, prelude::*};
 use crate::{
     aws::{item_error, notice},
-    image::{self, BuildMethod, ImagePlatform, Remote},
+    image::{self, BuildMethod, ImagePins, ImagePlatform, Remote},
 };
 use aws_sdk_ecr::{
     operation::batch_delete_image::BatchDeleteImageError,
@@ -40,6 +40,9 @@ pub struct Spec {
     pub builder: String,
     /// Platforms of the image, such as `linux/amd64`.
     pub platforms: Vec<String>,
+    /// What was resolved for the image: base images and packages. Empty if the files pin all of them.
+    #[serde(default, skip_serializing_if = "ImagePins::is_empty")]
+    pub pins: ImagePins,
 }
 
 /// Image as ECR stores it.
@@ -171,10 +174,16 @@ async fn make(cx: &Cx, want: &Spec) -> Result<(), CallError> {
     } else if want.builder == Spec::WHOLE_COPY {
         image::copy_whole(&image::Store::in_cache(&cx.local.cache)?, &cx.ecr, &want.path).await?
     } else {
-        let ask = image::BuildRequest {
+        let inputs = image::ImageInputs {
             folder: cx.local.folder.join(&want.path),
             builder: CallError::decode::<BuildMethod>(Image::KIND, &want.builder.clone().into())?,
             platforms,
+            own: cx.local.own.clone(),
+            pins: want.pins.clone(),
+            cache: Some(cx.local.cache.clone()),
+        };
+        let ask = image::BuildRequest {
+            inputs,
             tag: want.content.clone(),
             cache: cx.local.cache.clone(),
             without_base: cx.local.sandbox,
@@ -290,6 +299,7 @@ mod tests {
             path: "app".to_owned(),
             builder: "python".to_owned(),
             platforms: vec!["linux/amd64".to_owned()],
+            pins: ImagePins::default(),
         }
     }
 

@@ -118,8 +118,10 @@ pub struct Controllers {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Builder {
-    /// The built-in builder for Python applications, which needs no container runtime.
+    /// The built-in builder if it can follow the Dockerfile, else Docker, Podman or Buildah.
     #[default]
+    Auto,
+    /// The built-in builder for Python applications, which needs no container runtime.
     Python,
     /// Docker, Podman or Buildah, whichever is installed.
     Dockerfile,
@@ -168,7 +170,8 @@ pub struct App {
     /// The name of the ECR repository, which is created if `repositories` does not list it. Default:
     /// `STACK/app`, or `STACK/NAME` in `apps`.
     pub repository: Option<String>,
-    /// The tool that builds the image: `python` or `dockerfile`. Default: `python`.
+    /// The tool that builds the image: `auto`, `python` or `dockerfile`. Default: `auto`, which is the built-in
+    /// builder if it can follow the Dockerfile, else Docker, Podman or Buildah.
     #[serde(default)]
     pub builder: Builder,
     /// The platforms of the image: `linux/amd64`, `linux/arm64` or both. Default: the platforms of the nodes.

@@ -3,11 +3,11 @@
 
 use crate::common::{
     Provider, copy, fixture,
-    image::{Registry, built, built_by, have, unpacked},
+    image::{Registry, built, built_by, have, surveyed, unpacked},
 };
 use provisioner::{
     aws::{Cx, ServiceEndpoint, connect},
-    image::{self, BuildMethod, Built, ImagePlatform, LAYOUT, Remote, Store, push, survey, write_layout},
+    image::{self, BuildMethod, Built, ImagePlatform, LAYOUT, Remote, Store, push, write_layout},
     model::{AccessKey, CallError, ErrorKind, Intent, Owner, Process, Stage},
     resources::{Lookup, handler},
 };
@@ -287,8 +287,8 @@ fn an_image_of_another_registry_is_copied_to_the_byte() {
 #[test]
 fn the_demo_applications_folder_is_one_that_is_built_without_a_daemon() {
     let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("app");
-    let found = survey(&app, BuildMethod::Python, &BOTH).unwrap();
-    let stage = found.stage.unwrap();
+    let found = surveyed(BuildMethod::Python, &app, &BOTH).unwrap();
+    let stage = found.content.unwrap().stage;
     assert_eq!(stage.python.as_deref(), Some("3.13"));
     assert_eq!(stage.user.as_deref(), Some("65532:65532"));
     assert!(found.context.has("demo/__main__.py") && !found.context.has("tests/conftest.py"));
@@ -307,7 +307,7 @@ fn without_docker_podman_and_buildah_the_reason_is_said() {
     let test = "without_docker_podman_and_buildah_the_reason_is_said";
     let mut command = again(test, &[], home.path(), home.path(), &program);
     command.env("PATH", home.path());
-    assert!(digests(command).ends_with("needs docker, podman or buildah (none is installed)"));
+    assert!(digests(command).ends_with("docker, podman and buildah are not installed"));
     // One that is there and does not work is named, with what it says.
     fs::write(home.path().join("docker"), "#!/bin/sh\necho 'Cannot connect to the daemon' >&2\nexit 1\n")
         .unwrap();
@@ -399,7 +399,7 @@ fn pushed(world: &Provider, tag: &str) -> Value {
 }
 
 fn content(world: &Provider) -> String {
-    survey(&world.path().join("app"), BuildMethod::Python, &[ImagePlatform::Amd64]).unwrap().tag
+    surveyed(BuildMethod::Python, &world.path().join("app"), &[ImagePlatform::Amd64]).unwrap().tag
 }
 
 #[test]
@@ -510,6 +510,7 @@ fn one_digest_has_several_tags_and_a_tag_stays_where_it_is() {
     let local = provisioner::aws::Local {
         folder: world.path().into(),
         cache: world.path().join("cache"),
+        own: Vec::new(),
         sandbox: true,
     };
     let cx = Cx::new(clients, Owner::default(), "123456789012", "eu-central-1").on(local);
@@ -594,7 +595,7 @@ fn one_digest_has_several_tags_and_a_tag_stays_where_it_is() {
 
 #[test]
 fn a_folder_that_cannot_be_built_is_refused_before_anything_is_called() {
-    let world = Provider::new(STACK);
+    let world = Provider::new(&STACK.replace("app: {", "app: {builder: python, "));
     world.sandbox(1200);
     let refused = |words: &str| {
         let ended = world.run(&["plan", "--sandbox"]).with(3);
@@ -606,9 +607,9 @@ fn a_folder_that_cannot_be_built_is_refused_before_anything_is_called() {
     let file = world.path().join("app/Dockerfile");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("@sha256:", ":")).unwrap();
-    refused("app/Dockerfile:1: base image `registry.invalid/tests/base:1:c756");
-    fs::write(&file, format!("{text}RUN true\n")).unwrap();
-    refused("app/Dockerfile:10: unsupported instruction RUN in the last stage");
+    refused("image registry.invalid/tests/base:1:c756");
+    fs::write(&file, format!("{text}RUN make\n")).unwrap();
+    refused("app/Dockerfile:10: command `make` has to run");
     fs::remove_dir_all(world.path().join("app")).unwrap();
     refused("folder not found: app");
 }

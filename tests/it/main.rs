@@ -67,3 +67,4 @@ mod tenants;
 mod trouble;
 mod updates;
 mod upgrade;
+mod web_services;

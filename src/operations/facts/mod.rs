@@ -2,6 +2,7 @@
 //! if the file changes.
 
 mod addon_versions;
+mod built_images;
 mod caller_address;
 mod chosen_zones;
 mod endpoint_zones;
@@ -25,10 +26,11 @@ use crate::{
     stack::{NEWEST_TESTED, Stack},
 };
 use addon_versions::addon_pins;
+use built_images::add_built_images;
 use caller_address::my_ip;
 use chosen_zones::{chosen_zones, kept_zones, shares};
 use endpoint_zones::endpoint_zones;
-use image_facts::{add_built_images, app_images};
+use image_facts::app_images;
 use manifests::add_objects;
 use node_releases::releases;
 use serde_json::{Value, json};

@@ -1,7 +1,10 @@
 //! Images made by the library, and the programs of others that serve, copy and unpack them.
 
 use provisioner::{
-    image::{BuildMethod, BuildRequest, Built, ImagePlatform, build, survey, write_layout},
+    image::{
+        BuildMethod, BuildRequest, Built, ImageInputs, ImagePins, ImagePlatform, Survey, SurveyError, build,
+        survey, write_layout,
+    },
     model::CallError,
 };
 use std::{
@@ -16,6 +19,21 @@ pub fn built(folder: &Path, cache: &Path, platforms: &[ImagePlatform]) -> Result
     built_by(BuildMethod::Python, folder, cache, platforms)
 }
 
+/// What is built of a folder.
+pub fn inputs(builder: BuildMethod, folder: &Path, platforms: &[ImagePlatform]) -> ImageInputs {
+    let (folder, platforms) = (folder.to_path_buf(), platforms.to_vec());
+    ImageInputs { folder, builder, platforms, own: Vec::new(), pins: ImagePins::default(), cache: None }
+}
+
+/// A folder as it is read.
+pub fn surveyed(
+    builder: BuildMethod,
+    folder: &Path,
+    platforms: &[ImagePlatform],
+) -> Result<Survey, CallError> {
+    survey(&inputs(builder, folder, platforms)).map_err(SurveyError::into_call_error)
+}
+
 /// The image of a folder.
 pub fn built_by(
     builder: BuildMethod,
@@ -23,10 +41,9 @@ pub fn built_by(
     cache: &Path,
     platforms: &[ImagePlatform],
 ) -> Result<Built, CallError> {
-    let tag = survey(folder, builder, platforms)?.tag;
-    let (folder, cache) = (folder.to_path_buf(), cache.to_path_buf());
-    let ask =
-        BuildRequest { folder, builder, platforms: platforms.to_vec(), tag, cache, without_base: false };
+    let inputs = inputs(builder, folder, platforms);
+    let tag = survey(&inputs).map_err(SurveyError::into_call_error)?.tag;
+    let ask = BuildRequest { inputs, tag, cache: cache.to_path_buf(), without_base: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(build(&ask))
 }

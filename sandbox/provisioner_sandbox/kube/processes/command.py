@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from provisioner_sandbox.kube.processes.images import Image
 # The interpreter itself, not the sandbox's environment: its packages are not the application's.
 PYTHON = os.path.realpath(sys.executable)
 PYTHONS = re.compile(r"(/usr/(local/)?bin/)?python3?(\.\d+)?")
-MODULES = re.compile(r"\.cpython-(\d)(\d+)-")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -30,26 +28,6 @@ def command(container: dict[str, Any], settings: dict[str, Any], env: dict[str, 
     if not words:
         raise Refused("CreateContainerError", "no command specified")
     return [expand(word, env) for word in words]
-
-
-def by_own_python(argv: list[str], image: Image) -> list[str]:
-    """An image without a base is run by the sandbox's Python, if it was made for it."""
-    if not PYTHONS.fullmatch(argv[0]):
-        text = f'exec: "{argv[0]}": the image has an empty base, and the sandbox can only run Python for it'
-        raise Refused("RunContainerError", text)
-    wanted = {match[1] + "." + match[2] for path in image.root.rglob("*.so") if (match := MODULES.search(path.name))}
-    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    if wanted and own not in wanted:
-        for version in sorted(wanted):
-            other = shutil.which(f"python{version}", path=PATH)
-            if other:
-                return [other, *argv[1:]]
-        text = (
-            f"the image has an empty base, and its modules are for Python {', '.join(sorted(wanted))}; the "
-            f"sandbox runs on {own}, and finds no other version"
-        )
-        raise Refused("RunContainerError", text)
-    return [PYTHON, *argv[1:]]
 
 
 def user(pod: dict[str, Any], container: dict[str, Any], image: Image) -> tuple[int, int, list[int]]:

@@ -127,19 +127,23 @@ def make_place(root: Path, target: str, source: Path | None) -> None:
 def host_parts(image: Image) -> list[list[str]]:
     """What stands for a base: this machine's programs and libraries, the interpreter, and the image's own files."""
     found: list[list[str]] = []
-    for folder in HOST_FOLDERS:
+    base = os.path.realpath(sys.base_prefix)
+    folders = [one for one in HOST_FOLDERS if one != "/opt" or base.startswith("/opt/") or not (image.root / "opt").is_dir()]
+    for folder in folders:
         if os.path.islink(folder):
             found.append([os.readlink(folder), folder, "link"])
         elif os.path.isdir(folder):
             found.append([folder, folder, "ro"])
+    # Where applications are often put, and this machine has nothing that they need.
+    if (image.root / "usr/src").is_dir() and os.path.isdir("/usr/src"):
+        found.append([str(image.root / "usr/src"), "/usr/src", "ro"])
     found += [[one, one, "ro"] for one in HOST_FILES if os.path.exists(one)]
-    base = os.path.realpath(sys.base_prefix)
-    if not any(base == folder or base.startswith(f"{folder}/") for folder in HOST_FOLDERS):
+    if not any(base == folder or base.startswith(f"{folder}/") for folder in folders):
         found.append([base, base, "ro"])
     for one in sorted(image.root.iterdir()):
         if one.name in ("proc", "dev", "tmp", "etc") or one.is_symlink():
             continue
-        if f"/{one.name}" in HOST_FOLDERS:
+        if f"/{one.name}" in folders:
             continue
         found.append([str(one), f"/{one.name}", "ro"])
     return found

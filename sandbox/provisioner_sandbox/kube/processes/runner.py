@@ -18,10 +18,11 @@ from provisioner_sandbox.kube.kubelet.spec import Spec
 from provisioner_sandbox.kube.networks import owners
 from provisioner_sandbox.kube.networks.pods import NETWORKS
 from provisioner_sandbox.kube.processes.addresses import Addresses, NoAddress
-from provisioner_sandbox.kube.processes.command import PATH, PYTHON, by_own_python, command, user
+from provisioner_sandbox.kube.processes.command import PATH, PYTHON, command, user
 from provisioner_sandbox.kube.processes.container import Container
 from provisioner_sandbox.kube.processes.images import Images
 from provisioner_sandbox.kube.processes.isolation import isolates
+from provisioner_sandbox.kube.processes.own_python import run_by_own_python
 from provisioner_sandbox.kube.processes.place import IRSA, IRSA_FOLDER, Place
 from provisioner_sandbox.kube.processes.probing import Probing
 from provisioner_sandbox.kube.processes.roots import rebased, rooted
@@ -196,7 +197,7 @@ class ProcessRunner(Runner):
         else:
             plan |= rebased(container, image, place, plan)
         if not image.has_base:
-            plan["argv"] = by_own_python(plan["argv"], image)
+            plan = run_by_own_python(plan, image, place)
         return self.run(plan, place, container, log, changed)
 
     @staticmethod

@@ -1,0 +1,5 @@
+"""Says which client it would use."""
+
+import httpx
+
+print(httpx.__version__)
