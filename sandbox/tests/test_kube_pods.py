@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -19,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 from conftest import REGION, Sandbox, until
 from kubernetes import (
-    ACCOUNT, RESTRICTED, SLOW, WEB, Kube, address, deployment, fetch, install, pod_spec, push, reached, service, token,
+    ACCOUNT, RESTRICTED, SLOW, WEB, Kube, address, deployment, fetch, install, pod_spec, push, reached, service,
 )  # fmt: skip
 
 ISOLATED = sys.platform == "linux" and os.geteuid() == 0
@@ -381,43 +379,3 @@ class TestBalancer:
                 one.join()
         assert set(words) == {"one", "two"}
         assert words[-1] == "two"
-
-
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-def test_kubectl(kube: Kube, image: str, tmp_path: Path) -> None:
-    there = kube.cluster()
-    cluster = {"server": there["endpoint"], "certificate-authority-data": there["certificateAuthority"]["data"]}
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "u", "user": {"token": token()}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "test"}}],
-        "current-context": "x",
-    }
-    (tmp_path / "config").write_text(json.dumps(config))
-
-    def kubectl(*arguments: str, body: Any = None) -> str:
-        done = subprocess.run(
-            ["kubectl", "--kubeconfig", str(tmp_path / "config"), "--cache-dir", str(tmp_path / "cache"), *arguments],
-            input=None if body is None else json.dumps(body), capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert (
-        kubectl("apply", "--server-side", "-f", "-", body=deployment(image))
-        == "deployment.apps/web serverside-applied\n"
-    )
-    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=20s")
-    assert "1/1     1            1" in kubectl("get", "deployment", "web")
-    assert kubectl("logs", "deployment/web") == "listening \n"
-    kubectl("scale", "deployment/web", "--replicas=2")
-    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=20s")
-    assert len(kubectl("get", "pods", "-o", "name").splitlines()) >= 2
-    kubectl("label", "deployment/web", "a=b")
-    kubectl("rollout", "restart", "deployment/web")
-    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=20s")
-    assert "Successfully assigned" in kubectl("describe", "pods")
-    assert "ip-10-0-" in kubectl("get", "nodes")
-    kubectl("delete", "deployment", "web", "--wait")

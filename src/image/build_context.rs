@@ -220,7 +220,7 @@ impl Walk {
             let target = target
                 .to_str()
                 .ok_or_else(|| refused(path, "target of the link is not UTF-8", "rename the target"))?;
-            if !(self.absolute_links && target.starts_with('/')) && !stays_inside(at, target) {
+            if !(stays_inside(at, target) || self.absolute_links && target.starts_with('/')) {
                 let what = format!("target of the link is outside the build context ({target})");
                 return Err(refused(
                     path,

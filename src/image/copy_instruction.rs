@@ -88,13 +88,12 @@ pub fn arguments(
 
 fn owner(state: &StageState<'_>, line: usize, arguments: &CopyArguments) -> Result<FileOwner, Refusal> {
     let Some(text) = &arguments.chown else { return Ok(FileOwner::default()) };
-    let found = match text.strip_prefix(':') {
-        Some(group) => state.accounts.group(group).map(|gid| FileOwner { uid: 0, gid }),
-        None => {
-            // Unlike a login, `--chown=1000` also sets the group.
-            let plain = text.parse::<u32>().ok().map(|id| FileOwner { uid: id, gid: id });
-            plain.or_else(|| state.accounts.find(text))
-        }
+    let found = if let Some(group) = text.strip_prefix(':') {
+        state.accounts.group(group).map(|gid| FileOwner { uid: 0, gid })
+    } else {
+        // Unlike a login, `--chown=1000` also sets the group.
+        let plain = text.parse::<u32>().ok().map(|id| FileOwner { uid: id, gid: id });
+        plain.or_else(|| state.accounts.find(text))
     };
     found.ok_or_else(|| {
         Refusal::new(line, format!("unknown user or group `{text}`"))
@@ -146,7 +145,10 @@ pub fn from_context(
         let start = context.entries.partition_point(|(path, _)| path.as_bytes() < root.as_bytes());
         for (path, entry) in context.entries.iter().skip(start) {
             let Some(rest) = below(&root, path) else {
-                if path.starts_with(&root) { continue } else { break }
+                if path.starts_with(&root) {
+                    continue;
+                }
+                break;
             };
             let to = match rest {
                 "" => file_target(state, &target, into_folder, path),

@@ -159,7 +159,7 @@ impl<'a> Reader<'a, '_> {
             let own = words.next().zip(words.next()).filter(|(_, r#as)| r#as.eq_ignore_ascii_case("as"));
             index.to_string() == name || own.is_some_and(|(own, _)| own.eq_ignore_ascii_case(name))
         });
-        found.map(|(index, _)| index).last()
+        found.map(|(index, _)| index).next_back()
     }
 
     fn copy(&mut self, state: &mut StageState<'a>, one: &Instruction, index: usize) -> Result<(), Refusal> {

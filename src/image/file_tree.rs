@@ -111,7 +111,7 @@ impl FileTree {
             found = true;
             match node {
                 TreeNode::File { mode, owner, .. } | TreeNode::Text { mode, owner, .. } => {
-                    change(mode, owner, false)
+                    change(mode, owner, false);
                 }
                 TreeNode::Folder { mode, owner } => change(mode, owner, true),
                 TreeNode::Link { .. } => {}

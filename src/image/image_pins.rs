@@ -87,7 +87,7 @@ impl ImagePins {
         for name in names {
             match (before.get(name), now.get(name)) {
                 (Some(before), Some(now)) if before != now => {
-                    moved.push(format!("{name}: {before} -> {now}"))
+                    moved.push(format!("{name}: {before} -> {now}"));
                 }
                 (Some(before), None) => moved.push(format!("{name}: {before} is removed")),
                 (None, Some(now)) if !before.is_empty() => moved.push(format!("{name}: {now} is added")),

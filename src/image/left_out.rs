@@ -83,8 +83,11 @@ pub fn is_private_key(head: &[u8]) -> bool {
             inside = true;
         } else if line.starts_with("-----END ") {
             inside = false;
-        } else if !inside
-            && !(line.is_empty() || line.starts_with('#') || line == "Bag Attributes" || is_attribute(line))
+        } else if !(inside
+            || line.is_empty()
+            || line.starts_with('#')
+            || line == "Bag Attributes"
+            || is_attribute(line))
         {
             return false;
         }

@@ -4,7 +4,7 @@
 //! <https://packaging.python.org/en/latest/specifications/pylock-toml/>
 
 use super::{ImagePlatform, Refusal, markers::holds};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 use toml::{Table, Value};
 
 /// Form of a lock file.
@@ -245,9 +245,14 @@ fn uv_line(package: &Table) -> Result<String, Refusal> {
     line(name, text(package, "version"), hashes.collect())
 }
 
+/// Returns whether a file name has this ending, in any case.
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|it| it.eq_ignore_ascii_case(ending))
+}
+
 fn poetry_line(package: &Table) -> Result<String, Refusal> {
     let files = tables(package.get("files"));
-    let wheels = files.into_iter().filter(|file| text(file, "file").ends_with(".whl"));
+    let wheels = files.into_iter().filter(|file| has_ending(text(file, "file"), "whl"));
     let hashes = wheels.filter_map(|file| Some(file.get("hash")?.as_str()?.to_owned()));
     line(text(package, "name"), text(package, "version"), hashes.collect())
 }

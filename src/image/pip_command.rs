@@ -2,6 +2,7 @@
 //! Source: <https://pip.pypa.io/en/stable/cli/pip_install/>
 
 use super::lock_files::normalized;
+use std::{ffi::OsStr, path::Path};
 
 /// What a command installs, and where.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -159,7 +160,8 @@ impl PipArguments {
         if word.starts_with("git+") || word.contains("://") || word.contains(" @ ") {
             return Err(format!("requirement `{word}`, which is not in a package index"));
         }
-        if word.ends_with(".whl") || word.ends_with(".tar.gz") || word.ends_with(".zip") {
+        let ending = Path::new(word).extension().and_then(OsStr::to_str).unwrap_or_default();
+        if ["whl", "gz", "zip"].iter().any(|it| ending.eq_ignore_ascii_case(it)) {
             return Err(format!("the file `{word}`"));
         }
         if word.starts_with(['.', '/']) {

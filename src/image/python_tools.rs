@@ -13,7 +13,7 @@ use super::{
     run_scope::RunScope,
     stage_state::{PackagePlace, StageState},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 /// Maximum depth of requirements files that include each other.
 const MAX_DEPTH: usize = 16;
@@ -44,7 +44,8 @@ pub fn pip_install(
     }
     for file in std::mem::take(&mut given.files) {
         let name = file.rsplit('/').next().unwrap_or_default();
-        if name.starts_with("pylock") && name.ends_with(".toml") {
+        let is_toml = Path::new(name).extension().is_some_and(|it| it.eq_ignore_ascii_case("toml"));
+        if name.starts_with("pylock") && is_toml {
             let (bytes, from) = scope.read(state, &file)?;
             state.install(&place, Install::Lock(lock(LockForm::Pylock, from, &bytes, String::new())));
             continue;
@@ -176,14 +177,14 @@ impl Included<'_> {
             let (option, value) = (words.next().unwrap_or_default(), words.next().unwrap_or_default().trim());
             match option {
                 "-r" | "--requirement" => {
-                    self.file(state, scope, &beside(value), constraints, depth.saturating_add(1))?
+                    self.file(state, scope, &beside(value), constraints, depth.saturating_add(1))?;
                 }
                 "-c" | "--constraint" => {
-                    self.file(state, scope, &beside(value), true, depth.saturating_add(1))?
+                    self.file(state, scope, &beside(value), true, depth.saturating_add(1))?;
                 }
                 "-i" | "--index-url" => self.found.options.push(format!("--index-url={value}")),
                 "--extra-index-url" | "--trusted-host" => {
-                    self.found.options.push(format!("{option}={value}"))
+                    self.found.options.push(format!("{option}={value}"));
                 }
                 "--pre" => self.found.options.push(line.clone()),
                 "-e" | "--editable" if value.starts_with('.') => {

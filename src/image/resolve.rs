@@ -22,7 +22,7 @@ use crate::{
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, btree_map::Entry},
     fs,
     path::{Path, PathBuf},
 };
@@ -113,10 +113,8 @@ async fn pinned(request: &PinRequest, inputs: &mut ImageInputs) -> Result<Survey
             continue;
         }
         for open in &found.open_packages {
-            let key = open.key();
-            if !inputs.pins.packages.contains_key(&key) {
-                let lines = resolved(&store, open).await?;
-                inputs.pins.packages.insert(key, lines);
+            if let Entry::Vacant(place) = inputs.pins.packages.entry(open.key()) {
+                place.insert(resolved(&store, open).await?);
             }
         }
     }

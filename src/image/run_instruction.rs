@@ -42,14 +42,13 @@ pub fn run(state: &mut StageState<'_>, line: usize, rest: &str) -> Result<(), Re
     if is_tool_installer(&text) {
         return Ok(());
     }
-    let list = match serde_json::from_str::<Vec<String>>(&text) {
-        Ok(words) => vec![words],
-        Err(_) => {
-            let split = commands(&text, &|name| scope.variable(state, name));
-            split.map_err(|what| {
-                refused(format!("{what} in `RUN {}`: only a shell can run it", shortened(&text)))
-            })?
-        }
+    let list = if let Ok(words) = serde_json::from_str::<Vec<String>>(&text) {
+        vec![words]
+    } else {
+        let split = commands(&text, &|name| scope.variable(state, name));
+        split.map_err(|what| {
+            refused(format!("{what} in `RUN {}`: only a shell can run it", shortened(&text)))
+        })?
     };
     for words in list {
         command(state, &mut scope, &words)?;

@@ -59,7 +59,7 @@ pub async fn gather(
         endpoint_zones: endpoint_zones(workspace, snapshot, &zones).await?,
         zones,
         state_folder: workspace.folders.state.display().to_string(),
-        images: app_images(workspace, options, snapshot).await?,
+        images: Box::pin(app_images(workspace, options, snapshot)).await?,
         ..Context::default()
     };
     let Some(cluster) = &workspace.stack.cluster else { return Ok(context) };
