@@ -1,7 +1,7 @@
 //! The context that every verb of a resource kind receives.
 
 use super::{Call, Clients, MissingField, required};
-use crate::model::{Address, CallError, Owner};
+use crate::model::{Address, CallError, ManifestSecrets, Owner};
 use aws_sdk_ec2::types::{RouteTable, SecurityGroup, SecurityGroupRule};
 use std::{
     collections::BTreeSet,
@@ -41,6 +41,8 @@ pub struct Cx {
     pub local: Arc<Local>,
     /// Objects of the cluster whose fields are taken from other managers.
     take_fields: Arc<BTreeSet<Address>>,
+    /// The values of the Secrets of the manifests.
+    secrets: ManifestSecrets,
     /// The names of the stack's clusters, also if they no longer exist.
     clusters: Arc<BTreeSet<String>>,
     kept: Arc<Mutex<http::Extensions>>,
@@ -67,6 +69,7 @@ impl Cx {
             region: region.to_owned(),
             local: Arc::default(),
             take_fields: Arc::default(),
+            secrets: ManifestSecrets::default(),
             clusters: Arc::default(),
             kept: Arc::default(),
             route_tables: Arc::default(),
@@ -90,6 +93,17 @@ impl Cx {
     /// Returns whether fields of the object are taken from the managers that own them.
     pub fn takes_fields(&self, of: &Address) -> bool {
         self.take_fields.contains(of)
+    }
+
+    /// Returns the context with the values of the Secrets of the manifests.
+    #[must_use]
+    pub fn with_secrets(self, secrets: &ManifestSecrets) -> Self {
+        Cx { secrets: secrets.clone(), ..self }
+    }
+
+    /// Returns the values of the Secrets of the manifests.
+    pub fn secrets(&self) -> &ManifestSecrets {
+        &self.secrets
     }
 
     /// Returns the context of a stack that has, or had, these clusters.

@@ -1,7 +1,7 @@
 //! What the resources of a stack depend on besides its file.
 
 use crate::{
-    model::Owner,
+    model::{Address, Owner, SecretData},
     stack::{delivery::App, manifest_file::Object},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +45,8 @@ pub struct Context {
     pub auto_mode: bool,
     /// Objects of the rendered manifests, each with the part of the stack that it belongs to.
     pub objects: Vec<(String, Object)>,
+    /// The values of the Secrets among the objects, which hold texts in their place.
+    pub secrets: BTreeMap<Address, SecretData>,
     /// Fields of applications that the file sets and no manifest uses, each with the folder of the manifests.
     pub unused: Vec<(String, String)>,
     /// Objects of the manifests that are not applied, each with the reason.

@@ -284,5 +284,7 @@ pub fn unused_fields(stack: &Stack, app: &App, used: &BTreeSet<String>) -> Vec<S
     let unused = |(field, variables): &(String, &&[&str])| {
         stack.sets(field) && !variables.iter().any(|variable| used.contains(*variable))
     };
-    fields.filter(unused).map(|(field, _)| field).collect()
+    // Without a load balancer, there is nothing that a manifest would have to contain.
+    let needless = |field: &str| app.ingress == Ingress::None && field == app.field("ingress");
+    fields.filter(unused).map(|(field, _)| field).filter(|field| !needless(field)).collect()
 }

@@ -17,6 +17,7 @@ mod pod_logs;
 mod pod_trouble;
 mod refused_update;
 mod rollout;
+mod secret_answer;
 
 pub use client::{Apply, KubeClient, MANAGER, ObjectRef};
 pub use cluster_token::{ClusterToken, token};
@@ -32,3 +33,4 @@ pub use object_diff::changes;
 pub use pod_logs::{ContainerRun, LogQuery};
 pub use refused_update::{is_refused_update, strategy_patch};
 pub use rollout::{HealthInputs, RolloutState, state};
+pub use secret_answer::without_values;

@@ -22,6 +22,7 @@ mod report;
 mod resource;
 mod retired;
 mod secret;
+mod secret_object;
 mod service_made;
 mod snapshot;
 mod state_limits;
@@ -52,6 +53,9 @@ pub use resource::{
     DeletePolicy, Desired, Identity, Kind, KindInfo, Readiness, ReplacementOrder, Resource, minutes,
 };
 pub use secret::SecretSource;
+pub use secret_object::{
+    ManifestSecrets, SecretData, hidden_change, hidden_live, hide, is_hidden_change, is_secret,
+};
 pub use service_made::ServiceMade;
 pub use snapshot::{Entry, Intent, Phase, Record, SCHEMA, Snapshot, SnapshotError, Writer};
 pub use successor::{is_name_of, next_name};

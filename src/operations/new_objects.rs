@@ -4,10 +4,10 @@
 use super::{OperationError, Workspace, cluster_access::name_of_cluster};
 use crate::{
     aws::cluster_endpoint,
-    kube::{Apply, KubeClient},
+    kube::{Apply, KubeClient, without_values},
     model::{
-        Action, Address, CallError, Desired as _, ErrorKind, Graph, Observed, Plan, StepError, references,
-        resolve,
+        Action, Address, CallError, Desired as _, ErrorKind, Graph, ManifestSecrets, Observed, Plan,
+        StepError, references, resolve,
     },
     resources::{addon, manifest},
 };
@@ -31,7 +31,7 @@ pub async fn refused_objects(
     plan: &Plan,
     observed: &Observed,
 ) -> Result<Vec<StepError>, OperationError> {
-    let objects: Vec<NewObject<'_>> = new_objects(graph, plan, observed).collect();
+    let objects: Vec<NewObject<'_>> = new_objects(graph, plan, observed, &workspace.secrets).collect();
     if objects.is_empty() {
         return Ok(Vec::new());
     }
@@ -49,6 +49,7 @@ pub async fn refused_objects(
             }
         });
         Ok::<_, OperationError>(answer.await?.map(|error| {
+            let error = without_values(error, &new.object);
             let text = format!("the API server does not accept it: {}", error.message);
             StepError::refused(new.address, text, error.hint.unwrap_or_else(|| "fix the manifest".to_owned()))
         }))
@@ -61,6 +62,7 @@ fn new_objects<'a>(
     graph: &'a Graph,
     plan: &'a Plan,
     observed: &'a Observed,
+    secrets: &'a ManifestSecrets,
 ) -> impl Iterator<Item = NewObject<'a>> {
     let known = |address: &str, field: &str| {
         observed.found.get(address)?.live.get(field).filter(|value| !value.is_null()).cloned()
@@ -70,7 +72,10 @@ fn new_objects<'a>(
         .iter()
         .filter(|change| change.kind == manifest::Spec::KIND && change.action == Action::Create);
     new.filter_map(move |change| {
-        let object = resolve(graph.nodes.get(&change.address)?.spec.get("object")?, &known);
+        let mut object = resolve(graph.nodes.get(&change.address)?.spec.get("object")?, &known);
+        if !secrets.reveal(&change.address, &mut object) {
+            return None;
+        }
         references(&object).is_empty().then_some(NewObject { address: &change.address, object })
     })
 }

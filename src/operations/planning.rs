@@ -85,6 +85,7 @@ pub async fn desired(
 ) -> Result<Graph, OperationError> {
     move_records(workspace, snapshot);
     let context = workspace.patient(async || facts::gather(workspace, options, snapshot).await).await?;
+    workspace.secrets.set(context.secrets.clone());
     facts::record_zones(&context, snapshot);
     for skipped in &context.skipped {
         workspace.warn_once(format!("not applied: {skipped}"));

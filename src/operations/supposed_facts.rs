@@ -46,6 +46,7 @@ pub fn supposed_facts(stack: &Stack, account: &str) -> Context {
         state_folder: String::new(),
         images: supposed_images(stack),
         endpoint_zones: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         objects: Vec::new(),
         unused: Vec::new(),
         skipped: Vec::new(),

@@ -7,7 +7,7 @@ use crate::{
     aws::{Cx, Local},
     engine::{AwsProvider, Settings},
     graph::{Backend, cluster_name},
-    model::{Action, Address, Desired as _, Kind, Owner, Plan, PlannedChange, StepError},
+    model::{Action, Address, Desired as _, Kind, ManifestSecrets, Owner, Plan, PlannedChange, StepError},
     resources::{eks_cluster, handler},
     stack::Stack,
 };
@@ -60,6 +60,8 @@ pub struct Workspace {
     pub folders: Folders,
     /// Who is told and asked.
     pub operator: Arc<dyn Operator>,
+    /// The values of the Secrets of the manifests, as [`desired`](super::planning::desired) read them last.
+    pub secrets: ManifestSecrets,
     /// What was told once.
     told: Mutex<BTreeSet<String>>,
 }
@@ -95,7 +97,15 @@ impl Workspace {
             command: command.to_owned(),
             lock_timeout,
         };
-        Ok(Workspace { stack, target, state, folders, operator, told: Mutex::default() })
+        Ok(Workspace {
+            stack,
+            target,
+            state,
+            folders,
+            operator,
+            secrets: ManifestSecrets::default(),
+            told: Mutex::default(),
+        })
     }
 
     /// Returns the stack, the region and the account, for messages.
@@ -168,7 +178,8 @@ pub fn provider(workspace: &Workspace, owner: &Owner, take_fields: &BTreeSet<Add
     let (account, region) = (&workspace.target.identity.account, &workspace.stack.region);
     let cx = Cx::new(workspace.target.clients.clone(), owner.clone(), account, region).on(local);
     let cluster = workspace.stack.cluster.as_ref().map(|_| cluster_name(&workspace.stack));
-    AwsProvider::new(cx.taking_fields(take_fields).with_clusters(cluster))
+    let cx = cx.taking_fields(take_fields).with_secrets(&workspace.secrets);
+    AwsProvider::new(cx.with_clusters(cluster))
 }
 
 /// Returns the engine's settings for a run.

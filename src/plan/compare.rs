@@ -1,6 +1,6 @@
 //! The three-way comparison of one resource: what is asked for, what was recorded, what is there.
 
-use crate::model::{Change, Changes, Entry, Origin, is_reference};
+use crate::model::{Change, Changes, Entry, Origin, is_hidden_change, is_reference};
 use serde_json::{Map, Value};
 
 /// Reduces the live tags to those that this program manages: the wanted ones, and the ones it once set. Tags that
@@ -35,6 +35,9 @@ pub fn origin(changes: &Changes, want: &Value, entry: Option<&Entry>) -> Origin 
 pub fn drift(change: &Change, want: &Value, entry: &Entry) -> bool {
     // What is known only after `up` differs because of another change of this plan.
     if is_reference(&change.new) {
+        return false;
+    }
+    if is_hidden_change(change) {
         return false;
     }
     let field = change.path.split(['.', '[']).next().unwrap_or_default();

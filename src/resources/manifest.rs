@@ -173,7 +173,9 @@ impl Lifecycle for Manifest {
                 };
                 let Some(cluster) = kube::cluster(cx, name).await? else { return Ok(None) };
                 let forced = cx.takes_fields(&asked.address);
-                let live = look(&cluster, name, &place, asked.want.as_ref(), forced).await;
+                // The values of a Secret that is only to be removed are not known, and not needed.
+                let want = asked.want.clone().and_then(|want| revealed(cx, want));
+                let live = look(&cluster, name, &place, want.as_ref(), forced).await;
                 let found = match kube::forget_connection_on_silence(cx, live) {
                     // What is to let the caller in may be part of the same plan: what was recorded stands until then.
                     Err(error) => match kube::access_denied(&error) {
@@ -198,14 +200,14 @@ impl Lifecycle for Manifest {
             return Err(CallError::new(ErrorKind::Exists, format!("there is a {place} already")));
         }
         let object = object::with_nonce(want.object.clone(), &intent.nonce);
-        apply(cx, &Spec { object, ..want.clone() }, None).await
+        apply(cx, Spec { object, ..want.clone() }, None).await
     }
 
     async fn sync(cx: &Cx, want: &Spec, _: &Live) -> Result<Option<UpdateId>, CallError> {
         let cluster = reached(cx, &want.cluster).await?;
         let place = ObjectRef::of(&want.object).ok_or_else(|| CallError::bug("an object without a name"))?;
         let live = cluster.get(&place).await?;
-        apply(cx, want, live.as_ref()).await.map(|()| None)
+        apply(cx, want.clone(), live.as_ref()).await.map(|()| None)
     }
 
     async fn delete(cx: &Cx, live: &Live) -> Result<(), CallError> {
@@ -231,9 +233,16 @@ async fn reached(cx: &Cx, name: &str) -> Result<KubeClient, CallError> {
     kube::cluster(cx, name).await?.ok_or_else(missing)
 }
 
-async fn apply(cx: &Cx, want: &Spec, live: Option<&Value>) -> Result<(), CallError> {
+/// Returns the spec with the values of a Secret; `None` if they are not known.
+fn revealed(cx: &Cx, mut want: Spec) -> Option<Spec> {
+    let address = object::address(&want.object)?;
+    cx.secrets().reveal(&address, &mut want.object).then_some(want)
+}
+
+async fn apply(cx: &Cx, want: Spec, live: Option<&Value>) -> Result<(), CallError> {
     let cluster = reached(cx, &want.cluster).await?;
-    let mut object = sent(want, live);
+    let want = revealed(cx, want).ok_or_else(|| CallError::bug("a Secret whose values are not known"))?;
+    let mut object = sent(&want, live);
     let forced = object::address(&object).is_some_and(|address| cx.takes_fields(&address));
     if let Some(patch) = live.and_then(|live| kube::strategy_patch(&object, live))
         && let Some(place) = ObjectRef::of(&object)
@@ -244,7 +253,8 @@ async fn apply(cx: &Cx, want: &Spec, live: Option<&Value>) -> Result<(), CallErr
         object = kube::with_live_values(&object, &kube::taken_fields(&object, live));
     }
     let how = if forced { Apply::Forced } else { Apply::Now };
-    kube::forget_connection_on_silence(cx, cluster.apply(&object, how).await).map(drop)
+    let applied = kube::forget_connection_on_silence(cx, cluster.apply(&object, how).await);
+    applied.map(drop).map_err(|error| kube::without_values(error, &object))
 }
 
 /// The object as it is sent: a number of replicas that something in the cluster sets goes back as it is there. Left out, the

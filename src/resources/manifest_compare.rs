@@ -3,7 +3,7 @@
 use super::prelude::*;
 use crate::{
     kube::{self, Apply, DeferredField, KubeClient, TakenField, is_refused_update},
-    model::Change,
+    model::{Change, hidden_change, hidden_live, is_secret},
 };
 use serde_json::Value;
 
@@ -23,8 +23,30 @@ pub struct Comparison {
 }
 
 /// Asks the server what an apply would change. What other resources supply only later is compared without it. Fields that
-/// another manager took are part of the answer only if they are `forced`.
+/// another manager took are part of the answer only if they are `forced`. Values of a Secret are not part of the answer.
 pub async fn compare(
+    cluster: &KubeClient,
+    wanted: &Value,
+    object: &Value,
+    forced: bool,
+) -> Result<Comparison, CallError> {
+    let found = compare_values(cluster, wanted, object, forced).await;
+    if !is_secret(wanted) {
+        return found;
+    }
+    let mut found = found.map_err(|error| kube::without_values(error, wanted))?;
+    let hidden = |text: String| {
+        let error = CallError::new(ErrorKind::Invalid, text);
+        kube::without_values(kube::without_values(error, wanted), object).message
+    };
+    (found.refused, found.conflict) = (found.refused.map(hidden), found.conflict.map(hidden));
+    found.pending = Changes(found.pending.0.into_iter().map(hidden_change).collect());
+    let taken = found.taken.into_iter().map(|field| TakenField { live: hidden_live(&field.live), ..field });
+    found.taken = taken.collect();
+    Ok(found)
+}
+
+async fn compare_values(
     cluster: &KubeClient,
     wanted: &Value,
     object: &Value,

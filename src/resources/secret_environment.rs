@@ -211,22 +211,8 @@ async fn put(cx: &Cx, want: &Spec, nonce: Option<&String>) -> Result<(), CallErr
     let values = read(cx, want).await?;
     let object = secret(want, &values, OffsetDateTime::now_utc())?;
     // The plan shows what another manager changed, and this sets it back.
-    let written = cluster_secret::write(cx, &want.cluster, object, nonce, Apply::Forced).await;
-    written.map_err(|error| without_values(error, &values))
-}
-
-/// Returns the error without the server's message if that quotes a value.
-fn without_values(error: CallError, values: &BTreeMap<String, Versioned>) -> CallError {
-    let quotes = |text: &str| {
-        let shown =
-            |value: &Versioned| text.contains(&value.value) || text.contains(&STANDARD.encode(&value.value));
-        values.values().any(shown)
-    };
-    if !quotes(&error.message) && !error.hint.as_deref().is_some_and(quotes) {
-        return error;
-    }
-    let message = "the API server did not accept the Secret; its answer quotes a value and is not shown";
-    CallError { message: message.to_owned(), hint: None, ..error }
+    let written = cluster_secret::write(cx, &want.cluster, object.clone(), nonce, Apply::Forced).await;
+    written.map_err(|error| kube::without_values(error, &object))
 }
 
 /// Builds the Secret with the values of its parameters.
@@ -363,18 +349,5 @@ mod tests {
             assert!(!error.to_string().contains("old"));
         }
         assert!(secret(&want(), &values("new", 4), OffsetDateTime::UNIX_EPOCH).is_ok());
-    }
-
-    #[test]
-    fn an_answer_that_quotes_a_value_is_not_shown() {
-        let known = values("correct horse", 3);
-        let failed = |text: String| CallError::new(ErrorKind::Invalid, text);
-        let encoded = format!("cannot decode {}", STANDARD.encode("correct horse"));
-        for text in ["Secret with correct horse".to_owned(), encoded] {
-            let error = without_values(failed(text.clone()), &known);
-            assert!(error.message.contains("is not shown") && error.class == ErrorKind::Invalid, "{error}");
-            assert!(without_values(failed("x".to_owned()).hint(text), &known).hint.is_none());
-        }
-        assert_eq!(without_values(failed("data is too long".to_owned()), &known).message, "data is too long");
     }
 }

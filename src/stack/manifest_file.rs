@@ -5,6 +5,7 @@ use super::{
     diagnostics::{Diagnostic, Diagnostics, SourceText},
     foreign_manifest::{is_literal, items, name_generated},
     nearest,
+    secret_manifest::normalize,
     tree::{Raw, YamlNode, parse_all},
 };
 use crate::model::{is_reference, joined};
@@ -108,11 +109,8 @@ impl Renderer<'_> {
                 "set all three; instead of a name, `metadata.generateName` is accepted, too",
             );
         }
-        if value.get("kind") == Some(&json!("Secret")) && value.get("apiVersion") == Some(&json!("v1")) {
-            return wrong(
-                "Secret objects are not allowed in manifests, because applied objects are stored in the state",
-                "declare the value in `parameters` with `secret`, and read the SSM parameter from the pods",
-            );
+        if let Err((message, hint)) = normalize(&mut value) {
+            return wrong(&message, &hint);
         }
         if let Some(Value::Object(metadata)) = value.get_mut("metadata")
             && metadata.get("annotations") == Some(&json!({}))

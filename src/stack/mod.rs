@@ -22,6 +22,7 @@ mod merge;
 pub mod overrides;
 mod placement;
 mod positions;
+mod secret_manifest;
 mod substitute;
 mod tree;
 mod types;

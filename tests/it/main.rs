@@ -43,6 +43,7 @@ mod left_behind;
 mod lifecycle;
 mod lived_in;
 mod lock_model;
+mod manifest_secrets;
 mod operations;
 mod order;
 mod outage;

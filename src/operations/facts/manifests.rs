@@ -3,7 +3,7 @@
 use super::super::OperationError;
 use crate::{
     graph::{Context, SHARED_PART, deploys, is_application_part, part, renders, unused_fields, variables},
-    model::{Address, CallError, ErrorKind, object::address},
+    model::{Address, CallError, ErrorKind, hide, object::address},
     stack::{
         Diagnostic, Diagnostics, Stack,
         delivery::App,
@@ -63,6 +63,11 @@ pub(super) fn add_objects(
     }
     context.skipped = found.skipped;
     context.objects = once(found.objects)?;
+    for (_, object) in &mut context.objects {
+        if let Some((address, data)) = address(&object.value).zip(hide(&mut object.value)) {
+            context.secrets.insert(address, data);
+        }
+    }
     Ok(())
 }
 

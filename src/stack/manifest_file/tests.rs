@@ -99,7 +99,11 @@ fn what_is_wrong_is_shown_with_its_file_and_line() {
         (format!("{HEAD}data: {{a: 'x ${{app.command}}'}}\n"), 4, "has no value"),
         (format!("{HEAD}data: {{provisioner/when: 1}}\n"), 4, "expected a string"),
         ("kind: ConfigMap\nmetadata: {name: x}\n".to_owned(), 1, "invalid Kubernetes object"),
-        (format!("{HEAD}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n"), 5, "`parameters`"),
+        (
+            format!("{HEAD}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{a: é}}\n"),
+            5,
+            "`data.a` is not base64",
+        ),
         ("apiVersion: v1\nkind: PodList\nmetadata: {name: s}\n".to_owned(), 1, "`items` of the list"),
         (format!("{HEAD}a: {{ref: x, field: y}}\n"), 4, "`ref` and `field`"),
         (format!("{HEAD}a: 1\na: 2\n"), 5, "duplicate key"),
