@@ -24,43 +24,82 @@ const BATCH_WINDOW: Duration = Duration::from_millis(25);
 type Finds = Vec<Value>;
 type Waiting = Vec<(Lookup, oneshot::Sender<Result<Finds, CallError>>)>;
 
-/// Collects the lookups of a run into batches by kind.
+/// The lookups of one kind.
+#[derive(Default)]
+struct Batch {
+    waiting: Waiting,
+    /// Whether a task sends them.
+    is_served: bool,
+}
+
+/// Collects the lookups of a run into batches by kind, of which one is sent at a time.
 pub struct FindBatcher {
     provider: Arc<dyn Provider>,
     rates: Arc<Rates>,
-    waiting: Mutex<BTreeMap<String, Waiting>>,
+    batches: Mutex<BTreeMap<String, Batch>>,
 }
 
 impl FindBatcher {
     /// Returns a batcher that sends its calls to `provider` within the limits of `rates`.
     pub fn new(provider: Arc<dyn Provider>, rates: Arc<Rates>) -> Arc<Self> {
-        Arc::new(FindBatcher { provider, rates, waiting: Mutex::default() })
+        Arc::new(FindBatcher { provider, rates, batches: Mutex::default() })
     }
 
     /// Returns the live forms at the address of `lookup`.
     pub async fn find(self: &Arc<Self>, kind: &str, lookup: Lookup) -> Result<Finds, CallError> {
         let (sender, receiver) = oneshot::channel();
         let first = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let list = waiting.entry(kind.to_owned()).or_default();
-            list.push((lookup, sender));
-            list.len() == 1
+            let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+            let batch = batches.entry(kind.to_owned()).or_default();
+            batch.waiting.push((lookup, sender));
+            !std::mem::replace(&mut batch.is_served, true)
         };
         if first {
             let (batcher, kind) = (Arc::clone(self), kind.to_owned());
             tokio::spawn(async move {
                 tokio::time::sleep(BATCH_WINDOW).await;
-                batcher.send(&kind).await;
+                batcher.serve(&kind).await;
             });
         }
         receiver.await.unwrap_or_else(|_| Err(CallError::bug("a lookup was dropped without an answer")))
     }
 
-    async fn send(&self, kind: &str) {
-        let service = self.provider.kind(kind).as_ref().map_or("", |kind| kind.service());
-        tokio::time::sleep(self.rates.take(service, Use::Read)).await;
-        let gathered =
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(kind).unwrap_or_default();
+    /// Sends lookups of a kind until none waits. What arrives during a call goes together into the next one, except for a kind
+    /// that may not answer for long.
+    async fn serve(self: &Arc<Self>, kind: &str) {
+        let is_slow = self.provider.kind(kind).is_some_and(|kind| kind.may_be_unreachable);
+        while let Some(gathered) = self.gathered(kind).await {
+            let (batcher, name) = (Arc::clone(self), kind.to_owned());
+            let sending = tokio::spawn(async move { batcher.send(&name, gathered).await });
+            if !is_slow {
+                // After a panic, the lookups of this call get an error, and the others are sent.
+                let _ = sending.await;
+            }
+        }
+    }
+
+    /// Returns the lookups that wait, as soon as a call may be sent; `None` if there are none, which ends the task.
+    async fn gathered(&self, kind: &str) -> Option<Waiting> {
+        let batches = || self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut batches = batches();
+            let batch = batches.get_mut(kind)?;
+            if batch.waiting.is_empty() {
+                batch.is_served = false;
+                return None;
+            }
+        }
+        tokio::time::sleep(self.rates.take(self.service(kind), Use::Read)).await;
+        let gathered = std::mem::take(&mut batches().get_mut(kind)?.waiting);
+        Some(gathered)
+    }
+
+    fn service(&self, kind: &str) -> &'static str {
+        self.provider.kind(kind).as_ref().map_or("", |kind| kind.service())
+    }
+
+    async fn send(&self, kind: &str, gathered: Waiting) {
+        let service = self.service(kind);
         let (lookups, senders): (Vec<Lookup>, Vec<_>) = gathered.into_iter().unzip();
         let answer = self.provider.fresh().find(kind, &lookups).await;
         let throttled = answer.as_ref().is_err_and(|error| error.class == ErrorKind::Throttled);

@@ -130,6 +130,8 @@ impl Up<'_> {
                 conclusion.intend(&plan);
                 return Ok(Attempt::Ended(End::Ran));
             }
+            // Another first run may have created parts of it since the plan was shown.
+            conclusion.report.finish();
         }
         let held = match held {
             Some(held) => held,
@@ -264,6 +266,10 @@ impl Up<'_> {
     /// Looks once more for unrecorded resources with the stack's tags, such as one whose create call took effect
     /// after the run had abandoned it, and deletes them.
     async fn remove_late(&self, held: &mut Held) -> Option<(Plan, Outcome)> {
+        // The nonce of an abandoned create is the only proof for such a resource.
+        if held.writer.snapshot.abandoned.is_empty() {
+            return None;
+        }
         let mut snapshot = held.writer.snapshot.clone();
         let planned = self.control.reading(self.decide(&mut snapshot, None, None)).await;
         match planned.map(|(plan, _)| plan.stray_removals(&snapshot)) {

@@ -35,7 +35,7 @@ fn world(stack: &str, kubernetes: &str) -> Provider {
 }
 
 /// What the application answers, with the status. The time is for a busy machine: a request that fails ends at once.
-fn get(url: &str) -> Result<(u16, String), String> {
+pub fn get(url: &str) -> Result<(u16, String), String> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(60)))
         .http_status_as_error(false)

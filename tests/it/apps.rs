@@ -1,6 +1,9 @@
 //! Several applications in one stack, and images that something else has built.
 
-use crate::common::{Provider, cluster_objects::kubernetes, copy, until};
+use crate::{
+    application::get,
+    common::{Ended, Provider, cluster_objects::kubernetes, copy, until},
+};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -113,6 +116,57 @@ fn several_applications_come_change_and_go_each_for_itself() {
     assert!(left.contains(&"create application/deployment/demo-application/worker".to_owned()), "{left:?}");
     assert!(!left.iter().any(|line| line.starts_with("delete")), "{left:?}");
     world.run(&["down", "--sandbox", "--yes"]).with(0);
+}
+
+/// Runs a command of three stacks at once, each with these arguments behind its file.
+fn three(world: &Provider, args: &[&str]) {
+    let started: Vec<_> = ["a", "b", "c"]
+        .iter()
+        .map(|name| {
+            let file = format!("{name}.yaml");
+            let mut command = world.command(args);
+            command.args(["--sandbox", "--stack", &file]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for process in started {
+        Ended::of(&process.wait_with_output().unwrap()).with(0);
+    }
+}
+
+#[test]
+fn three_stacks_with_two_applications_each_come_and_go_side_by_side() {
+    let world = world("");
+    let census = || {
+        world.boto3(&format!(
+            "{}\nprint(json.dumps(census('eu-central-1')))",
+            include_str!("common/census.py")
+        ))
+    };
+    let empty = census();
+    for name in ["a", "b", "c"] {
+        let apps = "apps:\n- {name: web, replicas: 1, env: {DEMO_ROOT_RESPONSE: '@'}}\n\
+            - {name: worker, replicas: 1, ingress: none, namespace: jobs}\n";
+        let text = format!("{HEAD}{apps}").replace("shop", &format!("shop-{name}")).replace('@', name);
+        std::fs::write(world.path().join(format!("{name}.yaml")), text).unwrap();
+    }
+    three(&world, &["up", "--yes"]);
+    for name in ["a", "b", "c"] {
+        let file = format!("{name}.yaml");
+        let url = world.run(&["url", "web", "--sandbox", "--stack", &file]).with(0).out;
+        let answer = get(url.trim());
+        assert_eq!(answer, Ok((200, name.to_owned())), "{url}");
+    }
+    three(&world, &["plan", "--detailed-exitcode"]);
+    // One that goes leaves the others as they are.
+    world.run(&["down", "--yes", "--sandbox", "--stack", "b.yaml"]).with(0);
+    for name in ["a", "c"] {
+        let file = format!("{name}.yaml");
+        world.run(&["plan", "--detailed-exitcode", "--sandbox", "--stack", &file]).with(0);
+    }
+    three(&world, &["down", "--yes"]);
+    world.run(&["down", "--yes", "--backend", "--sandbox", "--stack", "a.yaml"]).with(0);
+    assert_eq!(census(), empty);
 }
 
 #[test]

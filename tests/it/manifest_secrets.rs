@@ -23,12 +23,11 @@ fn assert_hidden(what: &str, text: &str) {
 
 fn files(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        match entry.file_type().unwrap().is_dir() {
-            true => files(&entry.path()),
-            false => {
-                let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
-                assert_hidden(&entry.path().display().to_string(), &text);
-            }
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path);
+        } else {
+            assert_hidden(&path.display().to_string(), &String::from_utf8_lossy(&fs::read(&path).unwrap()));
         }
     }
 }

@@ -144,7 +144,7 @@ async fn sweep(trouble: CloudFaults, before: Option<&Graph>, graph: &Graph, expe
         let (plan, _) = process(&cloud, &state, graph, "three").await;
         assert_eq!(plan.changes, [], "power cut after {fuse}");
         if survived && matches!(first, Outcome::Done(_)) {
-            assert!(fuse > 6, "only {fuse} effects");
+            assert!(fuse > 5, "only {fuse} effects");
             return clouds;
         }
         clouds.push(cloud);
