@@ -126,7 +126,7 @@ mod tests {
             hidden_change(Change { path: "data.a".to_owned(), old, new, forces_replace: false })
         };
         assert!(is_hidden_change(&shown(json!("eA=="), json!("eQ=="))));
-        assert!(!is_hidden_change(&shown(Value::Null, json!("eQ=="))), "somebody removed it");
+        assert!(!is_hidden_change(&shown(Value::Null, json!("eQ=="))), "another removed it");
         assert_eq!(
             change("data.a", json!("eA=="), json!("eQ==")),
             (json!("(hidden)"), json!("(hidden, another value)"))

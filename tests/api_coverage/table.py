@@ -40,7 +40,7 @@ HEAD = """# What the create calls send
 
 Every parameter of the calls that create a cluster, its compute, its network, its repositories and its key. A stack field sets it,
 provisioner sends a value of its own, or it is omitted, and AWS's default applies. Settings of a cluster or node group that are set
-elsewhere are described in [GUIDE.md](GUIDE.md#settings-that-the-file-does-not-name).
+elsewhere are described in [Settings that the file does not name](reference/unmanaged-settings.md).
 
 This page is written from AWS's models of the calls and `tests/api_coverage/decisions.json`, with
 `PROVISIONER_TABLE=update cargo test --test it api_coverage::`. The test fails if a parameter has no decision, a field does not

@@ -21,6 +21,7 @@ mod auto_mode;
 mod backend;
 mod beforehand;
 mod benchmark;
+mod book;
 mod bytes;
 mod cluster_leftovers;
 mod common;
