@@ -48,13 +48,20 @@ pub struct BuildRequest {
 pub async fn build(ask: &BuildRequest) -> Result<Built, CallError> {
     let store = Store::in_cache(&ask.cache)?;
     let inputs = ask.inputs.clone();
-    let found = blocking(move || survey(&inputs).map_err(SurveyError::into_call_error)).await?;
+    let mut found = blocking(move || survey(&inputs).map_err(SurveyError::into_call_error)).await?;
     if found.tag != ask.tag {
         let text = format!("{}: files changed since the plan was created", ask.inputs.folder.display());
         return Err(CallError::new(ErrorKind::Other, text).hint("run again to create a new plan"));
     }
-    match &found.content {
-        Some(content) => daemonless(ask, &store, &found, content).await,
+    match found.content.take() {
+        Some(mut content) => {
+            report_progress("packing the application");
+            // Moved, since a folder may have many files.
+            let (context, tree) = (std::mem::take(&mut found.context), std::mem::take(&mut content.tree));
+            let work = store.work();
+            let source = blocking(move || files(&context, &tree, &work)).await?;
+            daemonless(ask, &store, &found, &content, source).await
+        }
         None => external::build(&store, &found).await,
     }
 }
@@ -64,10 +71,8 @@ async fn daemonless(
     store: &Store,
     found: &Survey,
     content: &ImageContent,
+    source: Layer,
 ) -> Result<Built, CallError> {
-    report_progress("packing the application");
-    let (context, tree, work) = (found.context.clone(), content.tree.clone(), store.work());
-    let source = blocking(move || files(&context, &tree, &work)).await?;
     let mut images = Vec::new();
     let mut told = false;
     for (index, platform) in found.platforms.iter().enumerate() {
@@ -146,7 +151,8 @@ fn files(context: &BuildContext, tree: &FileTree, work: &Path) -> Result<Layer, 
     for (path, node) in &tree.nodes {
         match node {
             TreeNode::File { from, size, hash, mode, owner } => {
-                context.reread(from, hash, |content| layer.file_of(path, (*mode, *owner), *size, content))?;
+                context
+                    .reread(from, *hash, |content| layer.file_of(path, (*mode, *owner), *size, content))?;
             }
             TreeNode::Text { text, mode, owner } => {
                 let size = u64::try_from(text.len()).unwrap_or(u64::MAX);

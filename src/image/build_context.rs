@@ -3,7 +3,7 @@
 
 use super::{
     file_hashes::{FileHashes, KnownFile},
-    hashing::{Hashing, hex},
+    hashing::{ContentHash, Hashing},
     ignore::Ignore,
     left_out::{HEAD_BYTES, LeaveOut, LeftOut, is_private_key},
 };
@@ -37,8 +37,8 @@ pub enum ContextEntry {
         executable: bool,
         /// Size in bytes.
         size: u64,
-        /// SHA-256 of the content, 64 hex digits.
-        hash: String,
+        /// SHA-256 of the content.
+        hash: ContentHash,
     },
     /// A symbolic link, which stays a link in the image.
     Link {
@@ -48,7 +48,7 @@ pub enum ContextEntry {
 }
 
 /// The files of a folder that belong to an image. Empty folders are left out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BuildContext {
     /// The folder that was read.
     pub folder: PathBuf,
@@ -111,14 +111,14 @@ impl BuildContext {
     pub fn reread(
         &self,
         path: &str,
-        hash: &str,
+        hash: ContentHash,
         take: impl FnOnce(&mut dyn io::Read) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
         let file = self.folder.join(path);
         let opened = fs::File::open(&file).map_err(|error| unreadable(&file, &error))?;
         let mut content = Hashed { from: opened, hash: Sha256::new() };
         let taken = take(&mut content);
-        if hex(&content.hash.finalize()) != hash {
+        if ContentHash::of(content.hash) != hash {
             let text = format!("{}: changed while the image was built", file.display());
             return Err(CallError::new(ErrorKind::Other, text).hint("run again"));
         }
@@ -256,7 +256,7 @@ impl Walk {
             io::Result::Ok(rest.saturating_add(u64::try_from(read).unwrap_or(u64::MAX)))
         };
         let size = read().map_err(|error| unreadable(path, &error))?;
-        let known = KnownFile { hash: hex(&hashing.0.finalize()), is_key: is_private_key(&head) };
+        let known = KnownFile { hash: ContentHash::of(hashing.0), is_key: is_private_key(&head) };
         self.hashes.put(at, &about, known.clone());
         self.counted(path, at, known, executable, size)
     }

@@ -159,7 +159,7 @@ pub fn from_context(
                 ContextEntry::File { executable, size, hash } => TreeNode::File {
                     from: path.clone(),
                     size: *size,
-                    hash: hash.clone(),
+                    hash: *hash,
                     mode: arguments.chmod.unwrap_or(if *executable { 0o755 } else { 0o644 }),
                     owner,
                 },

@@ -4,11 +4,11 @@
 use super::{
     BuildMethod, ImagePlatform, Refusal,
     base_reference::{BaseFacts, has_digest},
-    blob::digest,
     build_context::{BuildContext, ContextEntry, ContextRules},
     build_stage::BuildStage,
     dockerfile,
     file_tree::FileTree,
+    hashing::{ContentHash, Hashing},
     image_pins::{ImagePins, ResolveRequest},
     layer::FORMAT_VERSION,
     packages::{Packages, Pinned},
@@ -17,8 +17,10 @@ use super::{
 };
 use crate::model::{CallError, ErrorKind};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeSet,
+    io::BufWriter,
     path::{Path, PathBuf},
 };
 
@@ -126,6 +128,14 @@ impl SurveyError {
     }
 }
 
+/// What tells the content of a file, or where a link leads.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ContentMark<'a> {
+    Hash(&'a ContentHash),
+    Target(&'a str),
+}
+
 #[derive(Serialize)]
 struct Content<'a> {
     form: u32,
@@ -134,7 +144,7 @@ struct Content<'a> {
     stage: Option<&'a BuildStage>,
     dockerfile: Option<&'a str>,
     requirements: Option<&'a str>,
-    files: Vec<(&'a str, &'static str, &'a str)>,
+    files: Vec<(&'a str, &'static str, ContentMark<'a>)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tree: Option<&'a FileTree>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -284,9 +294,9 @@ fn tag(survey: &Survey, content: Option<(&ImageContent, Option<&str>)>) -> Resul
     let full = content.filter(|(_, plain)| plain.is_none()).map(|(content, _)| content);
     let all = survey.context.entries.iter().filter(|_| full.is_none());
     let files = all.map(|(path, entry)| match entry {
-        ContextEntry::File { executable: true, hash, .. } => (path.as_str(), "755", hash.as_str()),
-        ContextEntry::File { hash, .. } => (path.as_str(), "644", hash.as_str()),
-        ContextEntry::Link { target } => (path.as_str(), "link", target.as_str()),
+        ContextEntry::File { executable: true, hash, .. } => (path.as_str(), "755", ContentMark::Hash(hash)),
+        ContextEntry::File { hash, .. } => (path.as_str(), "644", ContentMark::Hash(hash)),
+        ContextEntry::Link { target } => (path.as_str(), "link", ContentMark::Target(target)),
     });
     let pinned = content.and_then(|(content, _)| {
         let digest = survey.pins.bases.get(&content.stage.base)?.digest.as_ref()?;
@@ -303,8 +313,12 @@ fn tag(survey: &Survey, content: Option<(&ImageContent, Option<&str>)>) -> Resul
         tree: full.map(|content| &content.tree),
         packages: full.map(|content| content.packages.as_slice()),
     };
-    let bytes = serde_json::to_vec(&content).map_err(|error| CallError::bug(error.to_string()))?;
-    Ok(digest(&bytes).trim_start_matches("sha256:").chars().take(TAG_DIGITS).collect())
+    // Not as one text: a folder may have many files.
+    let bug = |error: String| CallError::bug(error);
+    let mut hashing = BufWriter::new(Hashing(Sha256::new()));
+    serde_json::to_writer(&mut hashing, &content).map_err(|error| bug(error.to_string()))?;
+    let hashing = hashing.into_inner().map_err(|error| bug(error.to_string()))?;
+    Ok(ContentHash::of(hashing.0).to_string().chars().take(TAG_DIGITS).collect())
 }
 
 fn read(path: &Path, why: &str) -> Result<String, CallError> {

@@ -129,7 +129,7 @@ fn copy_context(context: &BuildContext, to: &Path) -> Result<(), CallError> {
         match entry {
             ContextEntry::File { executable, hash, .. } => {
                 let mode = if *executable { 0o755 } else { 0o644 };
-                context.reread(path, hash, |content| {
+                context.reread(path, *hash, |content| {
                     let mut copy = fs::File::create(&file).map_err(failed)?;
                     io::copy(content, &mut copy).map_err(failed)?;
                     copy.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)

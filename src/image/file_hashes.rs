@@ -1,6 +1,6 @@
 //! Remembers the hashes of files between runs, so that a large folder that did not change is not read again.
 
-use super::Store;
+use super::{Store, hashing::ContentHash};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -40,8 +40,8 @@ impl FileState {
 /// What was found out about a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownFile {
-    /// SHA-256 of the content, 64 hex digits.
-    pub hash: String,
+    /// SHA-256 of the content.
+    pub hash: ContentHash,
     /// Whether it is a private key.
     pub is_key: bool,
 }
@@ -100,6 +100,7 @@ impl FileHashes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::{Digest as _, Sha256};
     use std::fs;
 
     #[test]
@@ -109,7 +110,8 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         let path = folder.join("large");
         fs::write(&path, vec![1; 20_000]).unwrap();
-        let known = |hash: &str| KnownFile { hash: hash.to_owned(), is_key: false };
+        let known =
+            |text: &str| KnownFile { hash: ContentHash::of(Sha256::new_with_prefix(text)), is_key: false };
         let file = fs::metadata(&path).unwrap();
         let mut hashes = FileHashes::of(&folder, Some(&cache));
         hashes.put("large", &file, known("young"));

@@ -1,5 +1,6 @@
 //! The files that a stage of a Dockerfile adds to its base.
 
+use super::hashing::ContentHash;
 use serde::Serialize;
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -23,8 +24,8 @@ pub enum TreeNode {
         from: String,
         /// Size in bytes.
         size: u64,
-        /// SHA-256 of the content, 64 hex digits.
-        hash: String,
+        /// SHA-256 of the content.
+        hash: ContentHash,
         /// Permissions.
         mode: u32,
         /// User and group.

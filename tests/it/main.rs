@@ -23,6 +23,7 @@ mod beforehand;
 mod benchmark;
 mod book;
 mod bytes;
+mod calls;
 mod cluster_leftovers;
 mod common;
 mod crash;

@@ -96,7 +96,7 @@ fn a_file_that_changes_during_the_build_is_an_error() {
     let read = || {
         let mut bytes = Vec::new();
         context
-            .reread("a", hash, |from| from.read_to_end(&mut bytes).map(drop).map_err(|_| CallError::bug("")))
+            .reread("a", *hash, |from| from.read_to_end(&mut bytes).map(drop).map_err(|_| CallError::bug("")))
             .map(|()| bytes)
     };
     assert_eq!((read().unwrap(), *size), (b"one".to_vec(), 3));
@@ -168,11 +168,11 @@ fn a_large_file_is_hashed_once_and_again_when_it_changes() {
     put(&folder, "data", &"x".repeat(40_000));
     let rules = ContextRules { cache: Some(home.path().join("cache")), ..ContextRules::default() };
     let hash = |rules: &ContextRules| match &BuildContext::read(&folder, rules).unwrap().entries[0].1 {
-        ContextEntry::File { hash, .. } => hash.clone(),
+        ContextEntry::File { hash, .. } => *hash,
         ContextEntry::Link { .. } => panic!("a file"),
     };
     let first = hash(&rules);
-    assert_eq!((hash(&rules), hash(&ContextRules::default())), (first.clone(), first.clone()));
+    assert_eq!((hash(&rules), hash(&ContextRules::default())), (first, first));
     put(&folder, "data", &"y".repeat(40_000));
     assert_ne!(hash(&rules), first);
     assert_eq!(hash(&rules), hash(&ContextRules::default()));
