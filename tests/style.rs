@@ -333,7 +333,7 @@ fn breaches(file: &str, source: &str) -> Vec<Breach> {
     let paragraphs = match file.rsplit('.').next() {
         Some("rs") => rust(source),
         Some("py" | "toml") => Ok(python(source)),
-        Some("yaml" | "yml" | "ci/run") => Ok(comments(source)),
+        Some("yaml" | "yml" | "sh" | "ci/run") => Ok(comments(source)),
         _ => Ok(markdown(source)),
     };
     match paragraphs {
@@ -356,6 +356,7 @@ const READ: &[(&str, &[&str])] = &[
     ("sandbox/provisioner_sandbox", &["py"]),
     ("sandbox/tools", &["py"]),
     ("sandbox/tests", &["py"]),
+    ("packaging", &["py", "sh"]),
     ("tests", &["rs", "py", "md"]),
     ("Cargo.toml", &["toml"]),
     ("clippy.toml", &["toml"]),

@@ -52,6 +52,7 @@ mod outage;
 mod ownership;
 mod ownership_chains;
 mod ownership_table;
+mod packing;
 mod pipelines;
 mod plan_formats;
 mod policy;
