@@ -356,7 +356,7 @@ const READ: &[(&str, &[&str])] = &[
     ("sandbox/provisioner_sandbox", &["py"]),
     ("sandbox/tools", &["py"]),
     ("sandbox/tests", &["py"]),
-    ("packaging", &["py", "sh"]),
+    (".github/packaging", &["py", "sh"]),
     ("tests", &["rs", "py", "md"]),
     ("Cargo.toml", &["toml"]),
     ("clippy.toml", &["toml"]),

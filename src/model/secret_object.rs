@@ -76,7 +76,9 @@ pub fn hidden_change(change: Change) -> Change {
 /// Returns whether the file has another value for a key of a Secret: the record has no value to compare it with, and a field
 /// that another manager set is no part of the changes.
 pub fn is_hidden_change(change: &Change) -> bool {
-    change.new == HIDDEN_OTHER && !change.old.is_null()
+    let is_other = |value: &Value| value == HIDDEN_OTHER;
+    let has_other = change.new.as_object().is_some_and(|all| all.values().any(is_other));
+    (is_other(&change.new) || has_other) && !change.old.is_null()
 }
 
 /// Returns a live value of a Secret as it may be shown and recorded.
@@ -126,6 +128,14 @@ mod tests {
             hidden_change(Change { path: "data.a".to_owned(), old, new, forces_replace: false })
         };
         assert!(is_hidden_change(&shown(json!("eA=="), json!("eQ=="))));
+        // All of an immutable Secret.
+        let all = Change {
+            path: "data".to_owned(),
+            old: json!({"a": "eA=="}),
+            new: json!({"a": "eQ=="}),
+            forces_replace: true,
+        };
+        assert!(is_hidden_change(&hidden_change(all)));
         assert!(!is_hidden_change(&shown(Value::Null, json!("eQ=="))), "another removed it");
         assert_eq!(
             change("data.a", json!("eA=="), json!("eQ==")),

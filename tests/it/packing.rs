@@ -1,4 +1,4 @@
-//! `packaging/pack.py`: what is in an archive of a release, and that the same input gives the same bytes.
+//! `.github/packaging/pack.py`: what is in an archive of a release, and that the same input gives the same bytes.
 
 use crate::common::Ended;
 use std::{
@@ -11,7 +11,7 @@ use std::{
 const NAME: &str = "provisioner-0.1.0-x86_64-unknown-linux-gnu";
 
 fn pack(binary: &Path, out: &Path) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/pack.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/packaging/pack.py");
     let mut command = Command::new("python3");
     command.arg("-B").arg(script).arg(binary).arg("x86_64-unknown-linux-gnu").arg(out);
     command.env("SOURCE_DATE_EPOCH", "1764547200").env("CARGO_NET_OFFLINE", "true");

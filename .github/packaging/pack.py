@@ -1,6 +1,6 @@
 """Packs a built `provisioner` as a release: the binary, completions, manual pages, licence and a list of its parts.
 
-    python3 packaging/pack.py BINARY TARGET OUT
+    python3 .github/packaging/pack.py BINARY TARGET OUT
 
 The binary must run on this machine: it writes completions and manual pages itself, and says its version. OUT gets
 `provisioner-VERSION-TARGET.tar.gz` and the same name with `.sha256`. The same input gives the same bytes: times are
@@ -20,7 +20,7 @@ import tomllib
 import uuid
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COMPLETIONS = {
     "bash": "provisioner.bash",
     "zsh": "_provisioner",

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a container image of a static binary, without a base image: the binary, certificates, a folder for the stack.
 #
-#   packaging/image.sh ARCHIVE NAME [ARCHITECTURE]
+#   .github/packaging/image.sh ARCHIVE NAME [ARCHITECTURE]
 #
 # ARCHIVE is one that pack.py made. The image is in buildah's storage under NAME afterwards. Inside is no Python: what
 # needs one (the sandbox, and `builder: python` for requirements without hashes) is not possible there.
