@@ -1,12 +1,13 @@
 //! What a run would change, as it is shown before it is approved.
 
 use crate::{
-    model::{Plan, Totals, one_line},
+    model::{Plan, Totals, one_line, rough},
     operations::BlockedDeletion,
     plan::{change_json, counts, note_json, render, render_notes, stray_json, summary_json},
     ui::{Ui, plan_in_colour},
 };
 use serde_json::json;
+use std::time::Duration;
 
 /// Prints the refusals of a plan, and what only its records are dropped of. They come before everything else.
 pub fn show_refusals<'a>(ui: Ui, plans: impl Iterator<Item = &'a Plan> + Clone) {
@@ -44,12 +45,22 @@ pub fn total<'a>(plans: impl Iterator<Item = &'a Plan>) -> Totals {
     plans.map(Plan::totals).fold(Totals::default(), Totals::plus)
 }
 
+/// Returns what a plan would do, and how long that should take if it is long.
+pub fn summary(totals: Totals, expected: Duration) -> String {
+    match expected >= WORTH_TELLING {
+        true => format!("{} · about {}", counts(totals, false), rough(expected)),
+        false => counts(totals, false),
+    }
+}
+
+/// The shortest expected duration of a run that is worth telling.
+const WORTH_TELLING: Duration = Duration::from_secs(10);
+
 /// Prints the changes of the backend and the stack for people, or as JSON lines.
-pub fn show_changes(ui: Ui, place: &str, backend: &Plan, plan: &Plan) {
-    let plans = [backend, plan];
+pub fn show_changes(ui: Ui, place: &str, plans: [&Plan; 2], expected: Duration) {
     let totals = total(plans.into_iter());
     show_refusals(ui, plans.into_iter());
-    show_strays(ui, plan);
+    plans.iter().for_each(|plan| show_strays(ui, plan));
     if ui.json {
         plans.iter().flat_map(|plan| &plan.changes).for_each(|change| ui.line(change_json(change)));
         plans.iter().flat_map(|plan| &plan.notes).for_each(|note| ui.line(note_json(note)));
@@ -66,7 +77,7 @@ pub fn show_changes(ui: Ui, place: &str, backend: &Plan, plan: &Plan) {
     let text: String = plans.iter().map(|plan| render(plan, ui.verbose > 0)).collect();
     ui.say(&format!("Plan for {place}\n"));
     ui.say(plan_in_colour(&ui, &text).trim_end());
-    ui.say(&format!("\n{}\n", counts(totals, false)));
+    ui.say(&format!("\n{}\n", summary(totals, expected)));
 }
 
 /// Prints what blocks some deletions.

@@ -1,7 +1,7 @@
 //! `plan`: what `up` would do.
 
 use super::{
-    consent::{show_refusals, show_strays, total},
+    consent::{show_refusals, show_strays, summary, total},
     exit::{CommandError, Exit},
     global_options::Global,
     opening::{open, plan_options},
@@ -11,10 +11,10 @@ use super::{
 use crate::{
     model::{Plan, PlannedChange, StepError, Totals},
     operations::{self, PlanOptions, Saved},
-    plan::{change_json, counts, markdown, note_json, render, render_notes, summary_json},
+    plan::{change_json, markdown, note_json, render, render_notes, summary_json},
     ui::{Ui, plan_in_colour},
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Show what `up` would change in the live account, field by field
 #[derive(Debug, clap::Args)]
@@ -75,7 +75,7 @@ pub async fn run(global: &Global, args: &PlanArgs, ui: Ui) -> Result<Exit, Comma
     let (place, plans) = (workspace.location(), [&planned.backend, &planned.plan]);
     let totals = match args.format {
         PlanFormat::Markdown => show_markdown(ui, &place, plans, &planned.infeasible),
-        PlanFormat::Text | PlanFormat::Json => show(ui, &place, plans),
+        PlanFormat::Text | PlanFormat::Json => show(ui, &place, plans, planned.expected),
     };
     let losses: Vec<String> = planned.unaccepted(&options).filter_map(PlannedChange::consent).collect();
     if planned.is_refused() || !losses.is_empty() {
@@ -104,7 +104,7 @@ pub async fn run(global: &Global, args: &PlanArgs, ui: Ui) -> Result<Exit, Comma
 }
 
 /// Prints several plans as one on stdout, since they are this command's data, and returns their totals.
-fn show(ui: Ui, place: &str, plans: [&Plan; 2]) -> Totals {
+fn show(ui: Ui, place: &str, plans: [&Plan; 2], expected: Duration) -> Totals {
     let totals = total(plans.into_iter());
     show_refusals(ui, plans.into_iter());
     plans.iter().for_each(|plan| show_strays(ui, plan));
@@ -121,7 +121,7 @@ fn show(ui: Ui, place: &str, plans: [&Plan; 2]) -> Totals {
     } else if !text.is_empty() {
         ui.say(&format!("Plan for {place}\n"));
         ui.data(&plan_in_colour(&Ui { colour: ui.colour && ui.data_is_shown(), ..ui }, &text));
-        ui.say(&counts(totals, false));
+        ui.say(&summary(totals, expected));
     }
     if !notes.is_empty() {
         ui.data(&notes);

@@ -67,7 +67,9 @@ impl Operator for Terminal {
             Message::Waiting(text) => ui.tell(&ui.paint("2", &hanging(text))),
             Message::Problem(problem) => ui.problem(problem),
             Message::Failure(error) => _ = report(error, &ui),
-            Message::Changes { place, backend, plan } => show_changes(ui, place, backend, plan),
+            Message::Changes { place, backend, plan, expected } => {
+                show_changes(ui, place, [backend, plan], expected);
+            }
             Message::Deletions { place, plan } => show_deletions(ui, place, plan),
             Message::Blocked { blocked, all } => show_blocked(ui, blocked, all),
             Message::Adoption(plan) => show_adoption(ui, plan),

@@ -28,6 +28,7 @@ mod create;
 mod create_state;
 mod draining;
 mod ensure;
+mod expected_times;
 mod find_batcher;
 mod host;
 mod journal;
@@ -56,6 +57,7 @@ mod updates;
 mod wait_for;
 
 pub use budget::Pace;
+pub use expected_times::forecast;
 pub use host::{Host, Liveness};
 pub use journal::StateWriter;
 pub use lease::{LeaseGuard, LeaseRequest, acquire, describe_holder, release_for_good};

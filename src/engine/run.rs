@@ -1,6 +1,7 @@
 //! Running a plan: every step as soon as what it waits for is done, those on the longest path first.
 
 use super::{
+    expected_times::forecast,
     find_batcher::FindBatcher,
     journal::{Journal, StateWriter},
     provider::Provider,
@@ -85,7 +86,10 @@ impl Run {
             journal.note(Record::Deleted(dropped.address.clone()));
         }
         let shared = Arc::new(self.shared(before, journal.clone()));
-        self.tell(Event::RunStarted { steps: plan.steps.len() });
+        let typical =
+            |kind: &str| self.provider.kind(kind).map_or(KindInfo::DEFAULT.typical, |kind| kind.typical);
+        let forecast = forecast(plan, before, self.settings.pace, &typical);
+        self.tell(Event::RunStarted { steps: plan.steps.len(), forecast });
         let mut progress = RunProgress::new(plan, before, shared, self.settings.parallelism);
         progress.run().await;
         journal.close();

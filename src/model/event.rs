@@ -1,6 +1,6 @@
 //! Events of a run, for its display, and its outcome. Correctness does not depend on events.
 
-use super::{Action, Address, Report, Stage, StepError, Totals, Verb};
+use super::{Action, Address, Forecast, Report, Stage, StepError, Totals, Verb};
 
 /// Progress of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Event {
     RunStarted {
         /// Number of its steps.
         steps: usize,
+        /// How long they should take.
+        forecast: Forecast,
     },
     /// A step progressed.
     Step {

@@ -17,7 +17,7 @@ use super::{
     stack_record::{check_place, record_stack},
     taken_fields::not_rolled_out,
     unsaved::dump,
-    workspace::{drains, provider, settings},
+    workspace::{drains, expected_duration, provider, settings},
 };
 use crate::{
     engine::{Run, Settings},
@@ -109,7 +109,7 @@ impl Up<'_> {
         if let Some(held) = &mut *held {
             held.writer.snapshot = preview.clone();
         }
-        self.show(backend, &plan);
+        self.show(backend, &plan, &preview);
         if let Some(end) = refused(&[backend, &plan]) {
             // Another first run may have created the backend since, and the resources that this plan takes for others'.
             let overtaken = held.is_none() && control.reading(backend_status(workspace)).await?.exists;
@@ -187,9 +187,10 @@ impl Up<'_> {
         Ok((plan, shut))
     }
 
-    fn show(&self, backend: &Plan, plan: &Plan) {
+    fn show(&self, backend: &Plan, plan: &Plan, snapshot: &Snapshot) {
         let place = &self.workspace.location();
-        self.workspace.operator.tell(Message::Changes { place, backend, plan });
+        let expected = expected_duration(self.workspace, &[backend, plan], snapshot);
+        self.workspace.operator.tell(Message::Changes { place, backend, plan, expected });
     }
 
     async fn ask(&self, question: Question<'_>) -> bool {
@@ -275,7 +276,7 @@ impl Up<'_> {
         match planned.map(|(plan, _)| plan.stray_removals(&snapshot)) {
             Ok(plan) if plan.is_empty() => None,
             Ok(plan) => {
-                self.show(&Plan::default(), &plan);
+                self.show(&Plan::default(), &plan, &snapshot);
                 if !self.approved(None, &plan).await {
                     return None;
                 }

@@ -3,6 +3,7 @@
 use super::{Conclusion, OperationError, blocked_deletion::BlockedDeletion};
 use crate::model::{Address, Plan, PlannedChange, Stage, StepError, Stray};
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// Message of an operation that needs no answer. Correctness does not depend on messages.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub enum Message<'a> {
         backend: &'a Plan,
         /// Changes of the stack.
         plan: &'a Plan,
+        /// How long the run should take.
+        expected: Duration,
     },
     /// What a run would delete, before it is approved.
     Deletions {

@@ -16,7 +16,7 @@ use super::{
     stack_record::{self, other_stack},
     taken_fields,
     validation::unused_field,
-    workspace::{kind, provider},
+    workspace::{expected_duration, kind, provider},
 };
 use crate::{
     aws::{read_secret, unknown},
@@ -28,6 +28,7 @@ use crate::{
     },
     plan::{Consent, Input, Strays, fill_names, make, take_back},
 };
+use std::time::Duration;
 
 /// What `up` would do, and what it was planned from.
 pub struct Planned {
@@ -39,6 +40,8 @@ pub struct Planned {
     pub infeasible: Vec<StepError>,
     /// The state that it was planned from, with the facts that were chosen.
     pub snapshot: Snapshot,
+    /// How long `up` should take.
+    pub expected: Duration,
 }
 
 impl Planned {
@@ -74,7 +77,8 @@ pub async fn plan(workspace: &Workspace, options: &PlanOptions) -> Result<Planne
         Box::pin(infeasible(workspace, options, (&graph, &snapshot), (&plan, &observed))).await?;
     infeasible.iter().for_each(|refusal| workspace.problem(refusal));
     backend.refusals.extend(given_state_key_refusal(workspace).await?);
-    Ok(Planned { backend, plan, infeasible, snapshot })
+    let expected = expected_duration(workspace, &[&backend, &plan], &snapshot);
+    Ok(Planned { backend, plan, infeasible, snapshot, expected })
 }
 
 /// Returns the desired resources. Chooses what the file leaves open, and records it in the snapshot.

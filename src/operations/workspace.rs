@@ -5,9 +5,12 @@ use super::{
 };
 use crate::{
     aws::{Cx, Local},
-    engine::{AwsProvider, Settings},
+    engine::{AwsProvider, Settings, forecast},
     graph::{Backend, cluster_name},
-    model::{Action, Address, Desired as _, Kind, ManifestSecrets, Owner, Plan, PlannedChange, StepError},
+    model::{
+        Action, Address, Desired as _, Kind, KindInfo, ManifestSecrets, Owner, Plan, PlannedChange, Snapshot,
+        StepError,
+    },
     resources::{eks_cluster, handler},
     stack::Stack,
 };
@@ -200,6 +203,12 @@ pub fn settings(workspace: &Workspace, run: RunOptions) -> Settings {
 pub fn drains(plan: &Plan) -> bool {
     let ends = |change: &PlannedChange| matches!(change.action, Action::Delete | Action::Replace);
     !plan.changes.iter().any(|change| change.kind == eks_cluster::Spec::KIND && ends(change))
+}
+
+/// Returns how long it should take to carry out plans one after the other.
+pub fn expected_duration(workspace: &Workspace, plans: &[&Plan], snapshot: &Snapshot) -> Duration {
+    let typical = |name: &str| kind(name).map_or(KindInfo::DEFAULT.typical, |kind| kind.typical);
+    plans.iter().map(|plan| forecast(plan, snapshot, workspace.target.pace, &typical).whole()).sum()
 }
 
 /// Returns a kind by its name, without its AWS calls.

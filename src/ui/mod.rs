@@ -8,6 +8,7 @@ mod paint;
 mod printer;
 mod problem;
 mod progress;
+mod progress_text;
 
 pub use paint::plan_in_colour;
 pub use progress::{Progress, follow};
@@ -51,18 +52,25 @@ pub struct Ui {
     pub colour: bool,
     /// Whether stderr is a terminal.
     pub terminal: bool,
+    /// Whether stderr can show bars: a terminal that moves its cursor.
+    pub bars: bool,
+    /// Whether stderr is the log of a GitHub workflow.
+    pub github: bool,
     /// How often `-v` was given.
     pub verbose: u8,
 }
 
 impl Ui {
-    /// Returns the settings for the options, the streams and `NO_COLOR`.
+    /// Returns the settings for the options, the streams, `NO_COLOR`, `TERM` and `GITHUB_ACTIONS`.
     ///
-    /// Source: <https://no-color.org>
+    /// Source: <https://no-color.org>,
+    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
     pub fn new(json: bool, no_color: bool, verbose: u8) -> Self {
         let terminal = io::stderr().is_terminal();
         let unwanted = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Ui { json, colour: terminal && !unwanted, terminal, verbose }
+        let moves = terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let github = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+        Ui { json, colour: moves && !unwanted, terminal, bars: moves && !json, github, verbose }
     }
 
     /// Prints text for people to stderr.

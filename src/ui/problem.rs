@@ -99,7 +99,9 @@ pub fn as_json(problem: &StepError) -> Value {
 /// Returns an event as JSON for programs.
 pub fn event_json(event: &Event) -> Value {
     match event {
-        Event::RunStarted { steps } => json!({"type": "run", "state": "started", "steps": steps}),
+        Event::RunStarted { steps, forecast } => json!({
+            "type": "run", "state": "started", "steps": steps, "expectedSeconds": forecast.whole().as_secs(),
+        }),
         Event::Step { address, kind, stage, action, verb, state } => {
             let (state, reason) = match state {
                 StepState::Started => ("started", None),
