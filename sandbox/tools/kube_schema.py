@@ -18,6 +18,7 @@ KINDS = {
         "PersistentVolume", "PersistentVolumeClaim",
     ],
     "apis/apps/v1": ["Deployment", "ReplicaSet"],
+    "apis/batch/v1": ["CronJob", "Job"],
     "apis/networking.k8s.io/v1": ["Ingress", "IngressClass", "NetworkPolicy"],
     "apis/policy/v1": ["PodDisruptionBudget"],
     "apis/autoscaling/v2": ["HorizontalPodAutoscaler"],

@@ -39,6 +39,7 @@ mod hostile_folder;
 mod image;
 mod image_base;
 mod init;
+mod jobs;
 mod kube;
 mod kube_client;
 mod left_behind;

@@ -41,7 +41,8 @@ fn an_archive_has_what_a_user_installs_and_the_same_bytes_each_time() {
     assert!(ended.out.starts_with("provisioner 0.1.0"), "{}", ended.out);
     let text = |path: &str| fs::read_to_string(unpacked.join(path)).unwrap();
     assert!(text("LICENSE").contains("Apache License") && text("CHANGELOG.md").contains("# Changelog"));
-    let shells = ["provisioner.bash", "_provisioner", "provisioner.fish", "_provisioner.ps1", "provisioner.elv"];
+    let shells =
+        ["provisioner.bash", "_provisioner", "provisioner.fish", "_provisioner.ps1", "provisioner.elv"];
     for name in shells {
         assert!(text(&format!("completions/{name}")).contains("validate"), "{name}");
     }

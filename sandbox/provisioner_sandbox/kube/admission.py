@@ -79,6 +79,10 @@ class Admission:
             spec = document["spec"]
         elif resource in (resources.DEPLOYMENTS, resources.REPLICA_SETS):
             spec = document["spec"]["template"]["spec"]
+        elif resource == resources.JOBS:
+            spec = document["spec"]["template"]["spec"]
+        elif resource == resources.CRON_JOBS:
+            spec = document["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         else:
             return []
         level, version = security.level(self.namespace(document["metadata"]["namespace"]), "warn")

@@ -132,6 +132,30 @@ def replica_set(document: Object) -> None:
     pod_template(spec.setdefault("template", {}))
 
 
+def job_spec(spec: Object) -> None:
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        fill(spec, completions=1)
+    fill(spec, parallelism=1)
+    if spec.get("backoffLimit") is None:
+        spec["backoffLimit"] = 6
+    fill(spec, completionMode="NonIndexed", suspend=False, podReplacementPolicy="TerminatingOrFailed", manualSelector=False)
+    pod_template(spec.setdefault("template", {}))
+
+
+@of("Job")
+def job(document: Object) -> None:
+    job_spec(document.setdefault("spec", {}))
+
+
+@of("CronJob")
+def cron_job(document: Object) -> None:
+    spec = document.setdefault("spec", {})
+    fill(spec, concurrencyPolicy="Allow", suspend=False, successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1)
+    inner = spec.setdefault("jobTemplate", {})
+    inner.setdefault("metadata", {})
+    pod_template(inner.setdefault("spec", {}).setdefault("template", {}))
+
+
 @of("Service")
 def service(document: Object) -> None:
     spec = document.setdefault("spec", {})

@@ -80,6 +80,8 @@ DEPLOYMENTS = namespaced(
 REPLICA_SETS = namespaced(
     "apps", "v1", "ReplicaSet", "replicasets", STATUS, SCALE, short=("rs",), categories=ALL, counted=True
 )
+JOBS = namespaced("batch", "v1", "Job", "jobs", STATUS, categories=ALL, counted=True)
+CRON_JOBS = namespaced("batch", "v1", "CronJob", "cronjobs", STATUS, short=("cj",), categories=ALL, counted=True)
 INGRESSES = namespaced("networking.k8s.io", "v1", "Ingress", "ingresses", STATUS, short=("ing",), counted=True)
 INGRESS_CLASSES = of_cluster("networking.k8s.io", "v1", "IngressClass", "ingressclasses", counted=True)
 NETWORK_POLICIES = namespaced(

@@ -61,6 +61,11 @@ def ports(service: Object) -> str:
     return ",".join(said) or "<none>"
 
 
+def job_state(job: Object) -> str:
+    found = [one["type"] for one in job.get("status", {}).get("conditions") or [] if one["status"] == "True"]
+    return next((kind for kind in ("Complete", "Failed", "Suspended") if kind in found), "Running")
+
+
 def node_state(node: Object) -> str:
     found = {one["type"]: one["status"] for one in node.get("status", {}).get("conditions", [])}
     return ("Ready" if found.get("Ready") == "True" else "NotReady") + (
@@ -88,6 +93,15 @@ COLUMNS: dict[str, list[Column]] = {
         ("Desired", lambda one: one["spec"].get("replicas", 0)),
         ("Current", status("replicas")),
         ("Ready", status("readyReplicas")),
+    ],
+    "Job": [
+        ("Status", job_state),
+        ("Completions", lambda one: f"{one.get('status', {}).get('succeeded', 0)}/{one['spec'].get('completions', 1)}"),
+    ],
+    "CronJob": [
+        ("Schedule", lambda one: one["spec"]["schedule"]),
+        ("Suspend", lambda one: str(one["spec"].get("suspend", False))),
+        ("Active", lambda one: len(one.get("status", {}).get("active") or [])),
     ],
     "Service": [
         ("Type", lambda one: one["spec"]["type"]),

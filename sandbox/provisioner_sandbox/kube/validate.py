@@ -7,7 +7,7 @@ from typing import Any
 
 from provisioner_sandbox.kube.schema import Node, child, resolve
 from provisioner_sandbox.kube.status import missing, unsupported, wrong
-from provisioner_sandbox.kube.validation import configuration, networking, workloads  # noqa: F401
+from provisioner_sandbox.kube.validation import configuration, jobs, networking, workloads  # noqa: F401
 from provisioner_sandbox.kube.validation.checks import CHECKS, Causes, Object
 from provisioner_sandbox.kube.validation.names import metadata
 

@@ -103,6 +103,9 @@ class Writer:
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         if resource.namespaced:
             self.admission.enter(resource, namespace, name)
+        metadata["uid"] = str(uuid.uuid4())
+        if resource == resources.JOBS:
+            identify(document)
         defaults.apply(resource.kind, resource.node, document)
         if manager is not None:
             managed.update(resource.node, None, document, manager)
@@ -113,7 +116,6 @@ class Writer:
         if there is not None:
             ending = bool(there["metadata"].get("deletionTimestamp"))
             raise status.exists(resource.plural, resource.group, name, ending)
-        metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = stamp()
         if resource.counted or resource.custom is not None:
             metadata["generation"] = 1
@@ -337,6 +339,18 @@ def same(one: Object, other: Object) -> bool:
     return plain(one) == plain(other)
 
 
+def identify(job: Object) -> None:
+    """Labels of a new Job by which it knows its pods."""
+    metadata, spec = job["metadata"], job.setdefault("spec", {})
+    prefix = "batch.kubernetes.io/"
+    labels = {"controller-uid": metadata["uid"], "job-name": metadata["name"]}
+    labels |= {prefix + key: value for key, value in labels.items()}
+    template = spec.setdefault("template", {})
+    for place in (metadata, template.setdefault("metadata", {})):
+        place["labels"] = {**(place.get("labels") or {}), **labels}
+    spec["selector"] = {"matchLabels": {f"{prefix}controller-uid": metadata["uid"]}}
+
+
 def gone(resource: Resource, document: Object) -> bool:
     """Whether nothing keeps an object that is being deleted."""
     metadata = document["metadata"]
@@ -350,6 +364,8 @@ def gone(resource: Resource, document: Object) -> bool:
 BORN: dict[str, Callable[[], Any]] = {
     "Namespace": lambda: {"phase": "Active"},
     "Deployment": dict,
+    "Job": dict,
+    "CronJob": dict,
     "ReplicaSet": lambda: {"replicas": 0},
     "HorizontalPodAutoscaler": lambda: {"desiredReplicas": 0, "currentMetrics": None},
     "PodDisruptionBudget": lambda: {

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from provisioner_sandbox.kube import auto_nodes, status
 from provisioner_sandbox.kube.controllers import (
     budgets,
+    cron_jobs,
     definitions,
     deployments,
     endpoints,
     garbage,
+    jobs,
     namespaces,
     replicas,
     scheduler,
@@ -40,6 +42,8 @@ class Manager:
             garbage.Garbage(context).look,
             deployments.Deployments(context).look,
             replicas.ReplicaSets(context).look,
+            cron_jobs.CronJobs(context).look,
+            jobs.Jobs(context).look,
             scheduler.Scheduler(context, nodes).look,
             auto_nodes.AutoNodes(context, nodes).look,
             endpoints.Endpoints(context).look,
