@@ -5,15 +5,20 @@ use super::{
     global_options::Global,
     graph_page::page,
     graph_shape::{Item, items, parent, tree},
-    opening::{project, read_stack},
+    opening::{project, read_stack, records, sandbox_of},
+    timeline_text::timeline_text,
 };
 use crate::{
-    model::{Address, Stage, counted, one_line},
+    model::{Address, Stage, Timeline, TimelineStep, counted, one_line},
     operations,
+    stack::Stack,
     ui::Ui,
 };
-use serde_json::json;
-use std::{collections::BTreeMap, fmt::Write as _};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 /// Print the resources of the stack file and their dependencies, without credentials or network
 ///
@@ -23,6 +28,9 @@ pub struct GraphArgs {
     /// How to print the graph
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: GraphFormat,
+    /// Show what the steps of the last run in this folder waited for, and where its time went
+    #[arg(long)]
+    pub timeline: bool,
 }
 
 /// The forms in which `graph` prints.
@@ -51,23 +59,60 @@ pub async fn run(global: &Global, args: &GraphArgs, ui: Ui) -> Result<Exit, Comm
             hint,
         ));
     }
+    let run = args.timeline.then(|| recorded_run(global, &stack)).transpose()?;
     let items = items(&graph);
     let title = format!("{} in {}", stack.name, stack.region);
-    match args.format {
+    match (args.format, &run) {
+        (_, Some(run)) if ui.json => {
+            let critical: BTreeSet<_> = run.critical_path().into_iter().map(|step| &step.id).collect();
+            run.steps.iter().for_each(|step| ui.line(step_json(step, critical.contains(&step.id))));
+        }
+        (GraphFormat::Text, Some(run)) => {
+            ui.say(&format!("{title}: the last run\n"));
+            ui.data(timeline_text(run).trim_end());
+        }
+        (GraphFormat::Dot, Some(_)) => {
+            let hint = "use `--format text` or `--format html`";
+            return Err(CommandError::refused("--timeline cannot be printed with --format dot", hint));
+        }
         _ if ui.json => items.values().for_each(|item| {
             ui.line(json!({
                 "type": "node", "address": item.address, "kind": item.kind, "stage": item.stage,
                 "level": item.level, "needs": item.needs,
             }));
         }),
-        GraphFormat::Text => {
+        (GraphFormat::Text, None) => {
             ui.say(&format!("{title}: {}\n", counted(items.len(), "resource")));
             ui.data(text(&items).trim_end());
         }
-        GraphFormat::Dot => ui.data(dot(&title, &items).trim_end()),
-        GraphFormat::Html => ui.document(page(&title, &items).trim_end()),
+        (GraphFormat::Dot, None) => ui.data(dot(&title, &items).trim_end()),
+        (GraphFormat::Html, run) => ui.document(page(&title, &items, run.as_ref()).trim_end()),
     }
     Ok(Exit::Done)
+}
+
+/// Returns the record of the stack's last run from this folder.
+fn recorded_run(global: &Global, stack: &Stack) -> Result<Timeline, CommandError> {
+    let sandbox = sandbox_of(global)?.folder().to_path_buf();
+    let folder = if global.sandbox { sandbox.clone() } else { records(global)? };
+    operations::last_run(&folder, stack).ok_or_else(|| {
+        let other = !global.sandbox && operations::last_run(&sandbox, stack).is_some();
+        let hint = match other {
+            true => "add `--sandbox`: the folder has a record of a run in the sandbox",
+            false => "run `provisioner up` in this folder first; other machines keep their own records",
+        };
+        CommandError::refused(format!("no run of {} in {} is recorded here", stack.name, stack.region), hint)
+    })
+}
+
+/// Returns a step of a run as JSON for programs. Times are milliseconds since the run's first step.
+fn step_json(step: &TimelineStep, critical: bool) -> Value {
+    json!({
+        "type": "timelineStep", "address": step.id.address, "verb": step.id.verb, "kind": step.kind,
+        "stage": step.stage, "action": step.action, "started": step.started, "waiting": step.waiting,
+        "ended": step.ended, "failed": step.failed, "critical": critical,
+        "after": step.after.iter().map(|id| &id.address).collect::<Vec<_>>(),
+    })
 }
 
 /// Returns one tree for each stage. A resource stands below the one that it needs last; what else it needs is named.

@@ -1,7 +1,10 @@
 //! A graph as one HTML page that needs nothing else: no script, no font, no address on the network.
 
-use super::graph_shape::{Item, tree};
-use crate::model::{Address, Stage, counted, one_line};
+use super::{
+    graph_shape::{Item, tree},
+    timeline_text::{TIMELINE_STYLE, timeline_section},
+};
+use crate::model::{Address, Stage, Timeline, counted, one_line};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The style of the page: it follows the reader's colour scheme and the width of the screen.
@@ -34,22 +37,26 @@ const ROW: [usize; 2] = [40, 12];
 /// Maximum length of a name in a box, in characters.
 const MAX_LABEL_CHARS: usize = 32;
 
-/// Returns the page. `title` is the stack and its region.
-pub fn page(title: &str, items: &BTreeMap<Address, Item>) -> String {
+/// Returns the page, with the record of a run if there is one. `title` is the stack and its region.
+pub fn page(title: &str, items: &BTreeMap<Address, Item>, run: Option<&Timeline>) -> String {
     let ids: BTreeMap<&Address, usize> =
         items.keys().enumerate().map(|(id, address)| (address, id)).collect();
     let title = escaped(title);
     let stages: Vec<Stage> =
         Stage::ALL.into_iter().filter(|stage| items.values().any(|item| item.stage == *stage)).collect();
+    let style = if run.is_some() { TIMELINE_STYLE } else { "" };
     let links: String = stages.iter().map(|stage| format!("<a href=\"#{stage}\">{stage}</a>")).collect();
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{}: each column can be \
+         <title>{title}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{}: each column can be \
          created when the columns before it exist.</p>\n<nav>{links}</nav>\n",
         counted(items.len(), "resource")
     );
+    if let Some(run) = run {
+        timeline_section(&mut text, run, &escaped);
+    }
     drawing(&mut text, items, &ids);
     for stage in stages {
         let placed = tree(stage, items);
@@ -167,11 +174,12 @@ mod tests {
         super::graph_shape::{examples, items},
         *,
     };
+    use crate::model::timeline_examples::small;
 
     #[test]
     fn the_page_holds_every_resource_and_nothing_from_elsewhere() {
         let items = items(&examples::small());
-        let page = page("shop <in> eu-central-1", &items);
+        let page = page("shop <in> eu-central-1", &items, None);
         assert_eq!(page.matches("<li id=").count(), items.len());
         assert_eq!(page.matches("<rect ").count(), items.len());
         let edges: usize = items.values().map(|item| item.needs.len()).sum();
@@ -185,13 +193,25 @@ mod tests {
 
     #[test]
     fn no_name_is_markup() {
-        let page = page("<b>", &items(&examples::small()));
+        let page = page("<b>", &items(&examples::small()), Some(&small()));
         assert!(!page.contains("<b>") && page.contains("&lt;b&gt; &quot;&amp;\\n"), "{page}");
     }
 
     #[test]
+    fn the_page_shows_the_last_run_with_its_critical_path() {
+        let page = page("shop", &items(&examples::small()), Some(&small()));
+        assert_eq!(page.matches("<tr class=\"critical\">").count(), 3);
+        assert_eq!(page.matches("<tr class=\"\">").count(), 1);
+        // The cluster starts 20 s after the begin of a run of 690 s, and AWS works on it from 25 s to 560 s.
+        assert!(
+            page.contains("style=\"left:2.8%;width:0.7%\"></span><span style=\"left:3.6%;width:77.5%\">"),
+            "{page}"
+        );
+    }
+
+    #[test]
     fn every_link_leads_to_an_entry() {
-        let page = page("shop", &items(&examples::small()));
+        let page = page("shop", &items(&examples::small()), None);
         let targets: Vec<&str> =
             page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
         assert!(targets.len() > 10);

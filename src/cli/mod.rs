@@ -29,6 +29,7 @@ mod state;
 mod status;
 mod take_fields;
 mod terminal;
+mod timeline_text;
 mod token;
 mod up;
 mod url;

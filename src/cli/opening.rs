@@ -26,6 +26,11 @@ pub fn sandbox_of(global: &Global) -> Result<Sandbox, CommandError> {
     Ok(Sandbox::new(&folders.state, &folders.cache))
 }
 
+/// Returns the folder of local records.
+pub fn records(global: &Global) -> Result<PathBuf, CommandError> {
+    Ok(folders(global)?.state)
+}
+
 /// Reads and validates the stack file.
 pub fn read_stack(global: &Global) -> Result<Stack, CommandError> {
     Ok(operations::read_stack(&global.stack, &|name| std::env::var(name).ok(), &global.overrides)?)

@@ -28,6 +28,7 @@ mod service_made;
 mod snapshot;
 mod state_limits;
 mod successor;
+mod timeline;
 mod undrained;
 mod update;
 mod version;
@@ -61,6 +62,9 @@ pub use secret_object::{
 pub use service_made::ServiceMade;
 pub use snapshot::{Entry, Intent, Phase, Record, SCHEMA, Snapshot, SnapshotError, Writer};
 pub use successor::{is_name_of, next_name};
+#[cfg(test)]
+pub use timeline::examples as timeline_examples;
+pub use timeline::{Shares, Timeline, TimelineStep};
 pub use undrained::Undrained;
 pub use update::{UpdateId, UpdateOutcome};
 pub use version::{KubernetesMinor, is_newer, numbers};

@@ -14,6 +14,7 @@ use super::{
     planning::{begin, desired, planned},
     pod_placement::check_pod_placement,
     rollback::way_back,
+    run_record::RunRecorder,
     stack_record::{check_place, record_stack},
     taken_fields::not_rolled_out,
     unsaved::dump,
@@ -36,6 +37,7 @@ struct Up<'a> {
     options: &'a PlanOptions,
     run: RunOptions,
     control: &'a RunControl,
+    recorder: RunRecorder,
 }
 
 /// How an attempt ended.
@@ -54,7 +56,7 @@ pub async fn up(
     saved: Option<&Saved>,
 ) -> Conclusion {
     let mut conclusion = Conclusion::default();
-    let up = Up { workspace, options, run, control };
+    let up = Up { workspace, options, run, control, recorder: RunRecorder::new(workspace) };
     let result = match control.reading(begin(workspace)).await {
         Ok(()) => Box::pin(up.go(saved, &mut conclusion)).await,
         Err(failure) => Err(failure),
@@ -299,7 +301,7 @@ impl Up<'_> {
             shutdown: self.control.shutdown.clone(),
             events: self.control.events.clone(),
         };
-        let outcome = run.execute(plan, &mut held.writer).await;
+        let outcome = self.recorder.execute(workspace, run, plan, &mut held.writer).await;
         match outcome.report().saved {
             true => record_stack(workspace, &held.writer.snapshot),
             false => dump(workspace, &mut held.writer.snapshot),

@@ -14,6 +14,7 @@ use super::{
     lease_holding::{Held, give_back, hold, recorded},
     planning::{decide, unrecorded},
     proof::{prove_removal, tell_kept_volumes, traces, traces_of},
+    run_record::RunRecorder,
     stack_record::{last_stack, record_stack},
     unsaved::dump,
     workspace::{drains, provider, settings},
@@ -244,7 +245,8 @@ impl Down<'_> {
         let conclusion = removal.stack.insert(Conclusion::default());
         conclusion.intend(&whole_plan);
         let ending = ending_with_cluster(&plan, &observed);
-        let outcome = run.execute(&plan.without(&ending), writer).await;
+        let recorder = RunRecorder::new(workspace);
+        let outcome = recorder.execute(workspace, run, &plan.without(&ending), writer).await;
         conclusion.add(&outcome);
         if outcome.report().saved {
             record_ended(writer, &plan, &ending, conclusion).await?;

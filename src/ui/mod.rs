@@ -9,6 +9,7 @@ mod printer;
 mod problem;
 mod progress;
 mod progress_text;
+mod wrapping;
 
 pub use paint::plan_in_colour;
 pub use progress::{Progress, follow};

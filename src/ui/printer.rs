@@ -1,5 +1,6 @@
 //! The only writer to the terminal: every text passes it, and nothing that came from outside steers the terminal.
 
+use super::wrapping::wrapped;
 use crate::model::{is_unseen, visible};
 use std::{
     borrow::Cow,
@@ -38,9 +39,15 @@ pub fn safe(text: &str, colours: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Writes text for people to stderr. A stderr that is closed has no reader to tell.
+/// Writes text for people to stderr, broken at words on a terminal. A stderr that is closed has no reader to tell.
 pub fn say(text: &str, colours: bool) {
-    let _ = writeln!(io::stderr(), "{}", safe(text, colours));
+    let text = safe(text, colours);
+    // What is no terminal has no size.
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    let _ = match size {
+        Ok(size) => writeln!(io::stderr(), "{}", wrapped(&text, usize::from(size.ws_col))),
+        Err(_) => writeln!(io::stderr(), "{text}"),
+    };
 }
 
 /// Writes the beginning of a line to stderr, for an answer after it.

@@ -74,3 +74,39 @@ fn a_part_of_the_graph_and_what_cannot_be() {
     let empty = world.run(&["graph"]).with(0);
     assert_eq!((empty.out.trim(), empty.err.trim()), ("", "shop in eu-central-1: 0 resources"));
 }
+
+#[test]
+fn the_timeline_of_the_last_run_tells_what_its_time_went_to() {
+    let world = Provider::new("name: shop\nregion: eu-central-1\nnetwork: {zones: 2}\n");
+    world.sandbox(600);
+    let none = world.run(&["graph", "--timeline", "--sandbox"]).with(3);
+    assert!(none.err.contains("no run of shop in eu-central-1 is recorded here"), "{}", none.err);
+    let ran = world.run(&["up", "--yes", "--sandbox"]).with(0);
+    let steps = world.run(&["graph", "--timeline", "--sandbox", "--json"]).with(0).lines("timelineStep");
+    let done = ran.err.lines().filter(|line| line.contains(": created in ") && !line.starts_with("backend/"));
+    assert_eq!(steps.len(), done.count(), "{}", ran.err);
+    let at = |step: &serde_json::Value, field: &str| step[field].as_u64().unwrap();
+    for step in &steps {
+        assert!(at(step, "started") <= at(step, "ended") && step["failed"] == false, "{step}");
+        for first in step["after"].as_array().unwrap() {
+            let first = steps.iter().find(|other| other["address"] == *first).unwrap();
+            assert!(at(first, "ended") <= at(step, "started"), "{first} {step}");
+        }
+    }
+    let critical: Vec<_> = steps.iter().filter(|step| step["critical"] == true).collect();
+    let last = steps.iter().map(|step| at(step, "ended")).max().unwrap();
+    assert!(critical.iter().any(|step| at(step, "ended") == last), "{critical:?}");
+    let text = world.run(&["graph", "--timeline", "--sandbox"]).with(0).out;
+    assert!(text.contains("critical path") && text.lines().all(|line| !line.starts_with("FAILED")), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("* ")).count(), critical.len(), "{text}");
+    let page = world.run(&["graph", "--timeline", "--sandbox", "--format", "html"]).with(0).out;
+    assert_eq!(page.matches("<tr class=\"critical\">").count(), critical.len());
+    world.run(&["graph", "--timeline", "--sandbox", "--format", "dot"]).with(3);
+    // Records of the sandbox are not mixed with those of AWS.
+    let elsewhere = world.run(&["graph", "--timeline"]).with(3);
+    assert!(elsewhere.err.contains("add `--sandbox`"), "{}", elsewhere.err);
+    // Deletion is a run, too, and the record holds the last one.
+    world.run(&["down", "--yes", "--sandbox"]).with(0);
+    let steps = world.run(&["graph", "--timeline", "--sandbox", "--json"]).with(0).lines("timelineStep");
+    assert!(!steps.is_empty() && steps.iter().all(|step| step["action"] == "delete"), "{steps:?}");
+}
