@@ -43,7 +43,7 @@ SCENES = [
             r"Plan for .*",
             r"(backend|network|cluster|application)",
             r"  \+ (network/vpc|network/nat-gateway/eu-central-1a|cluster/eks|cluster/node-group/default|application/image|application/ingress/.*) .*",
-            r"\d+ to create",
+            r"\d+ to create.*",
             r"shop in .*",
             r"http://.*",
         ],

@@ -5,6 +5,7 @@ use crate::model::{is_unseen, visible};
 use std::{
     borrow::Cow,
     io::{self, Write as _},
+    os::fd::AsFd,
 };
 
 /// Colours and weights that this program uses: no text is hidden by them, and none is painted over.
@@ -41,13 +42,12 @@ pub fn safe(text: &str, colours: bool) -> Cow<'_, str> {
 
 /// Writes text for people to stderr, broken at words on a terminal. A stderr that is closed has no reader to tell.
 pub fn say(text: &str, colours: bool) {
-    let text = safe(text, colours);
-    // What is no terminal has no size.
-    let size = rustix::termios::tcgetwinsize(io::stderr());
-    let _ = match size {
-        Ok(size) => writeln!(io::stderr(), "{}", wrapped(&text, usize::from(size.ws_col))),
-        Err(_) => writeln!(io::stderr(), "{text}"),
-    };
+    let _ = writeln!(io::stderr(), "{}", wrapped(&safe(text, colours), columns(io::stderr())));
+}
+
+/// Returns the width of a terminal; 0 for what is no terminal, or has no size.
+fn columns(stream: impl AsFd) -> usize {
+    rustix::termios::tcgetwinsize(stream).map_or(0, |size| usize::from(size.ws_col))
 }
 
 /// Writes the beginning of a line to stderr, for an answer after it.
@@ -56,9 +56,9 @@ pub fn prompt(text: &str, colours: bool) {
     let _ = io::stderr().flush();
 }
 
-/// Writes text for people to stdout, ending with a newline.
+/// Writes text for people to stdout, broken at words on a terminal, ending with a newline.
 pub fn show(text: &str, colours: bool) -> io::Result<()> {
-    document(&safe(text, colours))
+    document(&wrapped(&safe(text, colours), columns(io::stdout())))
 }
 
 /// Writes a document for programs to stdout, to the byte, ending with a newline.
