@@ -2,7 +2,7 @@
 //! marked `sh` is run: its commands in an empty folder, against the sandbox.
 
 use crate::common::{Ended, fixture, python};
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 fn script(file: &str, arguments: &[&str]) -> Ended {
     let mut command = Command::new(python());
@@ -44,9 +44,19 @@ fn the_tutorial_does_what_it_says() {
 
 #[test]
 fn the_commands_of_other_pages_work_in_an_empty_folder() {
-    for page in ["docs/howto/sandbox.md", "docs/howto/environments.md"] {
-        script("tests/docs/pages.py", &["run", PROGRAM, page]).with(0);
+    let mut pages = 0;
+    for part in ["howto", "reference", "explanation"] {
+        let folder = format!("docs/{part}");
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            if fs::read_to_string(entry.path()).unwrap().contains("\n```sh\n") {
+                let page = format!("{folder}/{}", entry.file_name().to_string_lossy());
+                script("tests/docs/pages.py", &["run", PROGRAM, &page]).with(0);
+                pages += 1;
+            }
+        }
     }
+    assert!(pages >= 4, "{pages} pages");
 }
 
 #[test]
