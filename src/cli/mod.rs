@@ -7,6 +7,7 @@ mod deploy;
 mod doctor;
 mod down;
 mod exit;
+mod foreign_words;
 mod global_options;
 mod graph_command;
 mod graph_page;
@@ -46,9 +47,10 @@ use exit::CommandError;
 pub fn main() -> Exit {
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
             // `--help` and `--version` go to stdout and are not errors.
             if error.use_stderr() {
+                foreign_words::advise(&mut error);
                 // It quotes the arguments.
                 let (ui, text) = (Ui::new(false, false, 0), error.render());
                 let text = if ui.colour { text.ansi().to_string() } else { text.to_string() };
