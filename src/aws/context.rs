@@ -1,6 +1,6 @@
 //! The context that every verb of a resource kind receives.
 
-use super::{Call, Clients, MissingField, required};
+use super::{Call, Clients, MissingField, required, tag_queue::Ec2TagQueue};
 use crate::model::{Address, CallError, ManifestSecrets, Owner};
 use aws_sdk_ec2::types::{RouteTable, SecurityGroup, SecurityGroupRule};
 use std::{
@@ -43,6 +43,8 @@ pub struct Cx {
     take_fields: Arc<BTreeSet<Address>>,
     /// The values of the Secrets of the manifests.
     secrets: ManifestSecrets,
+    /// The EC2 resources that wait for tags.
+    tag_queue: Ec2TagQueue,
     /// The names of the stack's clusters, also if they no longer exist.
     clusters: Arc<BTreeSet<String>>,
     kept: Arc<Mutex<http::Extensions>>,
@@ -70,6 +72,7 @@ impl Cx {
             local: Arc::default(),
             take_fields: Arc::default(),
             secrets: ManifestSecrets::default(),
+            tag_queue: Ec2TagQueue::default(),
             clusters: Arc::default(),
             kept: Arc::default(),
             route_tables: Arc::default(),
@@ -104,6 +107,11 @@ impl Cx {
     /// Returns the values of the Secrets of the manifests.
     pub fn secrets(&self) -> &ManifestSecrets {
         &self.secrets
+    }
+
+    /// Returns the EC2 resources that wait for tags.
+    pub(super) fn tag_queue(&self) -> &Ec2TagQueue {
+        &self.tag_queue
     }
 
     /// Returns the context of a stack that has, or had, these clusters.

@@ -36,6 +36,8 @@ mod retag;
 mod sdk_error;
 mod swept;
 mod tag_calls;
+mod tag_queue;
+mod tag_together;
 mod tags;
 mod traces;
 mod unreadable;

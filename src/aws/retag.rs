@@ -1,6 +1,6 @@
 //! The tags of a resource, changed through the API of its service.
 
-use super::{Call, Cx, Tags, ec2_list};
+use super::{Call, Cx, Tags, tag_together::add_ec2_tags};
 use crate::model::{CallError, UpdateId};
 use aws_sdk_ssm::types::ResourceTypeForTagging::Parameter;
 
@@ -51,9 +51,7 @@ pub async fn retag(
 
 async fn add(cx: &Cx, target: TagTarget<'_>, tags: &Tags) -> Result<(), CallError> {
     match target {
-        TagTarget::Ec2(id) => {
-            cx.ec2.create_tags().resources(id).set_tags(Some(ec2_list(tags))).send().await.call().map(drop)
-        }
+        TagTarget::Ec2(id) => add_ec2_tags(cx, id, tags).await,
         TagTarget::Eks(arn) => {
             cx.eks.tag_resource().resource_arn(arn).set_tags(Some(map(tags))).send().await.call().map(drop)
         }

@@ -99,12 +99,11 @@ impl Timeline {
         let Some(step) = self.steps.iter_mut().rev().find(|step| step.id == id && step.run == run) else {
             return;
         };
-        match state {
-            StepState::Waiting(_) => _ = step.waiting.get_or_insert(now),
-            _ => {
-                step.ended = Some(now);
-                step.failed = failed;
-            }
+        if let StepState::Waiting(_) = state {
+            step.waiting.get_or_insert(now);
+        } else {
+            step.ended = Some(now);
+            step.failed = failed;
         }
     }
 
