@@ -7,7 +7,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_yaml::{Budget, DuplicateKeyPolicy, MergeKeyPolicy, Options, Spanned};
-use std::fmt;
+use std::{fmt, thread};
 
 /// Maximum size of a stack file, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -176,6 +176,9 @@ pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(YamlNode, SourceText), Di
     Ok((node.map_err(|error| parse_error(&source, &error))?, source))
 }
 
+/// Stack of the thread that parses manifests, in bytes. Nested values take much of it, and the threads of a runtime have 2 MiB.
+const PARSER_STACK: usize = 64 << 20;
+
 /// Parses a file of several documents, such as a manifest, and leaves out empty ones.
 ///
 /// # Errors
@@ -183,7 +186,15 @@ pub fn parse(file_name: &str, bytes: &[u8]) -> Result<(YamlNode, SourceText), Di
 pub fn parse_all(file_name: &str, bytes: &[u8]) -> Result<(Vec<YamlNode>, SourceText), Diagnostics> {
     let (text, source) = read(file_name, bytes, MAX_MANIFEST_BYTES)?;
     let limits = Limits { documents: 1000, depth: 60, manifest: true };
-    let nodes = serde_yaml::from_multiple_with_options::<YamlNode>(text, options(&limits));
+    let parse = || serde_yaml::from_multiple_with_options::<YamlNode>(text, options(&limits));
+    let nodes = thread::scope(|scope| {
+        let parser = thread::Builder::new().stack_size(PARSER_STACK).spawn_scoped(scope, parse);
+        parser.ok()?.join().ok()
+    });
+    let Some(nodes) = nodes else {
+        let hint = Some("free memory, then run again".to_owned());
+        return Err(source.at(Span::default(), "", "cannot start a parser".to_owned(), hint).into());
+    };
     let mut nodes = nodes.map_err(|error| parse_error(&source, &error))?;
     nodes.retain(|node| node.raw != Raw::Null);
     Ok((nodes, source))
