@@ -126,6 +126,12 @@ impl Report {
         }
     }
 
+    /// Notes that another run did what is not done.
+    pub fn finish_by_others(&mut self) {
+        let open = self.steps.values_mut().filter(|step| step.progress != StepProgress::Dropped);
+        open.for_each(|step| step.progress = StepProgress::Done);
+    }
+
     /// Takes over what another run did, of a part of the same plan or of another one.
     pub fn absorb(&mut self, other: &Report) {
         for (address, change) in &other.changes {

@@ -189,7 +189,7 @@ fn stacks_are_created_and_deleted_on_moto() {
     emulator.run(&world, &up).with(0);
     assert_eq!(emulator.clusters(), json!([["clu"], 1]));
     // The rest needs add-ons and access entries, which moto does not have.
-    names(emulator.run(&world, &["plan", "--detailed-exitcode"]), 2, &["\n30 to create\n"]);
+    names(emulator.run(&world, &["plan", "--detailed-exitcode"]), 2, &["\n30 to create ·"]);
     names(
         emulator.run(&world, &["down", "--yes", "--timeout", "600s"]),
         1,
