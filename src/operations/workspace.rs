@@ -63,7 +63,7 @@ pub struct Workspace {
     pub folders: Folders,
     /// Who is told and asked.
     pub operator: Arc<dyn Operator>,
-    /// The values of the Secrets of the manifests, as [`desired`](super::planning::desired) read them last.
+    /// The values of the Secrets of the manifests, as the last plan read them.
     pub secrets: ManifestSecrets,
     /// What was told once.
     told: Mutex<BTreeSet<String>>,
