@@ -227,7 +227,7 @@ mod tests {
                     .collect(),
                 objects: vec![(
                     "app".to_owned(),
-                    Object { path: "app/ingress.yaml".to_owned(), value: ingress },
+                    Object { path: "app/ingress.yaml".to_owned(), value: ingress, secret: None },
                 )],
                 ..Context::default()
             };

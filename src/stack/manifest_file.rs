@@ -8,7 +8,7 @@ use super::{
     secret_manifest::normalize,
     tree::{Raw, YamlNode, parse_all},
 };
-use crate::model::{is_reference, joined};
+use crate::model::{SecretData, hide, is_reference, joined};
 use serde_json::{Map, Value, json};
 use std::{
     cell::RefCell,
@@ -39,8 +39,17 @@ const WHEN: &str = "provisioner/when";
 pub struct Object {
     /// Path of the file below the manifests directory.
     pub path: String,
-    /// The object. Values that other resources supply are references in it.
+    /// The object. Values that other resources supply are references in it, and texts stand for those of a Secret.
     pub value: Value,
+    /// The values of a Secret.
+    pub secret: Option<SecretData>,
+}
+
+impl Object {
+    /// Returns whether both describe the same object, wherever they are written.
+    pub fn is_same(&self, other: &Object) -> bool {
+        self.value == other.value && self.secret == other.secret
+    }
 }
 
 /// What the documents of one file render to.
@@ -65,7 +74,10 @@ pub fn render(file: &ManifestFile, variables: &Variables) -> Result<Rendered, Di
     let mut wrong = Vec::new();
     for document in items(documents) {
         match renderer.document(&document) {
-            Ok(Some(value)) => objects.push(Object { path: file.path.clone(), value }),
+            Ok(Some(mut value)) => {
+                let secret = hide(&mut value);
+                objects.push(Object { path: file.path.clone(), value, secret });
+            }
             Ok(None) => {}
             Err(diagnostic) => wrong.push(diagnostic),
         }

@@ -3,7 +3,7 @@
 use super::super::OperationError;
 use crate::{
     graph::{Context, SHARED_PART, deploys, is_application_part, part, renders, unused_fields, variables},
-    model::{Address, CallError, ErrorKind, hide, object::address},
+    model::{Address, CallError, ErrorKind, object::address},
     stack::{
         Diagnostic, Diagnostics, Stack,
         delivery::App,
@@ -63,11 +63,9 @@ pub(super) fn add_objects(
     }
     context.skipped = found.skipped;
     context.objects = once(found.objects)?;
-    for (_, object) in &mut context.objects {
-        if let Some((address, data)) = address(&object.value).zip(hide(&mut object.value)) {
-            context.secrets.insert(address, data);
-        }
-    }
+    let secrets = context.objects.iter();
+    let secrets = secrets.filter_map(|(_, object)| address(&object.value).zip(object.secret.clone()));
+    context.secrets = secrets.collect();
     Ok(())
 }
 
@@ -228,7 +226,7 @@ fn once(objects: Vec<(String, Object)>) -> Result<Vec<(String, Object)>, Operati
                 seen.insert(address, all.len());
                 all.push((part, object));
             }
-            Some(first) if first.0 != part && first.1.value == object.value && is_application_part(&part) => {
+            Some(first) if first.0 != part && first.1.is_same(&object) && is_application_part(&part) => {
                 SHARED_PART.clone_into(&mut first.0);
             }
             Some((_, first)) => {

@@ -50,7 +50,8 @@ fn graph_of(stack: &Stack) -> Graph {
         .map(|(name, value)| (name.clone(), value))
         .collect();
     let value = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "all"}, "data": data});
-    context.objects = vec![("app".to_owned(), Object { path: "app/all.yaml".to_owned(), value })];
+    context.objects =
+        vec![("app".to_owned(), Object { path: "app/all.yaml".to_owned(), value, secret: None })];
     graph(stack, &context).unwrap()
 }
 

@@ -155,3 +155,20 @@ fn an_alias_bomb_is_refused() {
     assert!(rendered(&bomb).is_err());
     assert!(started.elapsed() < std::time::Duration::from_secs(20));
 }
+
+#[test]
+fn the_values_of_a_secret_are_shown_by_no_rendered_object() {
+    let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: correct-horse}\n";
+    let file = ManifestFile {
+        path: "app/x.yaml".to_owned(),
+        name: "manifests/app/x.yaml".to_owned(),
+        bytes: text.into(),
+    };
+    let object = render(&file, &variables()).unwrap().objects.remove(0);
+    assert_eq!(object.value["data"], json!({"a": "(hidden)"}));
+    let other = ManifestFile { bytes: text.replace("horse", "staple").into(), ..file.clone() };
+    let other = render(&other, &variables()).unwrap().objects.remove(0);
+    assert!(object.is_same(&object.clone()) && !object.is_same(&other), "another value is another object");
+    let shown = format!("{object:?}");
+    assert!(!shown.contains("horse") && !shown.contains("Y29ycmVjdC1ob3JzZQ"), "{shown}");
+}
