@@ -118,16 +118,9 @@ impl Report {
         self.waiting.extend(why.map(|why| (id.address.clone(), why)));
     }
 
-    /// Notes that every step is done, by whichever run.
+    /// Notes that every step is done, by whichever run. What this run sent stays as it is.
     pub fn finish(&mut self) {
         self.waiting.clear();
-        for step in self.steps.values_mut() {
-            *step = StepReport { sent: Sent::Accepted, progress: StepProgress::Done };
-        }
-    }
-
-    /// Notes that another run did what is not done.
-    pub fn finish_by_others(&mut self) {
         let open = self.steps.values_mut().filter(|step| step.progress != StepProgress::Dropped);
         open.for_each(|step| step.progress = StepProgress::Done);
     }

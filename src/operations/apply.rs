@@ -133,7 +133,7 @@ impl Up<'_> {
                 return Ok(Attempt::Ended(End::Ran));
             }
             // Another first run may have created parts of it since the plan was shown.
-            conclusion.report.finish_by_others();
+            conclusion.report.finish();
         }
         let held = match held {
             Some(held) => held,
