@@ -7,7 +7,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_yaml::{Budget, DuplicateKeyPolicy, MergeKeyPolicy, Options, Spanned};
-use std::{fmt, thread};
+use std::{fmt, io, panic::resume_unwind, thread};
 
 /// Maximum size of a stack file, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -188,13 +188,14 @@ pub fn parse_all(file_name: &str, bytes: &[u8]) -> Result<(Vec<YamlNode>, Source
     let limits = Limits { documents: 1000, depth: 60, manifest: true };
     let parse = || serde_yaml::from_multiple_with_options::<YamlNode>(text, options(&limits));
     let nodes = thread::scope(|scope| {
-        let parser = thread::Builder::new().stack_size(PARSER_STACK).spawn_scoped(scope, parse);
-        parser.ok()?.join().ok()
+        let parser = thread::Builder::new().stack_size(PARSER_STACK).spawn_scoped(scope, parse)?;
+        // A bug of the parser is reported as one of this thread.
+        io::Result::Ok(parser.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
-    let Some(nodes) = nodes else {
-        let hint = Some("free memory, then run again".to_owned());
-        return Err(source.at(Span::default(), "", "cannot start a parser".to_owned(), hint).into());
-    };
+    let nodes = nodes.map_err(|error| {
+        let hint = Some("free memory, or end other processes, then run again".to_owned());
+        source.at(Span::default(), "", format!("no thread can be started for the parser: {error}"), hint)
+    })?;
     let mut nodes = nodes.map_err(|error| parse_error(&source, &error))?;
     nodes.retain(|node| node.raw != Raw::Null);
     Ok((nodes, source))
