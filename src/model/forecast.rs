@@ -82,21 +82,10 @@ pub fn rough(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Action, Address, Stage};
-    use serde_json::Value;
+    use crate::model::{Address, Stage};
 
     fn step(address: &str, after: &[&str]) -> Step {
-        Step {
-            id: StepId::ensure(&Address::new(address)),
-            kind: "eks_cluster".to_owned(),
-            stage: Stage::Cluster,
-            action: Action::Create,
-            spec: Value::Null,
-            live: Value::Null,
-            dependencies: Vec::new(),
-            after: after.iter().map(|it| StepId::ensure(&Address::new(*it))).collect(),
-            retires: None,
-        }
+        Step::example("eks_cluster", Stage::Cluster, address, after)
     }
 
     #[test]

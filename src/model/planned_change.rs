@@ -207,6 +207,25 @@ pub struct Step {
     pub retires: Option<Address>,
 }
 
+#[cfg(test)]
+impl Step {
+    /// A creation for tests, which waits for the creations at `after`.
+    pub fn example(kind: &str, stage: Stage, address: &str, after: &[&str]) -> Self {
+        let ensure = |address: &str| StepId::ensure(&Address::new(address));
+        Step {
+            id: ensure(address),
+            kind: kind.to_owned(),
+            stage,
+            action: Action::Create,
+            spec: Value::Null,
+            live: Value::Null,
+            dependencies: Vec::new(),
+            after: after.iter().map(|address| ensure(address)).collect(),
+            retires: None,
+        }
+    }
+}
+
 /// A resource that needs nothing done, whose record is out of date.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refresh {

@@ -210,21 +210,10 @@ mod tests {
 pub mod examples {
     use super::*;
     use crate::model::{Address, Plan, Step, Verb};
-    use serde_json::Value;
 
     /// A cluster after its VPC, a node group after the cluster, and a NAT gateway that nothing waits for.
     pub fn small() -> Timeline {
-        let step = |address: &str, stage, after: &[&str]| Step {
-            id: StepId::ensure(&Address::new(address)),
-            kind: "thing".to_owned(),
-            stage,
-            action: Action::Create,
-            spec: Value::Null,
-            live: Value::Null,
-            dependencies: Vec::new(),
-            after: after.iter().map(|it| StepId::ensure(&Address::new(*it))).collect(),
-            retires: None,
-        };
+        let step = |address: &str, stage, after: &[&str]| Step::example("thing", stage, address, after);
         let plan = Plan {
             steps: vec![
                 step("network/vpc", Stage::Network, &[]),

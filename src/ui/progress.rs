@@ -265,7 +265,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::model::{Plan, Stage, Step, Totals};
-    use serde_json::Value;
     use std::{cell::RefCell, mem::take};
     use tokio::sync::mpsc::unbounded_channel;
 
@@ -278,17 +277,7 @@ mod tests {
     }
 
     fn step(address: &str, after: &[&str]) -> Step {
-        Step {
-            id: StepId::ensure(&Address::new(address)),
-            kind: "eks_cluster".to_owned(),
-            stage: Stage::Cluster,
-            action: Action::Create,
-            spec: Value::Null,
-            live: Value::Null,
-            dependencies: Vec::new(),
-            after: after.iter().map(|it| StepId::ensure(&Address::new(*it))).collect(),
-            retires: None,
-        }
+        Step::example("eks_cluster", Stage::Cluster, address, after)
     }
 
     fn event(address: &str, state: StepState) -> Event {
